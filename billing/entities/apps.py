@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class EntitiesConfig(AppConfig):
+    name = "billing.entities"
+    label = "entities"
+    verbose_name = "Entities"
+    default_auto_field = "django.db.models.BigAutoField"

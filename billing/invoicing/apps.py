@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class InvoicingConfig(AppConfig):
+    name = "billing.invoicing"
+    label = "invoicing"
+    verbose_name = "Invoicing"
+    default_auto_field = "django.db.models.BigAutoField"

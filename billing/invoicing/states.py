@@ -1,0 +1,31 @@
+"""The life of an invoice, as data. `partially_paid` and `overdue` are derived, not states."""
+
+from django.db import models
+
+from billing.kernel.states import move
+
+
+class InvoiceState(models.TextChoices):
+    DRAFT = "draft"
+    ISSUED = "issued"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+INVOICE_MOVES = {
+    "issue": move(InvoiceState.DRAFT, to=InvoiceState.ISSUED),
+    "settle": move(InvoiceState.ISSUED, to=InvoiceState.PAID),
+    "void": move(InvoiceState.ISSUED, to=InvoiceState.VOID),
+}
+
+
+class RunState(models.TextChoices):
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class RunItemState(models.TextChoices):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"

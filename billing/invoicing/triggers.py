@@ -1,0 +1,112 @@
+"""Sums and numbers that hold for everyone, also for raw SQL. Sums of children are checked at COMMIT,
+under a lock on the parent: without it two transactions could each see half of the sum."""
+
+import pgtrigger
+
+
+def draft_parent_only(table: str) -> pgtrigger.Trigger:
+    """Lines and taxes come, change and go only while their invoice is a draft."""
+    return pgtrigger.Trigger(
+        name="draft_parent_only",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        declare=[("parent_state", "text")],
+        func=f"""
+            SELECT state INTO parent_state FROM invoices
+             WHERE id = CASE TG_OP WHEN 'DELETE' THEN OLD.invoice_id ELSE NEW.invoice_id END FOR NO KEY UPDATE;
+            IF parent_state <> 'draft' THEN
+                RAISE EXCEPTION '{table} of an issued invoice are final' USING ERRCODE = 'restrict_violation';
+            END IF;
+            IF TG_OP = 'UPDATE' AND OLD.invoice_id <> NEW.invoice_id THEN
+                RAISE EXCEPTION '{table} stay with their invoice' USING ERRCODE = 'restrict_violation';
+            END IF;
+            IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+            RETURN NEW;
+        """,
+    )
+
+
+def lines_sum_to_invoice() -> pgtrigger.Trigger:
+    """On issue: lines make the net, taxes make the tax (EN 16931 BR-CO-10, BR-CO-14), currencies agree,
+    and every line is allocated to the cent."""
+    return pgtrigger.Trigger(
+        name="sums_on_issue",
+        when=pgtrigger.After,
+        operation=pgtrigger.Update | pgtrigger.Insert,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(new__number__isnull=False),
+        func="""
+            IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
+            IF NEW.net_amount <> (SELECT coalesce(sum(net_amount), 0) FROM invoice_lines WHERE invoice_id = NEW.id)
+               OR NEW.tax_amount <> (SELECT coalesce(sum(tax_amount), 0) FROM invoice_taxes WHERE invoice_id = NEW.id)
+               OR NEW.net_amount <> (SELECT coalesce(sum(taxable_amount), 0) FROM invoice_taxes WHERE invoice_id = NEW.id)
+            THEN
+                RAISE EXCEPTION 'the lines of invoice % do not make its totals', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_lines_make_total';
+            END IF;
+            IF EXISTS (SELECT FROM invoice_lines WHERE invoice_id = NEW.id AND currency <> NEW.currency)
+               OR EXISTS (SELECT FROM invoice_taxes WHERE invoice_id = NEW.id AND currency <> NEW.currency)
+            THEN
+                RAISE EXCEPTION 'invoice % mixes currencies', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_one_currency';
+            END IF;
+            IF EXISTS (
+                SELECT FROM invoice_lines l LEFT JOIN cost_allocations a ON a.line_id = l.id
+                WHERE l.invoice_id = NEW.id GROUP BY l.id HAVING coalesce(sum(a.net_amount), 0) <> l.net_amount OR count(a.id) = 0
+            ) OR NEW.tax_amount <> (SELECT coalesce(sum(tax_amount), 0) FROM cost_allocations WHERE invoice_id = NEW.id)
+            THEN
+                RAISE EXCEPTION 'invoice % is not allocated to the cent', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_fully_allocated';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+def allocations_sum_to_lines() -> pgtrigger.Trigger:
+    """After issue: whatever is reversed and posted anew, the shares of a line still make its net."""
+    return pgtrigger.Trigger(
+        name="sum_to_line",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(new__basis="manual"),
+        declare=[("net", "numeric"), ("tax", "numeric")],
+        func="""
+            PERFORM FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
+            IF (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id)
+               <> (SELECT sum(net_amount) FROM cost_allocations WHERE line_id = NEW.line_id)
+               OR (SELECT tax_amount FROM invoices WHERE id = NEW.invoice_id)
+               <> (SELECT sum(tax_amount) FROM cost_allocations WHERE invoice_id = NEW.invoice_id)
+            THEN
+                RAISE EXCEPTION 'the shares of line % do not make its amount', NEW.line_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'line_fully_allocated';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+def numbered_without_gap() -> pgtrigger.Trigger:
+    """At COMMIT: a new number is at most the series' counter, and as many are taken as it says."""
+    return pgtrigger.Trigger(
+        name="numbered_by_series",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(new__number__isnull=False),
+        func="""
+            IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
+            IF NOT EXISTS (
+                SELECT FROM number_series s WHERE s.seller_id = NEW.seller_id AND s.series = NEW.series
+                   AND s.fiscal_year = NEW.fiscal_year AND s.last >= NEW.sequence
+            ) OR (NEW.sequence > 1 AND NOT EXISTS (
+                SELECT FROM invoices p WHERE p.seller_id = NEW.seller_id AND p.series = NEW.series
+                   AND p.fiscal_year = NEW.fiscal_year AND p.sequence = NEW.sequence - 1
+            )) THEN
+                RAISE EXCEPTION 'number % leaves a gap in its series', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbers_without_gap';
+            END IF;
+            RETURN NULL;
+        """,
+    )

@@ -1,0 +1,82 @@
+"""Money that came in, and which invoices it settled."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from billing.entities.models import BillingEntity
+from billing.invoicing.models import Invoice
+from billing.kernel.fields import CurrencyField, MoneyField, payable
+from billing.kernel.models import AppendOnlyModel, BaseModel
+from billing.kernel.triggers import append_only, audited, frozen, never_truncated, touched
+from billing.payments.states import PaymentMethodKind, PaymentState
+from billing.payments.triggers import applications_within_payment
+
+
+class Payment(BaseModel):
+    """Money received from one customer. `applied_amount` is the sum of its applications; the rest is
+    the customer's balance."""
+
+    seller = models.ForeignKey(BillingEntity, models.PROTECT, related_name="payments_received")
+    customer = models.ForeignKey(BillingEntity, models.PROTECT, related_name="payments_made")
+    method = models.CharField(max_length=16, choices=PaymentMethodKind)
+    state = models.CharField(max_length=16, choices=PaymentState, default=PaymentState.SUCCEEDED)
+    amount = MoneyField()
+    applied_amount = MoneyField(default=0)
+    currency = CurrencyField()
+    received_on = models.DateField()
+    reference = models.CharField(max_length=100, help_text="The bank's or cheque's own reference. Unique per seller.")
+    note = models.TextField(blank=True)
+
+    class Meta(BaseModel.Meta):
+        db_table = "payments"
+        permissions = [
+            ("record_payment", "Can record payments received"),
+            ("apply_payment", "Can apply payments to invoices"),
+        ]
+        constraints = [
+            payable("payment_payable", "amount", "applied_amount"),
+            models.CheckConstraint(name="payment_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="payment_applied_within_amount",
+                condition=Q(applied_amount__gte=0, applied_amount__lte=F("amount")),
+            ),
+            models.CheckConstraint(name="payment_state_known", condition=Q(state__in=PaymentState.values)),
+            models.UniqueConstraint(
+                fields=["seller", "method", "reference"], name="one_payment_per_reference"
+            ),
+        ]
+        indexes = [models.Index(fields=["customer", "-received_on"], name="payment_by_customer")]
+        triggers = [
+            touched(),
+            frozen(when="true", except_for=("applied_amount", "state")),
+            never_truncated(),
+            *audited(entity="customer_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency} ({self.reference})"
+
+    @property
+    def entity_id(self):
+        """A payment is within reach of those who reach its customer."""
+        return self.customer_id
+
+
+class PaymentApplication(AppendOnlyModel):
+    """The part of a payment that settles an invoice."""
+
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="applications")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="applications")
+    amount = MoneyField()
+    currency = CurrencyField()
+
+    class Meta(AppendOnlyModel.Meta):
+        db_table = "payment_applications"
+        constraints = [
+            payable("application_payable", "amount"),
+            models.CheckConstraint(name="application_positive", condition=Q(amount__gt=0)),
+        ]
+        triggers = [*append_only(), applications_within_payment()]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency} of {self.payment_id} to {self.invoice_id}"
