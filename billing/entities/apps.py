@@ -6,3 +6,6 @@ class EntitiesConfig(AppConfig):
     label = "entities"
     verbose_name = "Entities"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self):
+        from billing.entities import verbs  # noqa: F401  declares who may do what

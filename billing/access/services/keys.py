@@ -1,0 +1,121 @@
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.access import verbs
+from billing.access.errors import KeyRefused, NotAServiceAccount, UnknownScope
+from billing.access.models import ApiKey, User, UserKind
+from billing.kernel import audit
+from billing.kernel.errors import Invalid
+
+LAST_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@transaction.atomic
+def create_key(
+    *,
+    actor: str,
+    user_id: UUID,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime,
+    allowed_networks: Sequence[str] = (),
+) -> tuple[ApiKey, str]:
+    """Make a key for a service account and return it with its text, which is never shown again.
+
+    Raises NotAServiceAccount, UnknownScope, or Invalid for a network or an expiry that makes no sense.
+    """
+    user = User.objects.get(pk=user_id)
+    if user.kind != UserKind.SERVICE or not user.is_active:
+        raise NotAServiceAccount(f"{user.name} is not an active service account.")
+    if unknown := sorted(set(scopes) - set(verbs.scopes())):
+        raise UnknownScope(f"No such scope: {', '.join(unknown)}.", known=verbs.scopes())
+    if not scopes:
+        raise UnknownScope("A key needs at least one scope.", known=verbs.scopes())
+    if expires_at <= timezone.now():
+        raise Invalid("expires_at lies in the past.")
+    networks = [_network(text) for text in allowed_networks]
+
+    prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        user=user,
+        name=name,
+        prefix=prefix,
+        secret_hash=_hash(secret),
+        scopes=sorted(set(scopes)),
+        allowed_networks=networks,
+        expires_at=expires_at,
+    )
+    audit.record(
+        actor=actor, action="key.created", subject=key, detail={"user": user.pk, "scopes": key.scopes}
+    )
+    return key, f"ebk_{prefix}_{secret}"
+
+
+@transaction.atomic
+def revoke_key(*, actor: str, key_id: UUID, reason: str = "") -> ApiKey:
+    """End a key at once. Revoking it again changes nothing."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.revoked_at is None:
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+        audit.record(actor=actor, action="key.revoked", subject=key, reason=reason)
+    return key
+
+
+def use_key(*, presented: str, ip: str) -> ApiKey:
+    """The key behind `presented`, if it may be used now and from `ip`. Raises KeyRefused.
+
+    Notes the use, at most once a minute, so that reads stay reads.
+    """
+    prefix, secret = _parts(presented)
+    key = ApiKey.objects.select_related("user", "user__owner").filter(prefix=prefix).first()
+    # Compare also when there is no such key, so that the answer takes the same time.
+    same = hmac.compare_digest(_hash(secret), key.secret_hash if key else _hash("nobody"))
+    now = timezone.now()
+    if key is None or not same:
+        raise KeyRefused("No such key.")
+    if key.revoked_at is not None or key.expires_at <= now:
+        raise KeyRefused("The key has ended.")
+    if not key.user.is_active or not key.user.owner.is_active:
+        raise KeyRefused("The account or its owner is switched off.")
+    if key.allowed_networks and not _within(ip, key.allowed_networks):
+        raise KeyRefused("The key is not for this address.")
+
+    if key.last_used_at is None or key.last_used_at < now - LAST_USE_IS_NOTED_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now, last_used_ip=ip)
+    return key
+
+
+def _parts(presented: str) -> tuple[str, str]:
+    match presented.split("_", 2):
+        case ["ebk", prefix, secret]:
+            return prefix, secret
+    raise KeyRefused("Not a key of ours.")
+
+
+def _hash(secret: str) -> str:
+    # 256 random bits need no slow hash: there is nothing to guess.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise Invalid(f"'{text}' is not a network address such as 203.0.113.0/24.") from error
+
+
+def _within(ip: str, networks: Sequence[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network) for network in networks)

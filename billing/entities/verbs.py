@@ -1,0 +1,24 @@
+"""Who may do what to entities, departments and grants (the table of roles, endpoints 1-5 and 7-10)."""
+
+from billing.access.roles import AP, AU, BO, BU, CM, FC, IA, SA, SY, VW
+from billing.access.verbs import declare
+
+declare("entities.view_billingentity", VW, BO, CM, BU, AP, FC, IA, AU, scope="entities:read")
+declare("entities.create_entity", FC, proposers={BO, SA}, scope="entities:write")
+declare("entities.update_entity", BO, FC, scope="entities:write")
+declare("entities.update_entity_legal", FC)
+declare("entities.activate_entity", FC)
+declare("entities.suspend_entity", FC)
+declare("entities.resume_entity", FC)
+declare("entities.close_entity", FC)
+declare("entities.move_entity", FC)
+
+declare("entities.view_department", VW, BO, CM, AP, FC, AU, own={BU}, scope="departments:read")
+declare("entities.create_department", BO, FC, scope="departments:write")
+declare("entities.update_department", BO, FC, scope="departments:write")
+declare("entities.update_department_gl_code", FC)
+
+declare("entities.view_rolegrant", SY, FC, AU)
+declare("entities.grant_role", SY)
+declare("entities.confirm_grant", FC)
+declare("entities.revoke_grant", SY, FC)
