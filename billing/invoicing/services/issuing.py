@@ -18,6 +18,7 @@ from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
+from billing.ledger.queries import posting_day
 from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE
 from billing.ledger.postings import EntryDraft, credit, debit
 
@@ -103,7 +104,7 @@ def _allocations(invoices: list[Invoice]) -> dict[UUID, list[CostAllocation]]:
 def _book(invoices: list[Invoice], allocations: dict[UUID, list[CostAllocation]], issued_on: date) -> None:
     """An invoice on which nothing but zeros stand has nothing to book."""
     days = {
-        seller_id: ledger.posting_day(entity_id=seller_id, day=issued_on)
+        seller_id: posting_day(entity_id=seller_id, day=issued_on)
         for seller_id in sorted({invoice.seller_id for invoice in invoices})
     }
     ledger.post_entries(

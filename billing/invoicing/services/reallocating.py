@@ -16,6 +16,7 @@ from billing.kernel import audit
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.money import EXACT, Money, split_exact, total_of
 from billing.ledger import services as ledger
+from billing.ledger.queries import posting_day
 from billing.ledger.accounts import REVENUE
 from billing.ledger.postings import EntryDraft, credit
 
@@ -134,7 +135,7 @@ def _rebook(
         [
             EntryDraft(
                 entity_id=invoice.seller_id,
-                posted_on=ledger.posting_day(entity_id=invoice.seller_id, day=posted_on),
+                posted_on=posting_day(entity_id=invoice.seller_id, day=posted_on),
                 source=f"allocation:{posted[-1].pk}",
                 event="moved",
                 description=f"Cost of {invoice.number} line {line.position} moved",

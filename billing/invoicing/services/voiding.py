@@ -13,6 +13,7 @@ from billing.kernel import audit, events
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
+from billing.ledger.queries import posting_day
 from billing.ledger.models import JournalEntry
 
 
@@ -71,6 +72,6 @@ def _unbook(invoice: Invoice, *, actor: str, voided_on: date, reason: str) -> No
         ledger.reverse_entry(
             entry_id=entry.pk,
             actor=actor,
-            posted_on=ledger.posting_day(entity_id=invoice.seller_id, day=voided_on),
+            posted_on=posting_day(entity_id=invoice.seller_id, day=voided_on),
             reason=reason,
         )
