@@ -15,15 +15,7 @@ from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite,
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.states import pairs
-from billing.kernel.triggers import (
-    append_only,
-    audited,
-    frozen,
-    moves_only,
-    never_deleted,
-    never_truncated,
-    touched,
-)
+from billing.kernel.triggers import append_only, audited, frozen, moves_only, never_deleted, never_truncated, touched
 from billing.subscriptions.models import Product, TaxCategory
 from billing.usage.models import UsageEvent
 
