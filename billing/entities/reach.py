@@ -42,10 +42,12 @@ def reaches(user: User) -> list[Reach]:
 
 
 def _live_grants(user: User) -> list[Reach]:
-    today = timezone.now().date()
+    now = timezone.now()
+    today = now.date()
     grants = (
         RoleGrant.objects.filter(
             Q(ends_on__isnull=True) | Q(ends_on__gt=today),
+            Q(ends_at__isnull=True) | Q(ends_at__gt=now),
             user_id=user.pk,
             starts_on__lte=today,
             confirmed_at__isnull=False,
@@ -112,9 +114,7 @@ def may(user: User, verb: str, obj: object = None) -> bool:
 def only_proposes(user: User, verb: str, obj: object) -> bool:
     """True if what `user` does here is a proposal that somebody else confirms."""
     entity_path, department_path = _place(obj)
-    roles = {
-        reach.role for reach in reaches_for(user, verb) if reach.covers(entity_path, department_path)
-    }
+    roles = {reach.role for reach in reaches_for(user, verb) if reach.covers(entity_path, department_path)}
     return bool(roles) and roles <= VERBS[verb].proposers
 
 
