@@ -54,3 +54,8 @@ class NotTheSeller(DomainError):
 class ShareTooLarge(DomainError):
     code = "share-too-large"
     title = "There is not that much cost to move."
+
+
+class DepartmentOfAnotherEntity(DomainError):
+    code = "department-of-another-entity"
+    title = "Cost stays within the entity that was invoiced."

@@ -175,6 +175,7 @@ REST_FRAMEWORK = {
 API_BODY_BYTES_MAX = 1 << 20
 API_USAGE_BODY_BYTES_MAX = 16 << 20
 API_RATE_LIMIT = env.text("API_RATE_LIMIT", "600/minute")  # per key and per user
+USAGE_OLDEST_DAYS = 400  # older events are rejected, except from imports that say so
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_USAGE_BODY_BYTES_MAX
 SPECTACULAR_SETTINGS = {
     "TITLE": "Enterprise billing",
@@ -222,3 +223,7 @@ CONTENT_SECURITY_POLICY = {
 OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
 OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
+
+# --- billing
+# Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
+SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
