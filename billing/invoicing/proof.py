@@ -81,7 +81,9 @@ def entries_of(invoice: Invoice) -> list[JournalEntry]:
 def proof_of(invoice: Invoice) -> Proof:
     """A constant number of queries, whatever the size of the invoice. A draft has no shares and no entries."""
     shares = list(
-        CostAllocation.objects.filter(invoice=invoice).select_related("department", "reversed_by").order_by("pk")
+        CostAllocation.objects.filter(invoice=invoice)
+        .select_related("department", "reversed_by")
+        .order_by("pk")
     )
     entries = entries_of(invoice)
     booked = [line for entry in entries for line in entry.lines.all()]
@@ -100,9 +102,7 @@ def _lines(invoice: Invoice, shares: Sequence[CostAllocation]) -> list[ProvenLin
     by_line = defaultdict(list)
     for share in shares:
         by_line[share.line_id].append(share)
-    return [
-        ProvenLine(line=line, shares=by_line[line.pk]) for line in invoice.lines.order_by("position")
-    ]
+    return [ProvenLine(line=line, shares=by_line[line.pk]) for line in invoice.lines.order_by("position")]
 
 
 def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine]) -> list[Place]:

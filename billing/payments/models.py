@@ -24,7 +24,9 @@ class Payment(BaseModel):
     applied_amount = MoneyField(default=0)
     currency = CurrencyField()
     received_on = models.DateField()
-    reference = models.CharField(max_length=100, help_text="The bank's or cheque's own reference. Unique per seller.")
+    reference = models.CharField(
+        max_length=100, help_text="The bank's or cheque's own reference. Unique per seller."
+    )
     note = models.TextField(blank=True)
     content_digest = models.CharField(
         max_length=64, editable=False, help_text="Of all that was recorded: tells a repetition from a clash."

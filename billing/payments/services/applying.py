@@ -6,6 +6,7 @@ from django.db import transaction
 
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
+from billing.kernel.money import round_half_up
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
 from billing.payments.errors import AppliedBeforeItsTime, PaymentExhausted
@@ -53,6 +54,10 @@ def apply_payment(
         actor=actor,
         action="payment.applied",
         subject=payment,
-        detail={"invoice": str(invoice_id), "amount": amount, "currency": payment.currency},
+        detail={
+            "invoice": invoice_id,
+            "amount": round_half_up(amount, payment.currency),
+            "currency": payment.currency,
+        },
     )
     return payment

@@ -9,6 +9,7 @@ from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import Invoice
 from billing.kernel import audit, events
 from billing.kernel.errors import NotFound
+from billing.kernel.money import round_half_up
 from billing.ledger import services as ledger
 from billing.payments.errors import NotACustomerOfSeller, PaymentReferenceUsed
 from billing.payments.events import PaymentSucceeded
@@ -65,7 +66,10 @@ def record_payment(
     made = settling.settle(actor=actor, payment=payment, parts=parts, since=received_on)
     ledger.post_entries(settling.receipt(payment, made))
 
-    applied = [{"invoice": str(invoice.pk), "amount": application.amount} for application, invoice in made]
+    applied = [
+        {"invoice": invoice.pk, "amount": round_half_up(application.amount, currency)}
+        for application, invoice in made
+    ]
     audit.record(
         actor=actor,
         action="payment.recorded",

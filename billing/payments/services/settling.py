@@ -30,7 +30,9 @@ def lock_open_invoices(payment: Payment) -> list[Invoice]:
         currency=payment.currency,
         state=InvoiceState.ISSUED,
     )
-    return sorted(found, key=lambda invoice: (invoice.due_on, invoice.issued_on, invoice.sequence, invoice.pk))
+    return sorted(
+        found, key=lambda invoice: (invoice.due_on, invoice.issued_on, invoice.sequence, invoice.pk)
+    )
 
 
 def lock_invoices(invoice_ids: Iterable[UUID]) -> list[Invoice]:
@@ -84,13 +86,15 @@ def settle(
     if not parts:
         return []
     settled = invoicing.settle_invoices(actor=actor, settlements=parts)
+    seller_id = payment.seller_id
+    days = books.posting_days((seller_id, max(since, invoice.issued_on)) for invoice in settled)
     applications = [
         PaymentApplication(
             payment=payment,
             invoice=invoice,
             amount=parts[invoice.pk],
             currency=payment.currency,
-            applied_on=books.posting_day(payment.seller_id, max(since, invoice.issued_on)),
+            applied_on=days[seller_id, max(since, invoice.issued_on)],
         )
         for invoice in settled
     ]

@@ -10,7 +10,12 @@ from uuid import UUID
 
 from billing.kernel.errors import Invalid
 from billing.kernel.money import LARGEST_AMOUNT, Money, total_of
-from billing.payments.errors import ApplicationsExceedPayment, InvoiceTwice, PaymentNotPayable, ReceivedInFuture
+from billing.payments.errors import (
+    ApplicationsExceedPayment,
+    InvoiceTwice,
+    PaymentNotPayable,
+    ReceivedInFuture,
+)
 from billing.payments.states import PaymentMethodKind
 
 REFERENCE_LENGTH_MAX = 100
