@@ -117,7 +117,9 @@ CELERY_BROKER_URL = REDIS_URL or valkey_url(EMBEDDED_VALKEY, scheme="redis+socke
 RATE_LIMIT_STORAGE = REDIS_URL or valkey_url(EMBEDDED_VALKEY, scheme="redis+unix")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # attempts are counted in the database; a sweep repeats, not the broker
+CELERY_TASK_REJECT_ON_WORKER_LOST = (
+    False  # attempts are counted in the database; a sweep repeats, not the broker
+)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_TIME_LIMIT = 3600

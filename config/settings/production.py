@@ -12,7 +12,9 @@ from config.settings.base import (
     SECRET_KEY,
 )
 
-env.refuse("insecure" in SECRET_KEY or len(SECRET_KEY) < 50, "SECRET_KEY must be set to 50 random characters.")
+env.refuse(
+    "insecure" in SECRET_KEY or len(SECRET_KEY) < 50, "SECRET_KEY must be set to 50 random characters."
+)
 env.refuse(
     any(key.startswith("ZGV2ZWxvcG1lbnQ") for key in FIELD_ENCRYPTION_KEYS),
     "FIELD_ENCRYPTION_KEYS must be set (manage.py make_encryption_key prints one).",
