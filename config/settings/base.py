@@ -1,9 +1,12 @@
 """Settings that are the same everywhere. Environment variables are listed in .env.example."""
 
 import environ
+from kombu import Queue
 
 from config.embedded import socket_dir, valkey_url
 from config.env import ROOT, env
+from config.logs import logging_settings
+from config.schedule import SCHEDULE
 
 TESTING = False
 VAR = ROOT / "var"
@@ -133,6 +136,21 @@ CELERY_TASK_PUBLISH_RETRY = False  # a broker that is down costs one attempt; th
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# What waits for other people's servers or reads a lot stands in its own queue, so that it cannot hold up
+# the rest. A worker started without -Q consumes both.
+CELERY_TASK_DEFAULT_QUEUE = "quick"
+CELERY_TASK_QUEUES = [Queue("quick"), Queue("slow")]
+CELERY_TASK_ROUTES = {"integrations.*": {"queue": "slow"}, "reporting.*": {"queue": "slow"}}
+CELERY_BEAT_SCHEDULE = SCHEDULE
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # remembers nothing: missed sweeps are made up by the next
+
+# --- logs
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
+env.refuse(
+    LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"},
+    f"LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not '{LOG_LEVEL}'.",
+)
+LOGGING = logging_settings(as_json=False, level=LOG_LEVEL)
 
 # --- people
 AUTH_USER_MODEL = "access.User"

@@ -1,12 +1,14 @@
 """Production: refuses to start rather than run insecurely."""
 
 from config.env import env
+from config.logs import logging_settings
 from config.settings.base import *  # noqa: F403
 from config.settings.base import (
     ALLOWED_HOSTS,
     DATABASE_URL,
     DEBUG,
     FIELD_ENCRYPTION_KEYS,
+    LOG_LEVEL,
     PUBLIC_URL,
     REDIS_URL,
     SECRET_KEY,
@@ -26,6 +28,7 @@ env.refuse(not DATABASE_URL, "DATABASE_URL must name a PostgreSQL server.")
 env.refuse(not REDIS_URL, "REDIS_URL must name a Redis or Valkey server.")
 env.check()
 
+LOGGING = logging_settings(as_json=True, level=LOG_LEVEL)
 SECURE_SSL_REDIRECT = True
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
