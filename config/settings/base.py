@@ -20,6 +20,7 @@ DEBUG = env.flag("DEBUG", False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+DEMO_PORT = env.whole("PORT", 8000, low=1, high=65535)
 PROBLEM_BASE_URL = f"{PUBLIC_URL}/problems/"
 
 INSTALLED_APPS = [
