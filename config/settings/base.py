@@ -1,7 +1,7 @@
 """Settings that are the same everywhere. Environment variables are listed in .env.example."""
 
 import environ
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from config.embedded import socket_dir, valkey_url
 from config.env import ROOT, env
@@ -140,7 +140,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # What waits for other people's servers or reads a lot stands in its own queue, so that it cannot hold up
 # the rest. A worker started without -Q consumes both.
 CELERY_TASK_DEFAULT_QUEUE = "quick"
-CELERY_TASK_QUEUES = [Queue("quick"), Queue("slow")]
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("quick", "slow")]
 CELERY_TASK_ROUTES = {"integrations.*": {"queue": "slow"}, "reporting.*": {"queue": "slow"}}
 CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # remembers nothing: missed sweeps are made up by the next
@@ -216,7 +216,7 @@ TIME_ZONE = "UTC"
 
 # --- static files and the browser's own rules
 STATIC_URL = "static/"
-STATIC_ROOT = ROOT / "staticfiles"
+STATIC_ROOT = None  # served from the packages themselves; production collects them
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

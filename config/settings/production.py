@@ -1,6 +1,6 @@
 """Production: refuses to start rather than run insecurely."""
 
-from config.env import env
+from config.env import ROOT, env
 from config.logs import logging_settings
 from config.settings.base import *  # noqa: F403
 from config.settings.base import (
@@ -12,6 +12,7 @@ from config.settings.base import (
     PUBLIC_URL,
     REDIS_URL,
     SECRET_KEY,
+    STORAGES,
 )
 
 env.refuse(
@@ -36,3 +37,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+
+STATIC_ROOT = ROOT / "staticfiles"  # filled by `manage.py collectstatic` when the image is built
+WHITENOISE_USE_FINDERS = False
+STORAGES = STORAGES | {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}}

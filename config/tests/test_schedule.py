@@ -35,6 +35,12 @@ def test_every_route_leads_to_a_queue_that_workers_consume():
     assert {*routed, settings.CELERY_TASK_DEFAULT_QUEUE} <= consumed
 
 
+def test_each_queue_has_its_own_key_so_that_no_message_lands_in_two():
+    queues = settings.CELERY_TASK_QUEUES
+    assert [queue.routing_key for queue in queues] == [queue.name for queue in queues]
+    assert [queue.exchange.name for queue in queues] == [queue.name for queue in queues]
+
+
 def test_the_scheduler_keeps_no_file_so_that_two_of_them_do_not_fight_over_it():
     assert settings.CELERY_BEAT_SCHEDULER == "celery.beat:Scheduler"
 
