@@ -9,7 +9,7 @@ from config.logs import logging_settings
 from config.schedule import SCHEDULE
 
 TESTING = False
-VAR = ROOT / "var"
+VAR = ROOT / env.text("BILLING_VAR", "var")  # data of the embedded servers, logs, files
 SHARED = ROOT / env.text("BILLING_SHARED", "../shared")  # vendor and sample data for tests, when present
 
 SECRET_KEY = env.text("SECRET_KEY", "insecure-development-key-do-not-use-in-production-0123456789")
