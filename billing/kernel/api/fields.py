@@ -290,7 +290,7 @@ class IdField(serializers.UUIDField):
 
 
 def payable_in(amount: Decimal, currency: str) -> bool:
-    """True if the amount has no more decimals than the currency; True for unknown currencies, refused elsewhere."""
+    """True unless the amount has more decimals than the currency (whether that exists is not asked here)."""
     try:
         unit = minor_unit(currency)
     except Invalid:

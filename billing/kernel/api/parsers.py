@@ -83,7 +83,7 @@ def _read(stream, limit: int, request) -> bytes:
         body = b"" if declared.isdigit() and int(declared) > limit else stream.read(limit + 1)
     except UnreadablePostError:
         raise MalformedBody("The body ended before it was complete.", reason="incomplete") from None
-    if not body and declared not in {"", "0"} or len(body) > limit:
+    if (not body and declared not in {"", "0"}) or len(body) > limit:
         raise BodyTooLarge(f"The body may have at most {limit} bytes.", bytes_max=limit)
     return body
 
