@@ -220,3 +220,5 @@ CONTENT_SECURITY_POLICY = {
 
 # --- outbound HTTP: no private addresses unless a deployment names them ("10.1.0.0/16,127.0.0.1/32")
 OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
+OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
+OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
