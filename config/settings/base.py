@@ -4,6 +4,7 @@ import environ
 
 from config.embedded import socket_dir, valkey_url
 from config.env import ROOT, env
+from config.settings.unfold import CONSOLE_MENU, UNFOLD  # noqa: F401
 
 TESTING = False
 VAR = ROOT / "var"
