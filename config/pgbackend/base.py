@@ -2,6 +2,7 @@
 session knows who is acting, so that the audit triggers can write it down."""
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 from billing.kernel.context import NOBODY, current
 from config.embedded import postgres
@@ -23,7 +24,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _cursor(self, name=None):
         cursor = super()._cursor(name)
         here = current()
-        if here != self._told:
+        # A transaction that has failed only listens to ROLLBACK; the next cursor tells.
+        if here != self._told and self.connection.info.transaction_status != TransactionStatus.INERROR:
             self.connection.execute("SELECT set_config('app.context', %s, false)", [here.as_json()])
             self._told = here
         return cursor

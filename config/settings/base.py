@@ -7,6 +7,7 @@ from config.embedded import socket_dir, valkey_url
 from config.env import ROOT, env
 from config.logs import logging_settings
 from config.schedule import SCHEDULE
+from config.settings.unfold import CONSOLE_MENU, UNFOLD  # noqa: F401
 
 TESTING = False
 VAR = ROOT / env.text("BILLING_VAR", "var")  # data of the embedded servers, logs, files
@@ -247,3 +248,5 @@ CONTENT_SECURITY_POLICY = {
 
 # --- outbound HTTP: no private addresses unless a deployment names them ("10.1.0.0/16,127.0.0.1/32")
 OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
+OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
+OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones

@@ -1,0 +1,12 @@
+"""For the end of any test that moves money: every invariant of every app still holds."""
+
+from billing.kernel.soundness import find_violations
+
+
+def assert_books_are_sound() -> None:
+    broken = [
+        f"{finding.app}: {finding.invariant}: {finding.samples}"
+        for finding in find_violations()
+        if finding.violations
+    ]
+    assert broken == []
