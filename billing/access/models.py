@@ -99,6 +99,7 @@ class ApiKey(BaseModel):
         permissions = [
             ("create_key", "Can create API keys"),
             ("revoke_key", "Can revoke API keys"),
+            ("rotate_key", "Can replace API keys"),
         ]
         triggers = [
             touched(),
