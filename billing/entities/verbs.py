@@ -20,6 +20,9 @@ declare("entities.create_department", BO, FC, scope="departments:write")
 declare("entities.update_department", BO, FC, scope="departments:write")
 declare("entities.update_department_gl_code", FC)
 
+declare("kernel.view_outboxevent", BO, FC, IA, AU, scope="events:read")
+declare("kernel.view_auditentry", FC, AU)
+
 declare("entities.view_rolegrant", SY, FC, AU)
 declare("entities.grant_role", SY)
 declare("entities.confirm_grant", FC)

@@ -15,6 +15,7 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 FIELD_ENCRYPTION_KEYS = env.words("FIELD_ENCRYPTION_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk=")
 DEBUG = env.flag("DEBUG", False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_FAILURE_VIEW = "billing.kernel.api.errors_views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 PROBLEM_BASE_URL = f"{PUBLIC_URL}/problems/"
@@ -174,6 +175,7 @@ REST_FRAMEWORK = {
 }
 API_BODY_BYTES_MAX = 1 << 20
 API_USAGE_BODY_BYTES_MAX = 16 << 20
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # empty: /metrics answers this machine only
 API_RATE_LIMIT = env.text("API_RATE_LIMIT", "600/minute")  # per key and per user
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_USAGE_BODY_BYTES_MAX
 SPECTACULAR_SETTINGS = {
@@ -184,6 +186,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/enterprise-billing",
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "EXTERNAL_DOCS": {"description": "Every problem code", "url": PROBLEM_BASE_URL},
 }
 
 # --- language, time
