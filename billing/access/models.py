@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from billing.kernel.models import BaseModel
+from billing.kernel.models import BaseModel, LockableQuerySet
 from billing.kernel.triggers import audited, never_deleted, touched
 
 
@@ -16,7 +16,7 @@ class UserKind(models.TextChoices):
     SERVICE = "service"
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager.from_queryset(LockableQuerySet)):
     def get_by_natural_key(self, username):
         return self.get(email=username.strip().lower())
 
@@ -96,6 +96,7 @@ class ApiKey(BaseModel):
         permissions = [
             ("create_key", "Can create API keys"),
             ("revoke_key", "Can revoke API keys"),
+            ("rotate_key", "Can replace API keys"),
         ]
         triggers = [
             touched(),
