@@ -199,6 +199,7 @@ API_BODY_BYTES_MAX = 1 << 20
 API_USAGE_BODY_BYTES_MAX = 16 << 20
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # empty: /metrics answers this machine only
 API_RATE_LIMIT = env.text("API_RATE_LIMIT", "600/minute")  # per key and per user
+USAGE_OLDEST_DAYS = 400  # older events are rejected, except from imports that say so
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_USAGE_BODY_BYTES_MAX
 SPECTACULAR_SETTINGS = {
     "TITLE": "Enterprise billing",
