@@ -227,3 +227,5 @@ OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own s
 # --- billing
 # Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
 SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
+# Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
+BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
