@@ -251,3 +251,9 @@ CONTENT_SECURITY_POLICY = {
 OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
 OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
+
+# --- billing
+# Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
+SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
+# Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
+BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
