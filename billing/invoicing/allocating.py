@@ -27,17 +27,13 @@ def allocate(
     """
     by_id = {department.pk: department for department in departments}
     default = next((d for d in departments if d.is_default), None)
-    shares = [
-        share for line in lines for share in _shares_of(invoice, line, by_id=by_id, default=default)
-    ]
+    shares = [share for line in lines for share in _shares_of(invoice, line, by_id=by_id, default=default)]
     for tax in taxes:
         taxed = [
             s for s in shares if (s.line.tax_category, s.line.tax_percent) == (tax.category, tax.percent)
         ]
         exact = [exact_tax(share.net_amount, tax.percent) for share in taxed]
-        for share, amount in zip(
-            taxed, split_exact(tax.tax_amount, exact, invoice.currency), strict=True
-        ):
+        for share, amount in zip(taxed, split_exact(tax.tax_amount, exact, invoice.currency), strict=True):
             share.tax_amount = amount
     return shares
 

@@ -130,9 +130,7 @@ def claim_usage(*, seller_id: UUID, customer_ids: Sequence[UUID], cutoff: date) 
     The lines do not exist yet; whoever calls writes them in the same transaction.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM, {"seller": seller_id, "customers": list(customer_ids), "cutoff": cutoff}
-        )
+        cursor.execute(_CLAIM, {"seller": seller_id, "customers": list(customer_ids), "cutoff": cutoff})
         rows = cursor.fetchall()
     return list(_lines(rows))
 

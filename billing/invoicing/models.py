@@ -153,7 +153,12 @@ class Invoice(BaseModel):
                 )
                 | (
                     ~Q(state=InvoiceState.DRAFT)
-                    & Q(number__isnull=False, sequence__gte=1, fiscal_year__isnull=False, issued_on__isnull=False)
+                    & Q(
+                        number__isnull=False,
+                        sequence__gte=1,
+                        fiscal_year__isnull=False,
+                        issued_on__isnull=False,
+                    )
                 ),
             ),
             models.UniqueConstraint(

@@ -25,9 +25,7 @@ def fiscal_year_of(day: date, *, starts_in: int) -> int:
     return day.year + 1 if starts_in > 1 and day.month >= starts_in else day.year
 
 
-def take_numbers(
-    *, seller_id: UUID, series: str, fiscal_year: int, issued_on: date, count: int = 1
-) -> range:
+def take_numbers(*, seller_id: UUID, series: str, fiscal_year: int, issued_on: date, count: int = 1) -> range:
     """The next `count` numbers of the series, ours as soon as this transaction commits and nobody's if it does not.
 
     Raises IssueDayBeforeLast if the series has already seen a later day.

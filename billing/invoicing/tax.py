@@ -24,7 +24,37 @@ class TaxTreatment(models.TextChoices):
     OUTSIDE_SCOPE = "O", "Outside the scope of tax"
 
 
-EU = frozenset(["AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"])
+EU = frozenset(
+    [
+        "AT",
+        "BE",
+        "BG",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IT",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    ]
+)
 REASONS = {
     TaxTreatment.REVERSE_CHARGE: "Reverse charge: the customer accounts for the tax.",
     TaxTreatment.EXPORT: "Supplied outside the European Union.",

@@ -78,9 +78,9 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
             END IF;
             SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
             IF (SELECT sum(net_amount) FROM cost_allocations WHERE line_id = NEW.line_id)
-               <> CASE invoice.state WHEN 'void' THEN 0 ELSE (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id) END
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id) END)
                OR (SELECT sum(tax_amount) FROM cost_allocations WHERE invoice_id = NEW.invoice_id)
-               <> CASE invoice.state WHEN 'void' THEN 0 ELSE invoice.tax_amount END
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE invoice.tax_amount END)
             THEN
                 RAISE EXCEPTION 'the shares of line % do not make its amount', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'line_fully_allocated';

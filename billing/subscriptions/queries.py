@@ -16,13 +16,8 @@ def products_for(user: User, verb: str = "subscriptions.view_product") -> QueryS
     return visible(Product.objects.select_related("entity"), user=user, verb=verb)
 
 
-def prices_for(user: User) -> QuerySet[Price]:
-    return visible(
-        Price.objects.select_related("product"),
-        user=user,
-        verb="subscriptions.view_price",
-        entity="product__entity",
-    )
+def prices_for(user: User, verb: str = "subscriptions.view_price") -> QuerySet[Price]:
+    return visible(Price.objects.select_related("product"), user=user, verb=verb, entity="product__entity")
 
 
 def price_of(product_id: UUID, currency: str, on: date) -> Price | None:

@@ -21,6 +21,33 @@ class MeterOfAnotherSeller(DomainError):
     title = "A quota is on a meter of the entity's own seller."
 
 
+class EventConflict(Conflict):
+    code = "content-conflict"
+    title = "The source has reported this transaction with other content."
+
+
+class EventRejected(DomainError):
+    """`code` is that of the row."""
+
+    title = "The event was not recorded."
+
+    def __init__(self, detail: str, *, code: str, **extra: object) -> None:
+        super().__init__(detail, **extra)
+        self.code = code
+
+
+class UnusableFile(Invalid):
+    """Refused before anything was changed."""
+
+    code = "unusable-file"
+    title = "The file cannot be imported."
+
+
+class MarkUpAlreadySet(Conflict):
+    code = "mark-up-already-set"
+    title = "A price of this period has another mark-up."
+
+
 class QuotaOutOfRange(Invalid):
     code = "quota-out-of-range"
     title = "A quota is a finite quantity, not negative, with at most 12 decimals."

@@ -14,7 +14,7 @@ from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tax import breakdown
 from billing.kernel import audit
-from billing.kernel.money import round_half_up, split_exact, total_of
+from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
 from billing.subscriptions.models import PriceModel
 
 
@@ -177,7 +177,7 @@ def _derivation(line: RatedLine) -> dict:
 
 
 def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
+    return None if value is None else f"{value.normalize(EXACT):f}"
 
 
 def _taxes(invoice: Invoice, lines: list[InvoiceLine]) -> list[InvoiceTax]:

@@ -18,9 +18,9 @@ from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
-from billing.ledger.queries import posting_day
 from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE
 from billing.ledger.postings import EntryDraft, credit, debit
+from billing.ledger.queries import posting_day
 
 NUMBERED = [
     "state",

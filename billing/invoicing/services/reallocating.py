@@ -16,9 +16,9 @@ from billing.kernel import audit
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.money import EXACT, Money, split_exact, total_of
 from billing.ledger import services as ledger
-from billing.ledger.queries import posting_day
 from billing.ledger.accounts import REVENUE
 from billing.ledger.postings import EntryDraft, credit
+from billing.ledger.queries import posting_day
 
 
 @transaction.atomic
@@ -59,8 +59,7 @@ def allocate_cost(
     taken = Money(amount, line.currency).allocate([abs(share.net_amount) for share in givers])
     receivers = [share for share in live if share.department_id == target.pk]
     nets = [
-        (share.department, share.net_amount - part.amount)
-        for share, part in zip(givers, taken, strict=True)
+        (share.department, share.net_amount - part.amount) for share, part in zip(givers, taken, strict=True)
     ]
     nets.append((target, total_of([share.net_amount for share in receivers]) + amount))
 

@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,8 +15,6 @@ from billing.invoicing.services.issuing import issue_invoices
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
 from billing.kernel.errors import DomainError
-
-CHUNK = 100  # customers per transaction: one commit, a constant number of statements
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
 
@@ -66,7 +65,7 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
     while pending := list(
         run.items.filter(state=RunItemState.PENDING)
         .order_by("customer__code")
-        .values_list("customer_id", flat=True)[:CHUNK]
+        .values_list("customer_id", flat=True)[: settings.BILLING_RUN_CHUNK]
     ):
         try:
             _bill(run, pending, actor=actor)

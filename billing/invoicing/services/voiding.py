@@ -13,8 +13,8 @@ from billing.kernel import audit, events
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
-from billing.ledger.queries import posting_day
 from billing.ledger.models import JournalEntry
+from billing.ledger.queries import posting_day
 
 
 @transaction.atomic

@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import transaction
-
 from billing.ledger.accounts import CHART
 from billing.ledger.models import LedgerAccount
 
 AccountIds = dict[tuple[UUID, str], UUID]
 
 
-@transaction.atomic
 def accounts_of(entity_ids: Iterable[UUID]) -> AccountIds:
     """The account ids by entity and code, made where missing. One query, three when some were missing."""
     wanted = sorted(set(entity_ids))

@@ -10,7 +10,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.states import EntityState
 from billing.ledger import services
 from billing.ledger.accounts import RECEIVABLE, REVENUE
-from billing.ledger.models import JournalEntry
+from billing.ledger.models import AccountingPeriod, JournalEntry
 from billing.ledger.postings import EntryDraft, Posting, credit, debit
 
 _serial = count(1)
@@ -56,3 +56,10 @@ def make_entry(
     entity: BillingEntity | None = None, lines: Sequence[Posting] | None = None, **overrides
 ) -> JournalEntry:
     return services.post_entries([make_draft(entity or make_seller(), lines, **overrides)])[0]
+
+
+def closed_month(entity: BillingEntity, starts_on: date) -> AccountingPeriod:
+    """Asked for by one controller, closed by another."""
+    period = AccountingPeriod.objects.get(entity=entity, starts_on=starts_on)
+    services.begin_closing_period(period_id=period.pk, actor="user:1")
+    return services.close_period(period_id=period.pk, actor="user:2")

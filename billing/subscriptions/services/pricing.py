@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.kernel import audit, money
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import Invalid, NotFound
 from billing.subscriptions.errors import NotAPriceOfItsModel, PriceOutOfOrder
 from billing.subscriptions.models import Price, PriceModel, Product
 
@@ -28,11 +28,13 @@ def add_price(
 
     `per_unit` has a `unit_price` in the currency, not negative; `pass_through` has a `markup_percent` on
     the cost (12.5 is 12.5 %), above -100. Versions are numbered 1…n per currency and never edited.
-    Raises PriceOutOfOrder unless it starts after the version before it, NotAPriceOfItsModel, Invalid.
+    Raises NotFound, PriceOutOfOrder unless it starts after the version before it, NotAPriceOfItsModel, Invalid.
     """
     money.exponent(currency)  # refuses what is no currency
     _require_figure_of(model, unit_price=unit_price, markup_percent=markup_percent)
-    product = Product.objects.locked().get(pk=product_id)
+    product = Product.objects.locked().filter(pk=product_id).first()
+    if product is None:
+        raise NotFound("There is no such product.")
     last = product.prices.filter(currency=currency).order_by("-number").first()
     if last and starts_on <= last.starts_on:
         raise PriceOutOfOrder(

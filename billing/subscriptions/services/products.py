@@ -1,10 +1,12 @@
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
 from billing.kernel import audit
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import Invalid, NotFound
+from billing.kernel.versions import require_version
 from billing.subscriptions.errors import NotASeller, ProductCodeTaken
 from billing.subscriptions.models import Product, TaxCategory
 
@@ -25,10 +27,12 @@ def create_product(
 ) -> Product:
     """Add a product to a seller's catalogue. Codes are unique per seller, whatever their case.
 
-    Raises NotASeller, ProductCodeTaken, or Invalid for an unknown tax category.
+    Raises NotFound, NotASeller, ProductCodeTaken, or Invalid for an unknown tax category.
     """
     # The seller's row is the queue for its codes, so that the second of two is told and not crashed.
-    seller = BillingEntity.objects.locked().get(pk=entity_id)
+    seller = BillingEntity.objects.locked().filter(pk=entity_id).first()
+    if seller is None:
+        raise NotFound("There is no such entity.")
     if not seller.is_seller:
         raise NotASeller(f"{seller.name} sells nothing.")
     _require_tax_category(tax_category)
@@ -49,23 +53,29 @@ def create_product(
 
 
 @transaction.atomic
-def update_product(*, actor: str, product_id: UUID, **changes: object) -> Product:
+def update_product(
+    *, actor: str, product_id: UUID, changes: Mapping[str, object], version: int | None = None
+) -> Product:
     """Change name, unit, tax category, GL code, metadata, or whether it is still sold.
 
-    What has been invoiced keeps what it was invoiced with. Raises Invalid for an unknown tax category.
+    What has been invoiced keeps what it was invoiced with. `version` is the one last seen. Raises
+    NotFound, PreconditionFailed, or Invalid for what is not editable and for an unknown tax category.
     """
-    if unknown := changes.keys() - EDITABLE:
-        raise TypeError(f"not editable: {sorted(unknown)}")
-    product = Product.objects.locked().get(pk=product_id)
+    if unknown := sorted(changes.keys() - EDITABLE):
+        raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
+    product = Product.objects.locked().filter(pk=product_id).first()
+    if product is None:
+        raise NotFound("There is no such product.")
+    require_version(product, version)
     _require_tax_category(changes.get("tax_category", product.tax_category))
-    changed = {name: value for name, value in changes.items() if getattr(product, name) != value}
+    changed = sorted(name for name, value in changes.items() if getattr(product, name) != value)
     if not changed:
         return product
-    for name, value in changed.items():
-        setattr(product, name, value)
-    product.save(update_fields=list(changed))
+    for name in changed:
+        setattr(product, name, changes[name])
+    product.save(update_fields=changed)
     product.refresh_from_db()
-    audit.record(actor=actor, action="product.updated", subject=product, detail={"changed": sorted(changed)})
+    audit.record(actor=actor, action="product.updated", subject=product, detail={"fields": changed})
     return product
 
 

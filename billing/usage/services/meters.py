@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
@@ -5,6 +6,7 @@ from django.db import transaction
 from billing.entities.models import BillingEntity
 from billing.kernel import audit
 from billing.kernel.errors import Invalid, NotFound
+from billing.kernel.versions import require_version
 from billing.subscriptions.models import Product
 from billing.usage.errors import MeterCodeTaken, ProductOfAnotherSeller
 from billing.usage.models import Aggregation, Meter
@@ -25,9 +27,11 @@ def create_meter(
 ) -> Meter:
     """Add a meter to a seller; its usage is billed as `product`. The aggregation stays for ever.
 
-    Raises MeterCodeTaken, ProductOfAnotherSeller, or Invalid for an unknown aggregation.
+    Raises NotFound, MeterCodeTaken, ProductOfAnotherSeller, or Invalid for an unknown aggregation.
     """
-    seller = BillingEntity.objects.locked().get(pk=entity_id)
+    seller = BillingEntity.objects.locked().filter(pk=entity_id).first()
+    if seller is None:
+        raise NotFound("There is no such entity.")
     if aggregation not in Aggregation.values:
         raise Invalid(f"'{aggregation}' is not an aggregation.", known=Aggregation.values)
     _require_product_of(seller.pk, product_id)
@@ -42,21 +46,29 @@ def create_meter(
 
 
 @transaction.atomic
-def update_meter(*, actor: str, meter_id: UUID, **changes: object) -> Meter:
-    """Change name, unit, product, or whether it still takes usage. Raises ProductOfAnotherSeller."""
-    if unknown := changes.keys() - EDITABLE:
-        raise TypeError(f"not editable: {sorted(unknown)}")
-    meter = Meter.objects.locked().get(pk=meter_id)
-    changed = {name: value for name, value in changes.items() if getattr(meter, name) != value}
+def update_meter(
+    *, actor: str, meter_id: UUID, changes: Mapping[str, object], version: int | None = None
+) -> Meter:
+    """Change name, unit, product, or whether it still takes usage. `version` is the one last seen.
+
+    Raises NotFound, PreconditionFailed, ProductOfAnotherSeller, or Invalid for what is not editable.
+    """
+    if unknown := sorted(changes.keys() - EDITABLE):
+        raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
+    meter = Meter.objects.locked().filter(pk=meter_id).first()
+    if meter is None:
+        raise NotFound("There is no such meter.")
+    require_version(meter, version)
+    changed = sorted(name for name, value in changes.items() if getattr(meter, name) != value)
     if not changed:
         return meter
     if "product_id" in changed:
-        _require_product_of(meter.entity_id, changed["product_id"])
-    for name, value in changed.items():
-        setattr(meter, name, value)
-    meter.save(update_fields=list(changed))
+        _require_product_of(meter.entity_id, changes["product_id"])
+    for name in changed:
+        setattr(meter, name, changes[name])
+    meter.save(update_fields=changed)
     meter.refresh_from_db()
-    audit.record(actor=actor, action="meter.updated", subject=meter, detail={"changed": sorted(changed)})
+    audit.record(actor=actor, action="meter.updated", subject=meter, detail={"fields": changed})
     return meter
 
 

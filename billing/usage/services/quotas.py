@@ -35,7 +35,7 @@ def set_quota(
     """Say how much of a meter an entity may use per window: there is one quota per entity and meter.
 
     What was used before counts. Where it is already more than the limit, nothing more fits until the
-    window ends. Raises MeterOfAnotherSeller, QuotaOutOfRange, or Invalid for an unknown window or mode.
+    window ends. Raises NotFound, MeterOfAnotherSeller, QuotaOutOfRange, or Invalid for an unknown window or mode.
     """
     _require_known(window=window, mode=mode)
     if not limit_quantity.is_finite() or not 0 <= limit_quantity < soundness.BEYOND:

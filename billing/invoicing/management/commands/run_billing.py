@@ -12,6 +12,7 @@ from billing.invoicing import services
 from billing.invoicing.models import BillingRun
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
+from billing.kernel.money import round_half_up
 
 ACTOR = "command:run_billing"
 
@@ -87,7 +88,9 @@ class Command(BaseCommand):
         return {
             "seller": seller.code,
             "invoices": len(invoices),
-            "totals": {currency: str(total) for currency, total in sorted(totals.items())},
+            "totals": {
+                currency: str(round_half_up(total, currency)) for currency, total in sorted(totals.items())
+            },
             "failures": failures,
         }
 
