@@ -11,7 +11,7 @@ from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.states import pairs
-from billing.kernel.triggers import audited, moves_only, never_deleted, never_truncated, touched
+from billing.kernel.triggers import audited, frozen, moves_only, never_deleted, never_truncated, touched
 
 
 class Consolidation(models.TextChoices):
@@ -34,9 +34,7 @@ class BillingEntity(BaseModel):
     state = models.CharField(max_length=10, choices=EntityState, default=EntityState.DRAFT)
     is_seller = models.BooleanField(default=False)
     is_customer = models.BooleanField(default=True)
-    consolidation = models.CharField(
-        max_length=10, choices=Consolidation, default=Consolidation.STANDALONE
-    )
+    consolidation = models.CharField(max_length=10, choices=Consolidation, default=Consolidation.STANDALONE)
     currency = CurrencyField()
     country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
     tax_id = models.CharField(max_length=32, blank=True)
@@ -115,7 +113,8 @@ class EntityRelation(BaseModel):
         db_table = "entity_relations"
         constraints = [
             models.CheckConstraint(
-                name="relation_ends_after_start", condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on"))
+                name="relation_ends_after_start",
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
             ),
             models.UniqueConstraint(
                 fields=["entity"], name="one_open_relation_per_entity", condition=Q(ends_on__isnull=True)
@@ -189,11 +188,12 @@ class RoleGrant(BaseModel):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="grants")
     role = models.CharField(max_length=2, choices=Role)
     entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="grants")
-    department = models.ForeignKey(
-        Department, models.PROTECT, null=True, blank=True, related_name="grants"
-    )
+    department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, related_name="grants")
     starts_on = models.DateField()
     ends_on = models.DateField(null=True, blank=True, help_text="Exclusive.")
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="To the minute, for grants shorter than a day."
+    )
     granted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", help_text="Empty: by command."
     )
@@ -212,19 +212,38 @@ class RoleGrant(BaseModel):
         constraints = [
             models.CheckConstraint(name="grant_role_known", condition=Q(role__in=Role.values)),
             models.CheckConstraint(
-                name="grant_ends_after_start", condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on"))
+                name="grant_ends_after_start",
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
             ),
             models.CheckConstraint(
                 name="grant_takes_two",
-                condition=~Q(granted_by=F("user")) & ~Q(confirmed_by=F("user")) & ~Q(confirmed_by=F("granted_by")),
+                condition=~Q(granted_by=F("user"))
+                & ~Q(confirmed_by=F("user"))
+                & ~Q(confirmed_by=F("granted_by")),
             ),
             models.CheckConstraint(
                 name="budget_owner_owns_a_department",
                 condition=~Q(role=Role.BUDGET_OWNER) | Q(department__isnull=False),
             ),
+            models.CheckConstraint(
+                name="grant_confirmed_by_someone",
+                condition=Q(confirmed_at__isnull=True, confirmed_by__isnull=True)
+                | Q(confirmed_at__isnull=False, confirmed_by__isnull=False)
+                | Q(confirmed_at__isnull=False, granted_by__isnull=True),
+            ),
         ]
         indexes = [models.Index(fields=["user"], name="grants_live", condition=Q(revoked_at__isnull=True))]
-        triggers = [touched(), never_deleted(), never_truncated(), *audited()]
+        triggers = [
+            touched(),
+            frozen(
+                name="grant_is_final",
+                when="true",
+                except_for=("confirmed_by_id", "confirmed_at", "revoked_at"),
+            ),
+            frozen(name="revoked_for_good", when="OLD.revoked_at IS NOT NULL", except_for=()),
+            never_truncated(),
+            *audited(),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} in {self.entity_id}"

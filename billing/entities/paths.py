@@ -4,6 +4,7 @@ import pgtrigger
 
 DEPTH_MAX = 16
 
+
 def keeps_path(table_key: str) -> pgtrigger.Trigger:
     """BEFORE INSERT OR UPDATE OF parent: compute `path`, refuse circles and depth, carry descendants along.
 

@@ -1,0 +1,103 @@
+"""What may be read. Everything for a user goes through `reach.visible`."""
+
+from datetime import date
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from billing.access.models import User, UserKind
+from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.reach import visible
+
+VIEW_ENTITY = "entities.view_billingentity"
+VIEW_DEPARTMENT = "entities.view_department"
+VIEW_GRANT = "entities.view_rolegrant"
+
+
+def entities_for(user: User, verb: str = VIEW_ENTITY) -> QuerySet[BillingEntity]:
+    """The entities `user` may see (or may say another `verb` to)."""
+    return visible(BillingEntity.objects.all(), user=user, verb=verb, entity="")
+
+
+def departments_for(user: User, verb: str = VIEW_DEPARTMENT) -> QuerySet[Department]:
+    return visible(Department.objects.all(), user=user, verb=verb, department="self")
+
+
+def grants_for(user: User) -> QuerySet[RoleGrant]:
+    return visible(RoleGrant.objects.all(), user=user, verb=VIEW_GRANT, department="department")
+
+
+def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:
+    """Active persons who hold a role over one of the entities."""
+    holders = RoleGrant.objects.filter(
+        entity__in=entities.values("pk"), revoked_at__isnull=True, confirmed_at__isnull=False
+    )
+    return User.objects.filter(pk__in=holders.values("user"), kind=UserKind.PERSON, is_active=True)
+
+
+def today_at(entity: BillingEntity) -> date:
+    """The present business day of the entity, in its own time zone. For the edges of the system, not for rules."""
+    return timezone.now().astimezone(ZoneInfo(entity.time_zone)).date()
+
+
+def ancestors(entity: BillingEntity) -> QuerySet[BillingEntity]:
+    """Everything above `entity`, the root first."""
+    return BillingEntity.objects.filter(pk__in=_ids_above(entity)).order_by("path")
+
+
+def subtree(entity: BillingEntity) -> QuerySet[BillingEntity]:
+    """`entity` and everything below it, parents before children."""
+    return BillingEntity.objects.filter(path__startswith=entity.path).order_by("path")
+
+
+def seller_of(entity: BillingEntity) -> BillingEntity | None:
+    """Who sells to `entity`: the nearest selling entity above it, not itself. One query."""
+    above = BillingEntity.objects.filter(pk__in=_ids_above(entity), is_seller=True)
+    return above.order_by(Length("path").desc()).first()
+
+
+def entity_tree(entity: BillingEntity, user: User) -> dict:
+    """`entity` and what `user` may see below it, nested, in one query.
+
+    Each node has id, code, name, state, consolidation, currency, depth (1 for a root) and `children` by code.
+    What lies below something invisible hangs on the nearest visible entity above it.
+    """
+    rows = (
+        entities_for(user)
+        .filter(path__startswith=entity.path)
+        .order_by("path")
+        .values("id", "path", "code", "name", "state", "consolidation", "currency")
+    )
+    line: list[tuple[str, dict]] = []  # from `entity` down to the present row: parents come before children
+    for row in rows:
+        path = row.pop("path")
+        node = row | {"depth": path.count("/") - 1, "children": []}
+        while line and not path.startswith(line[-1][0]):
+            _sort_children(line.pop()[1])
+        if line:
+            line[-1][1]["children"].append(node)
+        line.append((path, node))
+    for _, node in line:
+        _sort_children(node)
+    return line[0][1]
+
+
+def _sort_children(node: dict) -> None:
+    node["children"].sort(key=lambda child: child["code"].lower())
+
+
+def due_moves(*, as_of: date) -> QuerySet[EntityRelation]:
+    """Relations in force on `as_of` that the hierarchy does not show yet, the oldest first."""
+    return (
+        EntityRelation.objects.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=as_of), starts_on__lte=as_of)
+        .filter(Q(entity__parent__isnull=True) | ~Q(parent=F("entity__parent")))
+        .select_related("entity", "parent")
+        .order_by("starts_on", "pk")
+    )
+
+
+def _ids_above(entity: BillingEntity) -> list[UUID]:
+    return [UUID(hex=part) for part in entity.path.strip("/").split("/")[:-1]]

@@ -1,0 +1,30 @@
+from billing.entities.services.departments import create_department, update_department
+from billing.entities.services.entities import (
+    activate_entity,
+    close_entity,
+    create_entity,
+    create_root_entity,
+    resume_entity,
+    suspend_entity,
+    update_entity,
+)
+from billing.entities.services.grants import confirm_grant, grant_role, revoke_grant
+from billing.entities.services.hierarchy import apply_move, cancel_move, move_entity
+
+__all__ = [
+    "activate_entity",
+    "apply_move",
+    "cancel_move",
+    "close_entity",
+    "confirm_grant",
+    "create_department",
+    "create_entity",
+    "create_root_entity",
+    "grant_role",
+    "move_entity",
+    "resume_entity",
+    "revoke_grant",
+    "suspend_entity",
+    "update_department",
+    "update_entity",
+]
