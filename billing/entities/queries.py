@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.paths import depth_of
 from billing.entities.reach import visible
 
 VIEW_ENTITY = "entities.view_billingentity"
@@ -74,7 +75,7 @@ def entity_tree(entity: BillingEntity, user: User) -> dict:
     line: list[tuple[str, dict]] = []  # from `entity` down to the present row: parents come before children
     for row in rows:
         path = row.pop("path")
-        node = row | {"depth": path.count("/") - 1, "children": []}
+        node = row | {"depth": depth_of(path), "children": []}
         while line and not path.startswith(line[-1][0]):
             _sort_children(line.pop()[1])
         if line:

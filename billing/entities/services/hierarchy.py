@@ -9,7 +9,8 @@ from billing.entities import queries
 from billing.entities.errors import EntityClosed, HierarchyLoop, MoveBeforeLast, MovePlanned, NoMovePlanned
 from billing.entities.events import EntityMoved
 from billing.entities.models import BillingEntity, EntityRelation
-from billing.entities.services.trees import SEGMENT, depth_of, lock_trees, require_active, require_depth
+from billing.entities.paths import SEGMENT, depth_of
+from billing.entities.services.trees import lock_trees, require_active, require_depth
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.errors import Invalid
