@@ -25,3 +25,8 @@ class EmailTaken(Conflict):
 class OwnerNotAPerson(DomainError):
     code = "owner-not-a-person"
     title = "A service account is owned by an active person."
+
+
+class KeyEnded(Conflict):
+    code = "key-ended"
+    title = "The key has ended."

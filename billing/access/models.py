@@ -1,6 +1,7 @@
 """People, service accounts and their keys. What they may do is granted in `billing.entities`."""
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import _user_has_module_perms, _user_has_perm
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -67,16 +68,12 @@ class User(AbstractBaseUser, BaseModel):
         return self.owner_id or self.pk
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        from django.contrib.auth import _user_has_perm
-
         return self.is_active and _user_has_perm(self, perm, obj)
 
     def has_perms(self, perm_list, obj=None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, app_label: str) -> bool:
-        from django.contrib.auth import _user_has_module_perms
-
         return self.is_active and _user_has_module_perms(self, app_label)
 
 
@@ -99,6 +96,7 @@ class ApiKey(BaseModel):
         permissions = [
             ("create_key", "Can create API keys"),
             ("revoke_key", "Can revoke API keys"),
+            ("rotate_key", "Can replace API keys"),
         ]
         triggers = [
             touched(),

@@ -6,7 +6,7 @@ Each app declares its own verbs in `verbs.py`; the names are Django permissions 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from billing.access.roles import Role
+from billing.access.roles import AU, SY, Role
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,13 @@ def declare(
 def scopes() -> list[str]:
     """Every scope an API key may carry."""
     return sorted({verb.scope for verb in VERBS.values() if verb.scope})
+
+
+# This app's own.
+declare("access.view_user", SY, AU)
+declare("access.create_user", SY)
+declare("access.deactivate_user", SY)
+declare("access.view_apikey", SY, AU)
+declare("access.create_key", SY)
+declare("access.revoke_key", SY)
+declare("access.rotate_key", SY)

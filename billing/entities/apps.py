@@ -8,4 +8,4 @@ class EntitiesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self):
-        from billing.entities import verbs  # noqa: F401  declares who may do what
+        from billing.entities import reactions, verbs  # noqa: F401  declares who may do what

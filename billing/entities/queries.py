@@ -2,11 +2,13 @@
 
 from datetime import date
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Length
+from django.utils import timezone
 
-from billing.access.models import User
+from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
 from billing.entities.reach import visible
 
@@ -25,7 +27,20 @@ def departments_for(user: User, verb: str = VIEW_DEPARTMENT) -> QuerySet[Departm
 
 
 def grants_for(user: User) -> QuerySet[RoleGrant]:
-    return visible(RoleGrant.objects.all(), user=user, verb=VIEW_GRANT)
+    return visible(RoleGrant.objects.all(), user=user, verb=VIEW_GRANT, department="department")
+
+
+def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:
+    """Active persons who hold a role over one of the entities."""
+    holders = RoleGrant.objects.filter(
+        entity__in=entities.values("pk"), revoked_at__isnull=True, confirmed_at__isnull=False
+    )
+    return User.objects.filter(pk__in=holders.values("user"), kind=UserKind.PERSON, is_active=True)
+
+
+def today_at(entity: BillingEntity) -> date:
+    """The present business day of the entity, in its own time zone. For the edges of the system, not for rules."""
+    return timezone.now().astimezone(ZoneInfo(entity.time_zone)).date()
 
 
 def ancestors(entity: BillingEntity) -> QuerySet[BillingEntity]:
@@ -48,23 +63,30 @@ def entity_tree(entity: BillingEntity, user: User) -> dict:
     """`entity` and what `user` may see below it, nested, in one query.
 
     Each node has id, code, name, state, consolidation, currency, depth (1 for a root) and `children` by code.
+    What lies below something invisible hangs on the nearest visible entity above it.
     """
     rows = (
         entities_for(user)
         .filter(path__startswith=entity.path)
         .order_by("path")
-        .values("id", "parent_id", "path", "code", "name", "state", "consolidation", "currency")
+        .values("id", "path", "code", "name", "state", "consolidation", "currency")
     )
-    nodes: dict[UUID, dict] = {}
+    line: list[tuple[str, dict]] = []  # from `entity` down to the present row: parents come before children
     for row in rows:
-        row["depth"] = row.pop("path").count("/") - 1
-        node = nodes[row["id"]] = row | {"children": []}
-        above = nodes.get(row["parent_id"])
-        if above is not None:
-            above["children"].append(node)
-    for node in nodes.values():
-        node["children"].sort(key=lambda child: child["code"].lower())
-    return nodes[entity.pk]
+        path = row.pop("path")
+        node = row | {"depth": path.count("/") - 1, "children": []}
+        while line and not path.startswith(line[-1][0]):
+            _sort_children(line.pop()[1])
+        if line:
+            line[-1][1]["children"].append(node)
+        line.append((path, node))
+    for _, node in line:
+        _sort_children(node)
+    return line[0][1]
+
+
+def _sort_children(node: dict) -> None:
+    node["children"].sort(key=lambda child: child["code"].lower())
 
 
 def due_moves(*, as_of: date) -> QuerySet[EntityRelation]:

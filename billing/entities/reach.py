@@ -6,12 +6,11 @@ A grant is read live on every request: a role taken away is gone with the next o
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from billing.access.models import User
+from billing.access.models import ApiKey, User
 from billing.access.verbs import VERBS
 from billing.entities.models import BillingEntity, Department, RoleGrant
 from billing.kernel.errors import NotAllowed
@@ -27,24 +26,29 @@ class Reach:
     limits: tuple[tuple[str, Decimal], ...]  # currency, amount
 
     def covers(self, entity_path: str, department_path: str | None) -> bool:
-        return entity_path.startswith(self.entity_path) and (
-            self.department_path is None
-            or department_path is None
-            or department_path.startswith(self.department_path)
-        )
+        """`department_path` is None for what has no department by nature, "" for what names none.
+
+        A grant that is narrowed to a department reaches the entity itself, and nothing below it.
+        """
+        if self.department_path is None:
+            return entity_path.startswith(self.entity_path)
+        if department_path is None:
+            return entity_path == self.entity_path
+        return department_path.startswith(self.department_path)
 
 
 def reaches(user: User) -> list[Reach]:
     """The user's live grants; read once per user object, and a request makes a new one."""
     if not hasattr(user, "_reaches"):
-        user._reaches = _live_grants(user)
+        user._reaches = _read_reaches(user)
     return user._reaches
 
 
-def _live_grants(user: User) -> list[Reach]:
+def live_grants_of(user: User) -> QuerySet[RoleGrant]:
+    """The grants of `user` that are in effect now."""
     now = timezone.now()
     today = now.date()
-    grants = (
+    return (
         RoleGrant.objects.filter(
             Q(ends_on__isnull=True) | Q(ends_on__gt=today),
             Q(ends_at__isnull=True) | Q(ends_at__gt=now),
@@ -57,6 +61,9 @@ def _live_grants(user: User) -> list[Reach]:
         .prefetch_related("limits")
         .order_by("pk")
     )
+
+
+def _read_reaches(user: User) -> list[Reach]:
     return [
         Reach(
             role=grant.role,
@@ -64,7 +71,7 @@ def _live_grants(user: User) -> list[Reach]:
             department_path=grant.department.path if grant.department else None,
             limits=tuple((limit.currency, limit.amount) for limit in grant.limits.all()),
         )
-        for grant in grants
+        for grant in live_grants_of(user)
     ]
 
 
@@ -85,21 +92,25 @@ def visible(
     `entity` is the lookup of the row's entity ("" on entities themselves), `department` that of its
     department ("" if it has none; "self" on departments themselves).
     """
-    declared = VERBS.get(verb)
     within = Q(pk__in=[])
     for reach in reaches_for(user, verb):
-        part = Q(**{_path(entity): reach.entity_path})
-        if reach.department_path is not None:
-            if department:
-                part &= Q(**{_path("" if department == "self" else department): reach.department_path})
-            elif reach.role in declared.own:
-                continue
-        within |= part
+        if reach.department_path is None:
+            within |= Q(**{_path(entity, "startswith"): reach.entity_path})
+        elif department:
+            own = "" if department == "self" else department
+            within |= Q(**{_path(own, "startswith"): reach.department_path})
+        elif _reaches_up(reach, verb):
+            within |= Q(**{_path(entity, "exact"): reach.entity_path})
     return queryset.filter(within)
 
 
-def _path(lookup: str) -> str:
-    return f"{lookup}__path__startswith" if lookup else "path__startswith"
+def _path(lookup: str, how: str) -> str:
+    return f"{lookup}__path__{how}" if lookup else f"path__{how}"
+
+
+def _reaches_up(reach: Reach, verb: str) -> bool:
+    """From its department to the entity itself a narrowed grant only looks, and its owner not even that."""
+    return verb.partition(".")[2].startswith("view_") and reach.role not in VERBS[verb].own
 
 
 def may(user: User, verb: str, obj: object = None) -> bool:
@@ -107,14 +118,19 @@ def may(user: User, verb: str, obj: object = None) -> bool:
     granted = reaches_for(user, verb)
     if obj is None or not granted:
         return bool(granted)
-    entity_path, department_path = _place(obj)
-    return any(reach.covers(entity_path, department_path) for reach in granted)
+    if isinstance(obj, User | ApiKey):
+        return _may_to_account(granted, verb, obj if isinstance(obj, User) else obj.user)
+    return bool(_roles_at(granted, verb, obj))
+
+
+def may_at(user: User, verb: str, entity_path: str) -> bool:
+    """May `user` say `verb` to the entity at this path? For entities that are only known by their path."""
+    return any(_covers(reach, verb, (entity_path, None)) for reach in reaches_for(user, verb))
 
 
 def only_proposes(user: User, verb: str, obj: object) -> bool:
     """True if what `user` does here is a proposal that somebody else confirms."""
-    entity_path, department_path = _place(obj)
-    roles = {reach.role for reach in reaches_for(user, verb) if reach.covers(entity_path, department_path)}
+    roles = _roles_at(reaches_for(user, verb), verb, obj)
     return bool(roles) and roles <= VERBS[verb].proposers
 
 
@@ -125,15 +141,69 @@ def require_within(user: User, verb: str, places: Iterable[object]) -> None:
             raise NotAllowed("You may not do this here.", verb=verb)
 
 
+def limit_at(user: User, verb: str, obj: object, currency: str) -> Decimal | None:
+    """The largest amount `user` may say `verb` to here. None: no limit. Zero: nothing in this currency.
+
+    A grant without any limit has none; a grant with limits covers only the currencies it names.
+    """
+    place = _place(obj)
+    largest = Decimal(0)
+    for reach in reaches_for(user, verb):
+        if _covers(reach, verb, place):
+            if not reach.limits:
+                return None
+            largest = max(largest, dict(reach.limits).get(currency, Decimal(0)))
+    return largest
+
+
+def accounts_within(queryset: QuerySet[User], user: User, verb: str) -> QuerySet[User]:
+    """Of these accounts, those that hold a role within reach of `user`, or whose owner does."""
+    within = Q(pk__in=[])
+    for reach in reaches_for(user, verb):
+        if reach.department_path is None:
+            within |= Q(entity__path__startswith=reach.entity_path)
+    holders = RoleGrant.objects.filter(within, revoked_at__isnull=True).values("user")
+    return queryset.filter(Q(pk__in=holders) | Q(owner__in=holders))
+
+
+def _may_to_account(granted: list[Reach], verb: str, account: User) -> bool:
+    """Seeing an account takes one of its roles within reach; doing something to it takes them all."""
+    grants = RoleGrant.objects.filter(revoked_at__isnull=True).order_by()
+    paths = list(grants.filter(user=account).values_list("entity__path", flat=True))
+    if not paths and account.owner_id:
+        paths = list(grants.filter(user=account.owner_id).values_list("entity__path", flat=True))
+    inside = [
+        any(path.startswith(reach.entity_path) for reach in granted if reach.department_path is None)
+        for path in paths
+    ]
+    looks_only = verb.partition(".")[2].startswith("view_")
+    return any(inside) if looks_only else bool(inside) and all(inside)
+
+
+def _roles_at(granted: list[Reach], verb: str, obj: object) -> set[str]:
+    place = _place(obj)
+    return {reach.role for reach in granted if _covers(reach, verb, place)}
+
+
+def _covers(reach: Reach, verb: str, place: tuple[str, str | None]) -> bool:
+    entity_path, department_path = place
+    narrowed_to_less = reach.department_path is not None and department_path is None
+    return reach.covers(entity_path, department_path) and (not narrowed_to_less or _reaches_up(reach, verb))
+
+
 def _place(obj: object) -> tuple[str, str | None]:
-    """The paths of the entity and (if there is one) the department an object belongs to."""
+    """The paths of the entity and the department an object belongs to, as `Reach.covers` takes them."""
     if isinstance(obj, BillingEntity):
         return obj.path, None
     if isinstance(obj, Department):
-        return _entity_path(obj.entity_id), obj.path
-    department = getattr(obj, "department", None)
-    return _entity_path(obj.entity_id), department.path if department else None
+        return _entity_path(obj), obj.path
+    if not hasattr(obj, "department_id"):
+        return _entity_path(obj), None
+    return _entity_path(obj), obj.department.path if obj.department_id else ""
 
 
-def _entity_path(entity_id: UUID) -> str:
-    return BillingEntity.objects.values_list("path", flat=True).get(pk=entity_id)
+def _entity_path(obj: object) -> str:
+    known = obj._state.fields_cache.get("entity")
+    if known is not None:
+        return known.path
+    return BillingEntity.objects.values_list("path", flat=True).get(pk=obj.entity_id)

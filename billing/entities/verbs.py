@@ -4,6 +4,8 @@ from billing.access.roles import AP, AU, BO, BU, CM, FC, IA, SA, SY, VW
 from billing.access.verbs import declare
 
 declare("entities.view_billingentity", VW, BO, CM, BU, AP, FC, IA, AU, scope="entities:read")
+declare("entities.view_tax_id", FC, AU)
+declare("entities.view_tax_id_ending", BO)
 declare("entities.create_entity", FC, proposers={BO, SA}, scope="entities:write")
 declare("entities.update_entity", BO, FC, scope="entities:write")
 declare("entities.update_entity_legal", FC)
@@ -17,6 +19,9 @@ declare("entities.view_department", VW, BO, CM, AP, FC, AU, own={BU}, scope="dep
 declare("entities.create_department", BO, FC, scope="departments:write")
 declare("entities.update_department", BO, FC, scope="departments:write")
 declare("entities.update_department_gl_code", FC)
+
+declare("kernel.view_outboxevent", BO, FC, IA, AU, scope="events:read")
+declare("kernel.view_auditentry", FC, AU)
 
 declare("entities.view_rolegrant", SY, FC, AU)
 declare("entities.grant_role", SY)

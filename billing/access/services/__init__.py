@@ -1,4 +1,4 @@
-from billing.access.services.keys import create_key, revoke_key, use_key
+from billing.access.services.keys import create_key, revoke_key, rotate_key, use_key
 from billing.access.services.users import create_service_account, create_user, deactivate_user
 
 __all__ = [
@@ -7,5 +7,6 @@ __all__ = [
     "create_user",
     "deactivate_user",
     "revoke_key",
+    "rotate_key",
     "use_key",
 ]

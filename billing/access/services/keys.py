@@ -10,12 +10,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.access import verbs
-from billing.access.errors import KeyRefused, NotAServiceAccount, UnknownScope
+from billing.access.errors import KeyEnded, KeyRefused, NotAServiceAccount, UnknownScope
 from billing.access.models import ApiKey, User, UserKind
 from billing.kernel import audit
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import Invalid, NotFound
 
 LAST_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+LIFE_MAX = timedelta(days=366)
+OVERLAP_MAX = timedelta(days=7)
 
 
 @transaction.atomic
@@ -30,17 +32,19 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """Make a key for a service account and return it with its text, which is never shown again.
 
-    Raises NotAServiceAccount, UnknownScope, or Invalid for a network or an expiry that makes no sense.
+    Raises NotFound, NotAServiceAccount, UnknownScope, or Invalid for a network or an expiry that makes no sense.
     """
-    user = User.objects.get(pk=user_id)
+    user = User.objects.locked().filter(pk=user_id).first()
+    if user is None:
+        raise NotFound("There is no such account.")
     if user.kind != UserKind.SERVICE or not user.is_active:
         raise NotAServiceAccount(f"{user.name} is not an active service account.")
     if unknown := sorted(set(scopes) - set(verbs.scopes())):
         raise UnknownScope(f"No such scope: {', '.join(unknown)}.", known=verbs.scopes())
     if not scopes:
         raise UnknownScope("A key needs at least one scope.", known=verbs.scopes())
-    if expires_at <= timezone.now():
-        raise Invalid("expires_at lies in the past.")
+    if not timezone.now() < expires_at <= timezone.now() + LIFE_MAX:
+        raise Invalid(f"A key lives from now for at most {LIFE_MAX.days} days.", field="expires_at")
     networks = [_network(text) for text in allowed_networks]
 
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -61,13 +65,42 @@ def create_key(
 
 @transaction.atomic
 def revoke_key(*, actor: str, key_id: UUID, reason: str = "") -> ApiKey:
-    """End a key at once. Revoking it again changes nothing."""
-    key = ApiKey.objects.locked().get(pk=key_id)
+    """End a key at once. Revoking it again changes nothing. Raises NotFound."""
+    key = _locked(key_id)
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
+        key.refresh_from_db()
         audit.record(actor=actor, action="key.revoked", subject=key, reason=reason)
     return key
+
+
+@transaction.atomic
+def rotate_key(
+    *, actor: str, key_id: UUID, expires_at: datetime, overlap: timedelta = timedelta(0)
+) -> tuple[ApiKey, str]:
+    """Replace a key by a new one with the same name, scopes and networks; the old one ends after `overlap`.
+
+    Raises NotFound, KeyEnded, NotAServiceAccount, or Invalid for an expiry or an overlap that makes no sense.
+    """
+    old = _locked(key_id)
+    now = timezone.now()
+    if old.revoked_at is not None or old.expires_at <= now:
+        raise KeyEnded("Only a key that still works is rotated; create a new one.")
+    if not timedelta(0) <= overlap <= OVERLAP_MAX:
+        raise Invalid(f"The overlap is at most {OVERLAP_MAX.days} days.", field="overlap")
+    new, text = create_key(
+        actor=actor,
+        user_id=old.user_id,
+        name=old.name,
+        scopes=old.scopes,
+        expires_at=expires_at,
+        allowed_networks=old.allowed_networks,
+    )
+    old.expires_at = min(old.expires_at, now + overlap)
+    old.save(update_fields=["expires_at"])
+    audit.record(actor=actor, action="key.rotated", subject=old, detail={"new_key": new.pk})
+    return new, text
 
 
 def use_key(*, presented: str, ip: str) -> ApiKey:
@@ -91,6 +124,13 @@ def use_key(*, presented: str, ip: str) -> ApiKey:
 
     if key.last_used_at is None or key.last_used_at < now - LAST_USE_IS_NOTED_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now, last_used_ip=ip)
+    return key
+
+
+def _locked(key_id: UUID) -> ApiKey:
+    key = ApiKey.objects.locked().filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("There is no such key.")
     return key
 
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from billing.access.errors import EmailTaken, OwnerNotAPerson
 from billing.access.models import User, UserKind
 from billing.kernel import audit
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import Invalid, NotFound
 
 
 @transaction.atomic
@@ -43,17 +43,26 @@ def create_service_account(*, actor: str, email: str, name: str, owner_id: UUID)
 def deactivate_user(*, actor: str, user_id: UUID, reason: str) -> User:
     """Switch a user off: no sign-in, no keys. Service accounts of a person go with the person.
 
-    Doing it again changes nothing.
+    Doing it again changes nothing. Raises NotFound.
     """
-    user = User.objects.get(pk=user_id)
+    user = User.objects.locked().filter(pk=user_id).first()
+    if user is None:
+        raise NotFound("There is no such user.")
     if user.is_active:
         user.is_active = False
         user.save(update_fields=["is_active"])
+        user.refresh_from_db()
         audit.record(actor=actor, action="user.deactivated", subject=user, reason=reason)
     return user
 
 
 def _create(user: User, *, actor: str) -> User:
+    try:
+        user.clean_fields(exclude={"password", "owner"})
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages)) from error
+    if not user.name.isprintable():
+        raise Invalid("A name has no control characters.", field="name")
     if User.objects.filter(email=user.email).exists():
         raise EmailTaken(f"{user.email} is taken.")
     user.save(force_insert=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from babel import Locale
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import get_attribute
 
@@ -69,6 +70,7 @@ class _DecimalText(serializers.Field):
         return value
 
 
+@extend_schema_field({"type": "string", "pattern": f"^{MONEY.pattern}$", "examples": ["1250.00"]})
 class MoneyAmountField(_DecimalText):
     """An amount of money. In: exact text; the sibling `currency_field`, if sent, limits the decimals.
 
@@ -100,6 +102,7 @@ def money_text(amount: Decimal, currency: str | None) -> str:
     return format(amount + 0 if amount else abs(amount), "f")
 
 
+@extend_schema_field({"type": "string", "pattern": f"^{EXACT.pattern}$", "examples": ["0.0125"]})
 class ExactAmountField(_DecimalText):
     """A unit price, rate or quantity: up to 12 decimals, shown without trailing zeros."""
 
@@ -122,6 +125,7 @@ class _Text(serializers.Field):
         return data
 
 
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]})
 class CurrencyCodeField(_Text):
     default_error_messages = {"invalid": "Must be an ISO 4217 currency code in capitals, such as 'EUR'."}
 
@@ -134,6 +138,7 @@ class CurrencyCodeField(_Text):
         return value
 
 
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["DE"]})
 class CountryField(_Text):
     default_error_messages = {"invalid": "Must be an ISO 3166 country code of two capitals, such as 'DE'."}
 
@@ -146,6 +151,7 @@ class CountryField(_Text):
         return value
 
 
+@extend_schema_field({"type": "string", "examples": ["Europe/Berlin"]})
 class TimeZoneField(_Text):
     default_error_messages = {"invalid": "Must be an IANA time zone, such as 'Europe/Berlin'."}
 
@@ -201,6 +207,7 @@ class StrictCharField(serializers.CharField):
         return data
 
 
+@extend_schema_field({"type": "string", "format": "date", "examples": ["2026-01-31"]})
 class StrictDateField(serializers.DateField):
     default_error_messages = {
         "invalid": "Must be a date such as '2026-01-31'.",
@@ -219,6 +226,7 @@ class StrictDateField(serializers.DateField):
         return day
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})
 class StrictDateTimeField(serializers.DateTimeField):
     """RFC 3339 with an offset, kept and shown in UTC."""
 

@@ -45,6 +45,9 @@ class ClosedFilterBackend(BaseFilterBackend):
             queryset = filterset.qs
         return _searched(request, queryset, view)
 
+    def get_filterset_class(self, view, queryset: QuerySet | None = None):
+        return getattr(view, "filterset_class", None)
+
     def get_schema_operation_parameters(self, view) -> list[dict]:
         search = {
             "name": "search",

@@ -10,9 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.db import connection
 
-BLOCKED_BY_ME = (
-    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-)
+BLOCKED_BY_ME = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
 
 
 def start_rival(action: Callable[[], object], *, timeout_seconds: float = 5) -> Future:

@@ -1,0 +1,79 @@
+"""References to entities and departments in a body: by id, and only to what the sender may see.
+
+What exists elsewhere and what exists nowhere is the same error.
+"""
+
+from django.db.models import QuerySet
+from rest_framework.permissions import SAFE_METHODS
+
+from billing.access.models import User
+from billing.entities import queries
+from billing.kernel.api.fields import IdField
+
+
+class _ReferenceField(IdField):
+    """Turns an id into the object; out goes the id."""
+
+    default_error_messages = {"not_found": "There is no such object."}
+
+    def __init__(self, *, verb: str | None = None, **kwargs):
+        self.verb = verb
+        super().__init__(**kwargs)
+
+    def within(self, user: User) -> QuerySet:
+        raise NotImplementedError
+
+    def to_internal_value(self, data: object):
+        found = self.within(self.context["request"].user).filter(pk=super().to_internal_value(data)).first()
+        if found is None:
+            self.fail("not_found")
+        return found
+
+    def to_representation(self, value: object) -> str:
+        return str(getattr(value, "pk", value))
+
+    def verbs(self, view_verb: str) -> set[str]:
+        """Seeing it is enough, and so is being allowed to do there what is being done (keys that only write)."""
+        doing = self.verb or getattr(self.context.get("view"), "acting_verb", None)
+        return {view_verb, doing} - {None}
+
+
+class EntityField(_ReferenceField):
+    def within(self, user: User) -> QuerySet:
+        return union(queries.entities_for, user, self.verbs(queries.VIEW_ENTITY))
+
+
+class DepartmentField(_ReferenceField):
+    def within(self, user: User) -> QuerySet:
+        found = union(queries.departments_for, user, self.verbs(queries.VIEW_DEPARTMENT))
+        return found.select_related("entity")
+
+
+class ColleagueField(_ReferenceField):
+    """An active person with a role over an entity the sender may see."""
+
+    def within(self, user: User) -> QuerySet:
+        entities = union(queries.entities_for, user, self.verbs(queries.VIEW_ENTITY))
+        return queries.colleagues_of(entities)
+
+
+def union(query, user: User, verbs: set[str]) -> QuerySet:
+    """The rows that `user` may say any of the verbs to."""
+    first, *others = sorted(verbs)
+    found = query(user, first)
+    for verb in others:
+        found = found | query(user, verb)
+    return found
+
+
+def seen_or_done(query, view, view_verb: str) -> QuerySet:
+    """What a view works on: what the sender may see and, for a write, also what he may write unseen."""
+    return union(query, view.request.user, {view_verb} | ({view.acting_verb} - {None}))
+
+
+class ActingVerb:
+    """For a viewset: the verb of a write, None for reads. What is asked for decides what can be referred to."""
+
+    @property
+    def acting_verb(self) -> str | None:
+        return None if self.request.method in SAFE_METHODS else self.action_permissions.get(self.action)

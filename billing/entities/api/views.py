@@ -1,0 +1,208 @@
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from billing.access.permissions import require
+from billing.access.verbs import VERBS
+from billing.entities import queries, services
+from billing.entities.api import serializers
+from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.filters import DepartmentFilter, EntityFilter
+from billing.entities.editing import CONTACT, DEPARTMENT, LEGAL
+from billing.entities.models import BillingEntity, Department
+from billing.entities.reach import live_grants_of, only_proposes
+from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
+
+
+class EntityViewSet(ActingVerb, ServiceViewSet):
+    serializer_class = serializers.EntityRead
+    filterset_class = EntityFilter
+    lookup_url_kwarg = "entity_id"
+    ordering = "-created_at"
+    ordering_fields = ("created_at", "updated_at", "code", "name")
+    search_fields = ("code", "name", "legal_name", "external_reference")
+    expandable = {"parent": serializers.EntityBrief}
+    expand_related = {"parent": ("select", "parent")}
+    conditional_reads = False  # who asks decides which fields are shown
+    action_permissions = {
+        "list": "entities.view_billingentity",
+        "retrieve": "entities.view_billingentity",
+        "hierarchy": "entities.view_billingentity",
+        "create": "entities.create_entity",
+        "update": "entities.update_entity",
+        "partial_update": "entities.update_entity",
+        "move": "entities.move_entity",
+        "cancel_move": "entities.move_entity",
+        "activate": "entities.activate_entity",
+        "suspend": "entities.suspend_entity",
+        "resume": "entities.resume_entity",
+        "close": "entities.close_entity",
+    }
+
+    def get_queryset(self):
+        return seen_or_done(queries.entities_for, self, queries.VIEW_ENTITY)
+
+    def create(self, request):
+        facts = self.parse(serializers.EntityCreate)
+        parent = facts.pop("parent")
+        require(request.user, "entities.create_entity", parent)
+        facts.setdefault("starts_on", queries.today_at(parent))
+        as_draft = only_proposes(request.user, "entities.create_entity", parent)
+        entity = services.create_entity(actor=self.actor, parent_id=parent.pk, as_draft=as_draft, **facts)
+        return self.reply(entity, created=True)
+
+    def update(self, request, entity_id):
+        return self._change(_with_defaults(BillingEntity, CONTACT, self.parse(serializers.EntityUpdate)))
+
+    def partial_update(self, request, entity_id):
+        return self._change(self.parse(serializers.EntityUpdate, partial=True))
+
+    @action(detail=True, methods=["get"])
+    def hierarchy(self, request, entity_id):
+        tree = queries.entity_tree(self.get_object(), request.user)
+        return Response(serializers.EntityNode(tree).data)
+
+    @action(detail=True, methods=["post"])
+    def move(self, request, entity_id):
+        order = self.parse(serializers.EntityMove)
+        entity, parent = self.get_object(), order.pop("parent")
+        require(request.user, "entities.move_entity", parent)
+        entity = services.move_entity(
+            actor=self.actor,
+            entity_id=entity.pk,
+            parent_id=parent.pk,
+            as_of=queries.today_at(entity),
+            version=self.expected_version(),
+            **order,
+        )
+        return self.reply(entity)
+
+    @action(detail=True, methods=["post"], url_path="cancel-move")
+    def cancel_move(self, request, entity_id):
+        order = self.parse(serializers.Reason)
+        entity = self.get_object()
+        services.cancel_move(actor=self.actor, entity_id=entity.pk, as_of=queries.today_at(entity), **order)
+        return self.reply(entity)
+
+    @action(detail=True, methods=["post"])
+    def activate(self, request, entity_id):
+        return self._enter(services.activate_entity, serializers.OptionalReason)
+
+    @action(detail=True, methods=["post"])
+    def suspend(self, request, entity_id):
+        return self._enter(services.suspend_entity, serializers.Reason)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request, entity_id):
+        return self._enter(services.resume_entity, serializers.OptionalReason)
+
+    @action(detail=True, methods=["post"])
+    def close(self, request, entity_id):
+        return self._enter(services.close_entity, serializers.Reason)
+
+    def _enter(self, service, input_class) -> Response:
+        order = self.parse(input_class)
+        return self.reply(service(actor=self.actor, entity_id=self.get_object().pk, **order))
+
+    def _change(self, changes: dict) -> Response:
+        entity = self.get_object()
+        legal = {field for field in LEGAL & set(changes) if changes[field] != getattr(entity, field)}
+        if legal:
+            require(self.request.user, "entities.update_entity_legal", entity)
+        entity = services.update_entity(
+            actor=self.actor,
+            entity_id=entity.pk,
+            changes={field: changes[field] for field in changes if field not in LEGAL - legal},
+            version=self.expected_version(),
+        )
+        return self.reply(entity)
+
+
+class DepartmentViewSet(ActingVerb, ServiceViewSet):
+    serializer_class = serializers.DepartmentRead
+    filterset_class = DepartmentFilter
+    lookup_url_kwarg = "department_id"
+    ordering = "-created_at"
+    ordering_fields = ("created_at", "updated_at", "code", "name")
+    search_fields = ("code", "name", "cost_centre", "external_reference")
+    expandable = {"entity": serializers.EntityBrief}
+    expand_related = {"entity": ("select", "entity")}
+    action_permissions = {
+        "list": "entities.view_department",
+        "retrieve": "entities.view_department",
+        "create": "entities.create_department",
+        "update": "entities.update_department",
+        "partial_update": "entities.update_department",
+    }
+
+    def get_queryset(self):
+        return seen_or_done(queries.departments_for, self, queries.VIEW_DEPARTMENT)
+
+    def create(self, request):
+        facts = _by_id(self.parse(serializers.DepartmentCreate))
+        entity = facts.pop("entity")
+        require(request.user, "entities.create_department", entity)
+        if facts.get("default_gl_code"):
+            require(request.user, "entities.update_department_gl_code", entity)
+        facts.setdefault("starts_on", queries.today_at(entity))
+        department = services.create_department(actor=self.actor, entity_id=entity.pk, **facts)
+        return self.reply(department, created=True)
+
+    def update(self, request, department_id):
+        given = _by_id(self.parse(serializers.DepartmentUpdate))
+        return self._change(_with_defaults(Department, DEPARTMENT, given))
+
+    def partial_update(self, request, department_id):
+        return self._change(_by_id(self.parse(serializers.DepartmentUpdate, partial=True)))
+
+    def _change(self, changes: dict) -> Response:
+        department = self.get_object()
+        if changes.get("default_gl_code", department.default_gl_code) != department.default_gl_code:
+            require(self.request.user, "entities.update_department_gl_code", department)
+        else:
+            changes.pop("default_gl_code", None)
+        department = services.update_department(
+            actor=self.actor,
+            department_id=department.pk,
+            changes=changes,
+            version=self.expected_version(),
+        )
+        return self.reply(department)
+
+
+class MeView(ServiceView):
+    """Who am I, which roles do I hold, and what may I do?"""
+
+    signed_in_is_enough = True
+    serializer_class = serializers.Me
+
+    def get(self, request):
+        user, key = request.user, request.auth
+        grants = live_grants_of(user)
+        body = {
+            "id": user.pk,
+            "kind": user.kind,
+            "email": user.email,
+            "name": user.name,
+            "language": user.language,
+            "time_zone": user.time_zone,
+            "key": key,
+            "grants": grants,
+            "verbs": sorted(verb for verb in VERBS if user.has_perm(verb)),
+        }
+        return Response(serializers.Me(body).data)
+
+
+def _with_defaults(model, editable: frozenset[str], given: dict) -> dict:
+    """A PUT: what it leaves out goes back to what a new object has."""
+    blank = model()
+    return {field: getattr(blank, field) for field in editable} | given
+
+
+def _by_id(given: dict) -> dict:
+    """References as the service takes them."""
+    return {
+        f"{name}_id" if name in {"parent", "manager"} else name: (value and value.pk)
+        if name in {"parent", "manager"}
+        else value
+        for name, value in given.items()
+    }
