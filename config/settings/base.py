@@ -10,6 +10,7 @@ from config.schedule import SCHEDULE
 from config.settings.unfold import CONSOLE_MENU, UNFOLD  # noqa: F401
 
 TESTING = False
+DEMO_ALLOWED = True  # seed_demo may load its sample company
 VAR = ROOT / env.text("BILLING_VAR", "var")  # data of the embedded servers, logs, files
 SHARED = ROOT / env.text("BILLING_SHARED", "../shared")  # vendor and sample data for tests, when present
 

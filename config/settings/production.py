@@ -29,6 +29,7 @@ env.refuse(not DATABASE_URL, "DATABASE_URL must name a PostgreSQL server.")
 env.refuse(not REDIS_URL, "REDIS_URL must name a Redis or Valkey server.")
 env.check()
 
+DEMO_ALLOWED = False
 LOGGING = logging_settings(as_json=True, level=LOG_LEVEL)
 SECURE_SSL_REDIRECT = True
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
