@@ -10,11 +10,12 @@ from billing.entities.api.fields import ActingVerb
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.filters import AllocationFilter
-from billing.invoicing.models import InvoiceLine
+from billing.invoicing.models import CostAllocation, InvoiceLine
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
 class DepartmentAllocationViewSet(ActingVerb, ServiceViewSet):
+    queryset = CostAllocation.objects.none()  # what the schema looks at
     serializer_class = serializers.AllocationRead
     filterset_class = AllocationFilter
     lookup_url_kwarg = "allocation_id"

@@ -44,6 +44,9 @@ class InOrder(serializers.ListSerializer):
 class LineRead(ReadSerializer):
     """`derivation` says how the amount came about, so that it can be computed again."""
 
+    tax_category = serializers.CharField(read_only=True, help_text="UNTDID 5305, as in EN 16931.")
+    tax_percent = ExactAmountField(read_only=True)
+
     class Meta:
         model = InvoiceLine
         list_serializer_class = InOrder
@@ -68,10 +71,9 @@ class LineRead(ReadSerializer):
         )
         read_only_fields = fields
 
-    tax_percent = ExactAmountField(read_only=True)
-
 
 class TaxRead(ReadSerializer):
+    category = serializers.CharField(read_only=True, help_text="UNTDID 5305, as in EN 16931.")
     percent = ExactAmountField(read_only=True)
 
     class Meta:
