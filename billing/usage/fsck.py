@@ -4,11 +4,12 @@ from billing.usage.counting import COUNTED, fingerprint
 
 CHECKS = {
     "U1 a counter is the sum of the events of its window": f"""
-        SELECT coalesce(held.quota_id, counted.quota_id) AS quota_id, held.used_quantity, counted.used_quantity AS sum
+        SELECT coalesce(held.quota_id, counted.quota_id) AS quota_id,
+            held.used_quantity, counted.used_quantity AS sum
         FROM quota_counters held
         FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
         WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
-    """,
+    """,  # noqa: S608
     "U2 an event is counted once": """
         SELECT min(id::text) AS id, source, transaction_id FROM usage_events
         GROUP BY source, transaction_id HAVING count(*) > 1
@@ -22,7 +23,7 @@ CHECKS = {
     "U4 the newest events are what their fingerprints say": f"""
         SELECT e.id FROM (SELECT * FROM usage_events ORDER BY id DESC LIMIT 10000) e
         WHERE e.fingerprint <> {fingerprint("e")}
-    """,
+    """,  # noqa: S608
     "U5 an event is of a seller's meter and of its own entity's department": """
         SELECT e.id FROM usage_events e
             JOIN meters m ON m.id = e.meter_id

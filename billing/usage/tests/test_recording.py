@@ -134,7 +134,9 @@ def _suspended(report):
 
 
 REFUSALS = {
-    "unknown-entity": lambda report: replace(report, entity_id=make_entity().parent_id or report.department_id),
+    "unknown-entity": lambda report: replace(
+        report, entity_id=make_entity().parent_id or report.department_id
+    ),
     "unknown-meter": lambda report: replace(report, meter="no-such-meter"),
     "unknown-department": lambda report: replace(report, department_id=make_department().pk),
     "entity-not-active": _suspended,
@@ -258,7 +260,9 @@ def test_a_batch_costs_the_same_number_of_statements_whatever_its_size():
     def statements(count):
         reports = [used(meter, customers[i % 5]) for i in range(count)]
         record(reports[0])  # so that each batch has a duplicate
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             record(*reports)
         return len(queries)
 
