@@ -10,4 +10,5 @@ class InvoicingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        import_module("billing.invoicing.verbs")
+        for what in ("verbs", "reactions"):
+            import_module(f"billing.invoicing.{what}")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
+from billing.invoicing.states import InvoiceState
 from billing.kernel.money import total_of
-from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE
+from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE, ChartAccount
 from billing.ledger.models import JournalEntry, JournalLine
 
 NOTHING = Decimal(0)
@@ -21,6 +22,7 @@ class Check:
     """Two figures that must be equal, each with where it was read."""
 
     name: str
+    currency: str
     expected: Decimal
     found: Decimal
 
@@ -49,6 +51,7 @@ class Place:
 
     department: object
     gl_code: str
+    currency: str
     net_amount: Decimal
     tax_amount: Decimal
     booked_amount: Decimal
@@ -88,7 +91,7 @@ def proof_of(invoice: Invoice) -> Proof:
     entries = entries_of(invoice)
     booked = [line for entry in entries for line in entry.lines.all()]
     lines = _lines(invoice, shares)
-    places = _places(shares, booked)
+    places = _places(shares, booked, invoice.currency)
     return Proof(
         invoice=invoice,
         lines=lines,
@@ -105,7 +108,7 @@ def _lines(invoice: Invoice, shares: Sequence[CostAllocation]) -> list[ProvenLin
     return [ProvenLine(line=line, shares=by_line[line.pk]) for line in invoice.lines.order_by("position")]
 
 
-def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine]) -> list[Place]:
+def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine], currency: str) -> list[Place]:
     """By department and GL code, whatever was moved since: reversals count with their sign."""
     nets, taxes, revenue = defaultdict(list), defaultdict(list), defaultdict(list)
     departments = {}
@@ -122,6 +125,7 @@ def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine]) -> 
         Place(
             department=departments[department_id],
             gl_code=gl_code,
+            currency=currency,
             net_amount=total_of(nets[department_id, gl_code]),
             tax_amount=total_of(taxes[department_id, gl_code]),
             booked_amount=total_of(revenue[department_id, gl_code]),
@@ -140,41 +144,41 @@ def _checks(
     invoice: Invoice, lines: Sequence[ProvenLine], places: Sequence[Place], booked: Sequence[JournalLine]
 ) -> list[Check]:
     """A void invoice's shares and bookings are all taken back: there every figure but the lines is nothing."""
-    void = invoice.state == "void"
+    void = invoice.state == InvoiceState.VOID
     net, tax = (NOTHING, NOTHING) if void else (invoice.net_amount, invoice.tax_amount)
-    return [
-        Check(
-            name="The lines make the net of the invoice",
-            expected=invoice.net_amount,
-            found=total_of([proven.line.net_amount for proven in lines]),
+    compared = [
+        (
+            "The lines make the net of the invoice",
+            invoice.net_amount,
+            total_of([proven.line.net_amount for proven in lines]),
         ),
         *(
-            Check(
-                name=f"The shares make line {proven.line.position}",
-                expected=NOTHING if void else proven.line.net_amount,
-                found=proven.net_amount,
+            (
+                f"The shares make line {proven.line.position}",
+                NOTHING if void else proven.line.net_amount,
+                proven.net_amount,
             )
             for proven in lines
         ),
-        Check(
-            name="The shares make the tax of the invoice",
-            expected=tax,
-            found=total_of([proven.tax_amount for proven in lines]),
-        ),
+        ("The shares make the tax of the invoice", tax, total_of([proven.tax_amount for proven in lines])),
         *(
-            Check(
-                name=f"The books have {place.gl_code or 'what has no code'} of {_code(place.department) or 'no department'}",
-                expected=place.net_amount,
-                found=place.booked_amount,
+            (
+                f"The books have {place.gl_code} of {_code(place.department)}",
+                place.net_amount,
+                place.booked_amount,
             )
             for place in places
         ),
-        Check(name="The books have the revenue", expected=net, found=_balance(booked, REVENUE, credit=True)),
-        Check(name="The books have the tax", expected=tax, found=_balance(booked, TAX_PAYABLE, credit=True)),
-        Check(name="The books have the receivable", expected=net + tax, found=_balance(booked, RECEIVABLE)),
+        ("The books have the revenue", net, -_balance(booked, REVENUE)),
+        ("The books have the tax", tax, -_balance(booked, TAX_PAYABLE)),
+        ("The books have the receivable", net + tax, _balance(booked, RECEIVABLE)),
+    ]
+    return [
+        Check(name=name, currency=invoice.currency, expected=expected, found=found)
+        for name, expected, found in compared
     ]
 
 
-def _balance(booked: Sequence[JournalLine], account, *, credit: bool = False) -> Decimal:
-    net = total_of([line.debit - line.credit for line in booked if line.account.code == account.code])
-    return -net if credit else net
+def _balance(booked: Sequence[JournalLine], account: ChartAccount) -> Decimal:
+    """Debits minus credits."""
+    return total_of([line.debit - line.credit for line in booked if line.account.code == account.code])

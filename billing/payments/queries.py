@@ -1,20 +1,20 @@
 """Reading payments."""
 
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 
 from billing.access.models import User
-from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.payments.models import Payment, PaymentApplication
 
+VIEW_PAYMENT = "payments.view_payment"
 
-def payments_for(user: User) -> QuerySet[Payment]:
-    """What `user` may see, with both parties."""
+
+def payments_for(user: User, verb: str = VIEW_PAYMENT) -> QuerySet[Payment]:
+    """The payments of customers within reach, with both parties."""
     payments = Payment.objects.select_related("seller", "customer")
-    return visible(payments, user=user, verb="payments.view_payment", entity="customer")
+    return visible(payments, user=user, verb=verb, entity="customer")
 
 
 def unapplied(payments: QuerySet[Payment]) -> QuerySet[Payment]:
@@ -22,10 +22,10 @@ def unapplied(payments: QuerySet[Payment]) -> QuerySet[Payment]:
     return payments.filter(applied_amount__lt=F("amount"))
 
 
-def applications_of(payment: Payment) -> QuerySet[PaymentApplication]:
-    return payment.applications.select_related("invoice").order_by("pk")
+def payments_of_invoice(invoice_id: UUID) -> QuerySet[Payment]:
+    return Payment.objects.filter(applications__invoice_id=invoice_id)
 
 
-def today_of(entity: BillingEntity, *, now: datetime) -> date:
-    """The business day of `now` where the entity is."""
-    return now.astimezone(ZoneInfo(entity.time_zone)).date()
+def applications() -> QuerySet[PaymentApplication]:
+    """With their invoices, the first one first."""
+    return PaymentApplication.objects.select_related("invoice").order_by("pk")
