@@ -36,6 +36,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NEVER_ACTED = frozenset({429, 503})  # these say that the request was turned away at the door
 
 logger = logging.getLogger(__name__)
+logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines hold whole queries
 
 
 class OutboundRefused(DomainError):

@@ -141,7 +141,9 @@ def test_the_pauses_grow_fourfold_up_to_an_hour():
 
 
 @pytest.mark.django_db
-def test_the_last_attempt_makes_it_dead_and_a_person_may_retry(subscribers, rung, django_capture_on_commit_callbacks):
+def test_the_last_attempt_makes_it_dead_and_a_person_may_retry(
+    subscribers, rung, django_capture_on_commit_callbacks
+):
     subscribers["thing.happened"] = {"test.reaction": refuse}
     row = make_delivery(attempts=outbox.ATTEMPTS_MAX - 1)
 
