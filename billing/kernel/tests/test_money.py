@@ -148,7 +148,7 @@ def test_the_order_of_the_exact_parts_decides_only_ties(rounding, random):
     ],
 )
 def test_a_split_that_cannot_be_is_refused(_case, total, exact):
-    with pytest.raises(ValueError, match="payable|rounded sum"):
+    with pytest.raises(ValueError, match=r"payable|rounded sum"):
         split_exact(Decimal(total), decimals(*exact), "EUR")
 
 
