@@ -68,7 +68,9 @@ class User(AbstractBaseUser, BaseModel):
         return self.owner_id or self.pk
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        return self.is_active and any(backend.has_perm(self, perm, obj) for backend in get_backends())
+        return self.is_active and any(
+            backend.has_perm(self, perm, obj) for backend in get_backends() if hasattr(backend, "has_perm")
+        )
 
     def has_perms(self, perm_list, obj=None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)
