@@ -1,7 +1,7 @@
 """People, service accounts and their keys. What they may do is granted in `billing.entities`."""
 
-from django.contrib.auth import get_backends
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import _user_has_module_perms, _user_has_perm
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -68,19 +68,13 @@ class User(AbstractBaseUser, BaseModel):
         return self.owner_id or self.pk
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        return self.is_active and any(
-            backend.has_perm(self, perm, obj) for backend in get_backends() if hasattr(backend, "has_perm")
-        )
+        return self.is_active and _user_has_perm(self, perm, obj)
 
     def has_perms(self, perm_list, obj=None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, app_label: str) -> bool:
-        return self.is_active and any(
-            backend.has_module_perms(self, app_label)
-            for backend in get_backends()
-            if hasattr(backend, "has_module_perms")
-        )
+        return self.is_active and _user_has_module_perms(self, app_label)
 
 
 class ApiKey(BaseModel):

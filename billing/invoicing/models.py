@@ -5,6 +5,7 @@ from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity, Department
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState, RunItemState, RunState
+from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import (
     allocations_sum_to_lines,
     draft_parent_only,
@@ -15,7 +16,15 @@ from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite,
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.states import pairs
-from billing.kernel.triggers import append_only, audited, frozen, moves_only, never_deleted, never_truncated, touched
+from billing.kernel.triggers import (
+    append_only,
+    audited,
+    frozen,
+    moves_only,
+    never_deleted,
+    never_truncated,
+    touched,
+)
 from billing.subscriptions.models import Product, TaxCategory
 from billing.usage.models import UsageEvent
 
@@ -24,7 +33,7 @@ class TaxRate(BaseModel):
     """The percentage of a tax category in a country, from a day on until the next one."""
 
     country = models.CharField(max_length=2)
-    category = models.CharField(max_length=2, choices=TaxCategory)
+    category = models.CharField(max_length=1, choices=TaxCategory)
     percent = models.DecimalField(max_digits=7, decimal_places=4)
     starts_on = models.DateField()
 
@@ -85,6 +94,9 @@ class BillingRun(BaseModel):
         return f"{self.seller_id} as of {self.as_of}"
 
 
+SETTLED = F("paid_amount") + F("credited_amount") + F("written_off_amount")
+
+
 class Invoice(BaseModel):
     """A claim on a customer. Totals are exact in the currency; an issued invoice never changes.
 
@@ -113,7 +125,7 @@ class Invoice(BaseModel):
     credited_amount = MoneyField(default=0)
     written_off_amount = MoneyField(default=0)
     balance_amount = models.GeneratedField(
-        expression=F("total_amount") - F("paid_amount") - F("credited_amount") - F("written_off_amount"),
+        expression=F("total_amount") - (SETTLED),
         output_field=models.DecimalField(max_digits=19, decimal_places=4),
         db_persist=True,
     )
@@ -141,12 +153,18 @@ class Invoice(BaseModel):
                 )
                 | (
                     ~Q(state=InvoiceState.DRAFT)
-                    & Q(number__isnull=False, sequence__gte=1, fiscal_year__isnull=False, issued_on__isnull=False)
+                    & Q(
+                        number__isnull=False,
+                        sequence__gte=1,
+                        fiscal_year__isnull=False,
+                        issued_on__isnull=False,
+                    )
                 ),
             ),
             models.UniqueConstraint(
-                fields=["seller", "series", "fiscal_year", "sequence"], name="invoice_number_unique"
+                fields=["seller", "series", "fiscal_year", "sequence"], name="invoice_sequence_unique"
             ),
+            models.UniqueConstraint(fields=["seller", "number"], name="invoice_number_unique"),
             models.UniqueConstraint(
                 fields=["seller", "customer", "currency", "billing_key"],
                 name="one_invoice_per_period",
@@ -168,13 +186,13 @@ class Invoice(BaseModel):
             models.CheckConstraint(
                 name="invoice_settled_within_total",
                 condition=Q(paid_amount__gte=0, credited_amount__gte=0, written_off_amount__gte=0)
-                & Q(total_amount__gte=F("paid_amount") + F("credited_amount") + F("written_off_amount"))
+                & Q(total_amount__gte=SETTLED)
                 | Q(state=InvoiceState.DRAFT),
             ),
             models.CheckConstraint(
                 name="invoice_paid_iff_nothing_open",
-                condition=(Q(state=InvoiceState.PAID) & Q(total_amount=F("paid_amount") + F("credited_amount") + F("written_off_amount")))
-                | (Q(state=InvoiceState.ISSUED) & ~Q(total_amount=F("paid_amount") + F("credited_amount") + F("written_off_amount")))
+                condition=Q(state=InvoiceState.PAID, total_amount=SETTLED)
+                | (Q(state=InvoiceState.ISSUED) & ~Q(total_amount=SETTLED))
                 | ~Q(state__in=[InvoiceState.PAID, InvoiceState.ISSUED]),
             ),
             models.CheckConstraint(
@@ -236,11 +254,10 @@ class InvoiceLine(models.Model):
     quantity = ExactField()
     unit = models.CharField(max_length=32)
     unit_price = ExactField(null=True, help_text="Empty for costs passed through.")
-    exact_amount = ExactField(help_text="Before rounding.")
     net_amount = MoneyField()
     currency = CurrencyField()
-    tax_category = models.CharField(max_length=2, choices=TaxCategory)
-    tax_percent = models.DecimalField(max_digits=7, decimal_places=4, null=True)
+    tax_category = models.CharField(max_length=2, choices=TaxTreatment)
+    tax_percent = models.DecimalField(max_digits=7, decimal_places=4)
     gl_code = models.CharField(max_length=64, blank=True)
     service_starts_on = models.DateField()
     service_ends_on = models.DateField(help_text="Exclusive.")
@@ -252,7 +269,7 @@ class InvoiceLine(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["invoice", "position"], name="one_line_per_position"),
             payable("invoice_line_payable", "net_amount"),
-            finite("invoice_line_finite", "quantity", "unit_price", "exact_amount"),
+            finite("invoice_line_finite", "quantity", "unit_price"),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]
 
@@ -265,7 +282,7 @@ class InvoiceTax(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="taxes")
-    category = models.CharField(max_length=2, choices=TaxCategory)
+    category = models.CharField(max_length=2, choices=TaxTreatment)
     percent = models.DecimalField(max_digits=7, decimal_places=4)
     taxable_amount = MoneyField()
     tax_amount = MoneyField()
@@ -307,6 +324,15 @@ class UsageClaim(models.Model):
         return f"{self.event_id} in {self.line_id}"
 
 
+class AllocationBasis(models.TextChoices):
+    """Why a share went where it went."""
+
+    USAGE = "usage"  # the department's own usage
+    DEFAULT = "default"  # nobody named: the entity's default department
+    MANUAL = "manual"  # somebody moved it
+    VOID = "void"  # taken back with its invoice
+
+
 class CostAllocation(AppendOnlyModel):
     """The posted share of one invoice line for one department. Reallocation reverses and posts anew."""
 
@@ -318,8 +344,7 @@ class CostAllocation(AppendOnlyModel):
     net_amount = MoneyField()
     tax_amount = MoneyField()
     currency = CurrencyField()
-    exact_amount = ExactField(help_text="The department's own part before rounding.")
-    basis = models.CharField(max_length=16, help_text="usage, default or manual.")
+    basis = models.CharField(max_length=8, choices=AllocationBasis)
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
     reason = models.TextField(blank=True)
 
@@ -328,7 +353,6 @@ class CostAllocation(AppendOnlyModel):
         permissions = [("allocate_cost", "Can move cost to a department")]
         constraints = [
             payable("cost_allocation_payable", "net_amount", "tax_amount"),
-            finite("cost_allocation_finite", "exact_amount"),
             models.CheckConstraint(name="cost_allocation_has_gl_code", condition=~Q(gl_code="")),
         ]
         indexes = [models.Index(fields=["department", "-id"], name="allocation_by_department")]

@@ -15,6 +15,7 @@ class InvoiceState(models.TextChoices):
 
 INVOICE_MOVES = {
     "issue": move(InvoiceState.DRAFT, to=InvoiceState.ISSUED),
+    "issue_settled": move(InvoiceState.DRAFT, to=InvoiceState.PAID),  # nothing to pay: the total is zero
     "settle": move(InvoiceState.ISSUED, to=InvoiceState.PAID),
     "void": move(InvoiceState.ISSUED, to=InvoiceState.VOID),
 }

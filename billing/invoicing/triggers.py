@@ -64,20 +64,23 @@ def lines_sum_to_invoice() -> pgtrigger.Trigger:
 
 
 def allocations_sum_to_lines() -> pgtrigger.Trigger:
-    """After issue: whatever is reversed and posted anew, the shares of a line still make its net."""
+    """After issue: whatever is reversed and posted anew, the shares of a line still make its net,
+    and those of a void invoice nothing."""
     return pgtrigger.Trigger(
         name="sum_to_line",
         when=pgtrigger.After,
         operation=pgtrigger.Insert,
         timing=pgtrigger.Deferred,
-        condition=pgtrigger.Q(new__basis="manual"),
-        declare=[("net", "numeric"), ("tax", "numeric")],
+        declare=[("invoice", "invoices%ROWTYPE")],
         func="""
-            PERFORM FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
-            IF (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id)
-               <> (SELECT sum(net_amount) FROM cost_allocations WHERE line_id = NEW.line_id)
-               OR (SELECT tax_amount FROM invoices WHERE id = NEW.invoice_id)
-               <> (SELECT sum(tax_amount) FROM cost_allocations WHERE invoice_id = NEW.invoice_id)
+            IF NEW.basis NOT IN ('manual', 'void') THEN
+                RETURN NULL;  -- posted with the issue, which checks the whole invoice once
+            END IF;
+            SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
+            IF (SELECT sum(net_amount) FROM cost_allocations WHERE line_id = NEW.line_id)
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id) END)
+               OR (SELECT sum(tax_amount) FROM cost_allocations WHERE invoice_id = NEW.invoice_id)
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE invoice.tax_amount END)
             THEN
                 RAISE EXCEPTION 'the shares of line % do not make its amount', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'line_fully_allocated';

@@ -6,3 +6,6 @@ class LedgerConfig(AppConfig):
     label = "ledger"
     verbose_name = "Ledger"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self):
+        from billing.ledger import verbs  # noqa: F401  declares who may do what

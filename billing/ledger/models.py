@@ -1,5 +1,7 @@
 """Double entry: accounts, periods, entries and their lines, and the balances the database keeps of them."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -7,7 +9,7 @@ from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.states import pairs
-from billing.kernel.triggers import append_only, audited, moves_only, never_deleted, touched
+from billing.kernel.triggers import append_only, audited, frozen, moves_only, never_truncated, touched
 from billing.ledger.accounts import Side
 from billing.ledger.states import PERIOD_MOVES, PeriodState
 from billing.ledger.triggers import (
@@ -15,6 +17,8 @@ from billing.ledger.triggers import (
     entry_balances,
     entry_in_open_period,
     lines_with_their_entry,
+    months_close_in_order,
+    months_follow_each_other,
     only_by_trigger,
 )
 
@@ -32,15 +36,25 @@ class LedgerAccount(BaseModel):
         constraints = [
             models.UniqueConstraint(fields=["entity", "code"], name="one_account_per_code"),
             models.UniqueConstraint(fields=["id", "entity"], name="account_of_entity"),
+            models.CheckConstraint(name="account_side_known", condition=Q(normal_side__in=Side.values)),
         ]
-        triggers = [touched(), never_deleted(), *audited()]
+        triggers = [
+            touched(),
+            # An account that changed its books or its meaning would take its history along.
+            frozen(when="true", except_for=("name",)),
+            never_truncated(),
+            *audited(),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
 
 
 class AccountingPeriod(BaseModel):
-    """A calendar month in the books of one selling entity. Made when the first entry falls into it."""
+    """A calendar month in the books of one selling entity. Made when the first entry falls into it.
+
+    A month that is `closing` still takes entries: the second controller closes what both have seen.
+    """
 
     entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="accounting_periods")
     starts_on = models.DateField()
@@ -48,25 +62,52 @@ class AccountingPeriod(BaseModel):
     state = models.CharField(max_length=8, choices=PeriodState, default=PeriodState.OPEN)
     closing_requested_by = models.CharField(max_length=128, blank=True)
     closed_by = models.CharField(max_length=128, blank=True)
+    reopened_by = models.CharField(max_length=128, blank=True)
 
     class Meta(BaseModel.Meta):
         db_table = "accounting_periods"
         permissions = [
             ("begin_closing_period", "Can ask for a period to be closed"),
             ("close_period", "Can close a period somebody else asked to close"),
+            ("keep_period_open", "Can refuse to close a period somebody asked to close"),
             ("reopen_period", "Can reopen closed periods"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["entity", "starts_on"], name="one_period_per_month"),
             models.UniqueConstraint(fields=["id", "entity"], name="period_of_entity"),
             models.CheckConstraint(name="period_ends_after_start", condition=Q(ends_on__gt=F("starts_on"))),
+            models.CheckConstraint(
+                name="period_is_calendar_month",
+                condition=Q(
+                    starts_on__day=1, ends_on__day=1, ends_on__lte=F("starts_on") + timedelta(days=31)
+                ),
+            ),
             models.CheckConstraint(name="period_state_known", condition=Q(state__in=PeriodState.values)),
             models.CheckConstraint(
                 name="period_closing_takes_two",
                 condition=Q(closed_by="") | ~Q(closed_by=F("closing_requested_by")),
             ),
+            models.CheckConstraint(
+                name="period_closed_by_two_people",
+                condition=~Q(state=PeriodState.CLOSED) | ~Q(closed_by="") & ~Q(closing_requested_by=""),
+            ),
+            models.CheckConstraint(
+                name="period_reopening_takes_another",
+                condition=Q(reopened_by="") | ~Q(reopened_by=F("closed_by")),
+            ),
         ]
-        triggers = [touched(), moves_only(pairs(PERIOD_MOVES)), never_deleted(), *audited()]
+        triggers = [
+            touched(),
+            moves_only(pairs(PERIOD_MOVES)),
+            months_follow_each_other(),
+            months_close_in_order(),
+            frozen(
+                when="true",
+                except_for=("state", "closing_requested_by", "closed_by", "reopened_by"),
+            ),
+            never_truncated(),
+            *audited(),
+        ]
 
     def __str__(self) -> str:
         return f"{self.starts_on:%Y-%m}"
@@ -90,6 +131,7 @@ class JournalEntry(AppendOnlyModel):
         constraints = [
             models.UniqueConstraint(fields=["source", "event"], name="one_entry_per_source_and_event"),
             models.UniqueConstraint(fields=["id", "entity"], name="entry_of_entity"),
+            models.CheckConstraint(name="entry_names_its_source", condition=~Q(source="") & ~Q(event="")),
         ]
         indexes = [models.Index(fields=["entity", "posted_on"], name="entry_by_day")]
         triggers = [*append_only(), entry_in_open_period(), entry_balances()]
@@ -132,7 +174,7 @@ class JournalLine(models.Model):
 
 
 class AccountBalance(models.Model):
-    """Debits and credits of one account, currency and period. Kept by a trigger on the lines, never by hand."""
+    """Debits and credits of one account, currency and period. Kept by a trigger, never by hand."""
 
     id = models.BigAutoField(primary_key=True)
     account = models.ForeignKey(LedgerAccount, models.PROTECT, related_name="balances")
@@ -147,7 +189,7 @@ class AccountBalance(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "period", "currency"], name="one_balance_per_period"),
         ]
-        triggers = [only_by_trigger()]
+        triggers = [only_by_trigger(), never_truncated()]
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.debit - self.credit} {self.currency}"

@@ -19,11 +19,13 @@ def entry_in_open_period() -> pgtrigger.Trigger:
                 RAISE EXCEPTION 'accounting period % is closed', month.starts_on
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'period_is_open';
             END IF;
-            IF month.entity_id <> NEW.entity_id OR NEW.posted_on < month.starts_on OR NEW.posted_on >= month.ends_on THEN
+            IF month.entity_id <> NEW.entity_id
+               OR NEW.posted_on < month.starts_on OR NEW.posted_on >= month.ends_on THEN
                 RAISE EXCEPTION 'entry of % does not belong into period %', NEW.posted_on, month.starts_on
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_within_period';
             END IF;
             NEW.transaction_number := pg_current_xact_id()::text::bigint;
+            NEW.created_at := transaction_timestamp();  -- a restored cluster counts transactions anew
             RETURN NEW;
         """,
     )
@@ -45,20 +47,34 @@ def entry_balances() -> pgtrigger.Trigger:
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_has_lines';
             END IF;
             IF EXISTS (
-                SELECT FROM journal_lines WHERE entry_id = NEW.id GROUP BY currency HAVING sum(debit) <> sum(credit)
+                SELECT FROM journal_lines WHERE entry_id = NEW.id
+                 GROUP BY currency HAVING sum(debit) <> sum(credit)
             ) THEN
                 RAISE EXCEPTION 'journal entry % does not balance', NEW.id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_balances';
             END IF;
             IF NEW.reverses_id IS NOT NULL AND EXISTS (
-                (SELECT account_id, currency, debit, credit, customer_id, department_id, product_code, gl_code, count(*)
-                   FROM journal_lines WHERE entry_id = NEW.id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8)
-                EXCEPT
-                (SELECT account_id, currency, credit, debit, customer_id, department_id, product_code, gl_code, count(*)
-                   FROM journal_lines WHERE entry_id = NEW.reverses_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8)
+                SELECT FROM (
+                    SELECT account_id, currency, customer_id, department_id, product_code, gl_code,
+                           contract_reference, debit, credit, 1 AS times
+                      FROM journal_lines WHERE entry_id = NEW.id
+                    UNION ALL
+                    SELECT account_id, currency, customer_id, department_id, product_code, gl_code,
+                           contract_reference, credit, debit, -1
+                      FROM journal_lines WHERE entry_id = NEW.reverses_id
+                ) AS both_sides
+                GROUP BY account_id, currency, customer_id, department_id, product_code, gl_code,
+                         contract_reference, debit, credit
+                HAVING sum(times) <> 0
             ) THEN
                 RAISE EXCEPTION 'journal entry % is not the mirror of %', NEW.id, NEW.reverses_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'reversal_mirrors';
+            END IF;
+            IF NEW.reverses_id IS NOT NULL AND EXISTS (
+                SELECT FROM journal_entries WHERE id = NEW.reverses_id AND reverses_id IS NOT NULL
+            ) THEN
+                RAISE EXCEPTION 'journal entry % is itself a reversal', NEW.reverses_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'reversal_is_final';
             END IF;
             RETURN NULL;
         """,
@@ -78,6 +94,7 @@ def lines_with_their_entry() -> pgtrigger.Trigger:
                 SELECT FROM new_lines l
                 JOIN journal_entries e ON e.id = l.entry_id JOIN ledger_accounts a ON a.id = l.account_id
                 WHERE e.transaction_number <> pg_current_xact_id()::text::bigint
+                   OR e.created_at <> transaction_timestamp()
                    OR e.entity_id <> l.entity_id OR a.entity_id <> l.entity_id
             ) THEN
                 RAISE EXCEPTION 'a journal line arrives with its entry and stays in its books'
@@ -116,8 +133,74 @@ def only_by_trigger() -> pgtrigger.Trigger:
         operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
         func="""
             IF pg_trigger_depth() < 2 THEN
-                RAISE EXCEPTION 'account balances follow the journal lines' USING ERRCODE = 'restrict_violation';
+                RAISE EXCEPTION 'account balances follow the journal lines'
+                    USING ERRCODE = 'restrict_violation';
             END IF;
             RETURN NEW;
         """,
+    )
+
+
+BOOKS_LOCK = "pg_advisory_xact_lock(hashtextextended('books of ' || {entity}::text, 0))"
+
+
+def months_follow_each_other() -> pgtrigger.Trigger:
+    """Months have no gap between them and none appears before a closed one: it would be open behind its back.
+
+    Months are made and closed one at a time per entity, under an advisory lock that comes before row locks.
+    """
+    return pgtrigger.Trigger(
+        name="follow_each_other",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            PERFORM LOCK_BOOKS;
+            IF EXISTS (
+                SELECT FROM accounting_periods WHERE entity_id = NEW.entity_id AND starts_on = NEW.starts_on
+            ) THEN
+                RETURN NEW;  -- a rival made it: the unique constraint says so
+            END IF;
+            IF NEW.state <> 'open' THEN
+                RAISE EXCEPTION 'an accounting period begins open'
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'period_begins_open';
+            END IF;
+            IF EXISTS (SELECT FROM accounting_periods WHERE entity_id = NEW.entity_id) AND NOT EXISTS (
+                SELECT FROM accounting_periods WHERE entity_id = NEW.entity_id
+                   AND (ends_on = NEW.starts_on OR starts_on = NEW.ends_on)
+            ) THEN
+                RAISE EXCEPTION 'accounting period % would leave a gap', NEW.starts_on
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'periods_have_no_gap';
+            END IF;
+            IF EXISTS (
+                SELECT FROM accounting_periods
+                 WHERE entity_id = NEW.entity_id AND starts_on > NEW.starts_on AND state = 'closed'
+            ) THEN
+                RAISE EXCEPTION 'the books before % are closed', NEW.starts_on
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'period_is_open';
+            END IF;
+            RETURN NEW;
+        """.replace("LOCK_BOOKS", BOOKS_LOCK.format(entity="NEW.entity_id")),
+    )
+
+
+def months_close_in_order() -> pgtrigger.Trigger:
+    """The closed months are the earliest ones: a month closes after those before it and reopens first."""
+    return pgtrigger.Trigger(
+        name="close_in_order",
+        when=pgtrigger.Before,
+        operation=pgtrigger.UpdateOf("state"),
+        func="""
+            PERFORM LOCK_BOOKS;
+            IF NEW.state = 'closed' AND EXISTS (
+                SELECT FROM accounting_periods
+                 WHERE entity_id = NEW.entity_id AND starts_on < NEW.starts_on AND state <> 'closed'
+            ) OR OLD.state = 'closed' AND NEW.state <> 'closed' AND EXISTS (
+                SELECT FROM accounting_periods
+                 WHERE entity_id = NEW.entity_id AND starts_on > NEW.starts_on AND state = 'closed'
+            ) THEN
+                RAISE EXCEPTION 'accounting periods close in order and reopen in the opposite one'
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'periods_close_in_order';
+            END IF;
+            RETURN NEW;
+        """.replace("LOCK_BOOKS", BOOKS_LOCK.format(entity="NEW.entity_id")),
     )

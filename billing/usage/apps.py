@@ -6,3 +6,6 @@ class UsageConfig(AppConfig):
     label = "usage"
     verbose_name = "Usage"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self):
+        from billing.usage import verbs  # noqa: F401  declares who may do what

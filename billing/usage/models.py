@@ -6,7 +6,7 @@ from django.db.models.functions import Lower
 
 from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, ExactField, finite
-from billing.kernel.models import AppendOnlyModel, BaseModel
+from billing.kernel.models import AppendOnlyModel, BaseModel, LockableQuerySet
 from billing.kernel.triggers import append_only, audited, never_deleted, touched
 from billing.subscriptions.models import Product
 
@@ -58,7 +58,9 @@ class UsageEvent(AppendOnlyModel):
     cost = ExactField(null=True, help_text="What it cost, exactly, for products passed through.")
     currency = CurrencyField(blank=True, help_text="Of the cost.")
     properties = models.JSONField(default=dict)
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the content: a repeat must be the same.")
+    fingerprint = models.CharField(
+        max_length=64, help_text="SHA-256 of the content: a repeat must be the same."
+    )
 
     class Meta(AppendOnlyModel.Meta):
         db_table = "usage_events"
@@ -122,6 +124,8 @@ class QuotaCounter(models.Model):
     starts_on = models.DateField()
     used_quantity = ExactField(default=0)
     ceiling = ExactField(null=True, help_text="The limit while the quota blocks; empty while it only warns.")
+
+    objects = LockableQuerySet.as_manager()
 
     class Meta:
         db_table = "quota_counters"

@@ -1,10 +1,11 @@
-"""PostgreSQL, with two additions: the embedded server is started at the first connection, and the
+"""PostgreSQL, with two additions: the embedded server is started before a connection is made, and the
 session knows who is acting, so that the audit triggers can write it down."""
 
 from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 
 from billing.kernel.context import NOBODY, current
+from config.embedded import postgres
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -12,11 +13,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self):
         embedded = self.settings_dict.get("EMBEDDED")
-        if embedded and not embedded.get("up"):
-            from config.embedded import postgres  # not needed where DATABASE_URL is set
-
+        if embedded:
             postgres(embedded["data"], embedded["name"], fast=embedded["fast"])
-            embedded["up"] = True
         return super().get_connection_params()
 
     def get_new_connection(self, conn_params):

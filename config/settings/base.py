@@ -1,12 +1,16 @@
 """Settings that are the same everywhere. Environment variables are listed in .env.example."""
 
 import environ
+from kombu import Exchange, Queue
 
 from config.embedded import socket_dir, valkey_url
 from config.env import ROOT, env
+from config.logs import logging_settings
+from config.schedule import SCHEDULE
+from config.settings.unfold import CONSOLE_MENU, UNFOLD  # noqa: F401
 
 TESTING = False
-VAR = ROOT / "var"
+VAR = ROOT / env.text("BILLING_VAR", "var")  # data of the embedded servers, logs, files
 SHARED = ROOT / env.text("BILLING_SHARED", "../shared")  # vendor and sample data for tests, when present
 
 SECRET_KEY = env.text("SECRET_KEY", "insecure-development-key-do-not-use-in-production-0123456789")
@@ -18,6 +22,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_FAILURE_VIEW = "billing.kernel.api.errors_views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+DEMO_PORT = env.whole("PORT", 8000, low=1, high=65535)
 PROBLEM_BASE_URL = f"{PUBLIC_URL}/problems/"
 
 INSTALLED_APPS = [
@@ -118,7 +123,9 @@ CELERY_BROKER_URL = REDIS_URL or valkey_url(EMBEDDED_VALKEY, scheme="redis+socke
 RATE_LIMIT_STORAGE = REDIS_URL or valkey_url(EMBEDDED_VALKEY, scheme="redis+unix")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # attempts are counted in the database; a sweep repeats, not the broker
+CELERY_TASK_REJECT_ON_WORKER_LOST = (
+    False  # attempts are counted in the database; a sweep repeats, not the broker
+)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_TIME_LIMIT = 3600
@@ -132,6 +139,21 @@ CELERY_TASK_PUBLISH_RETRY = False  # a broker that is down costs one attempt; th
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# What waits for other people's servers or reads a lot stands in its own queue, so that it cannot hold up
+# the rest. A worker started without -Q consumes both.
+CELERY_TASK_DEFAULT_QUEUE = "quick"
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("quick", "slow")]
+CELERY_TASK_ROUTES = {"integrations.*": {"queue": "slow"}, "reporting.*": {"queue": "slow"}}
+CELERY_BEAT_SCHEDULE = SCHEDULE
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # remembers nothing: missed sweeps are made up by the next
+
+# --- logs
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
+env.refuse(
+    LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"},
+    f"LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not '{LOG_LEVEL}'.",
+)
+LOGGING = logging_settings(as_json=False, level=LOG_LEVEL)
 
 # --- people
 AUTH_USER_MODEL = "access.User"
@@ -177,6 +199,7 @@ API_BODY_BYTES_MAX = 1 << 20
 API_USAGE_BODY_BYTES_MAX = 16 << 20
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # empty: /metrics answers this machine only
 API_RATE_LIMIT = env.text("API_RATE_LIMIT", "600/minute")  # per key and per user
+USAGE_OLDEST_DAYS = 400  # older events are rejected, except from imports that say so
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_USAGE_BODY_BYTES_MAX
 SPECTACULAR_SETTINGS = {
     "TITLE": "Enterprise billing",
@@ -201,7 +224,7 @@ TIME_ZONE = "UTC"
 
 # --- static files and the browser's own rules
 STATIC_URL = "static/"
-STATIC_ROOT = ROOT / "staticfiles"
+STATIC_ROOT = None  # served from the packages themselves; production collects them
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -228,3 +251,9 @@ CONTENT_SECURITY_POLICY = {
 OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
 OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
+
+# --- billing
+# Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
+SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
+# Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
+BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)

@@ -2,7 +2,7 @@
 
 from config.env import env
 from config.settings.base import *  # noqa: F403
-from config.settings.base import DATABASES, database
+from config.settings.base import database
 
 TESTING = True
 DATABASES = {"default": database("pg-test", fast=True) | {"ENGINE": "config.pgbackend.testing"}}

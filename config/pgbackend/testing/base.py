@@ -9,7 +9,11 @@ class DatabaseOperations(base.DatabaseWrapper.ops_class):
         statements = super().sql_flush(
             style, tables, reset_sequences=reset_sequences, allow_cascade=allow_cascade
         )
-        return ["SET session_replication_role = replica", *statements, "SET session_replication_role = origin"]
+        return [
+            "SET session_replication_role = replica",
+            *statements,
+            "SET session_replication_role = origin",
+        ]
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

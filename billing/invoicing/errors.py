@@ -1,0 +1,61 @@
+from billing.kernel.errors import Conflict, DomainError
+
+
+class PriceMissing(DomainError):
+    code = "price-missing"
+    title = "A product has no price for this currency and day."
+
+
+class TaxRateMissing(DomainError):
+    code = "tax-rate-missing"
+    title = "No tax rate is known for this country, category and day."
+
+
+class GlCodeMissing(DomainError):
+    code = "gl-code-missing"
+    title = "A share of the cost has no GL code."
+
+
+class NegativeTotal(DomainError):
+    code = "negative-total"
+    title = "An invoice cannot be negative."
+
+
+class NothingToInvoice(DomainError):
+    code = "nothing-to-invoice"
+    title = "The invoice has no lines."
+
+
+class IssueDayBeforeLast(DomainError):
+    code = "issue-day-before-last"
+    title = "Invoice numbers follow the days they are issued on."
+
+
+class CustomerNotActive(Conflict):
+    code = "customer-not-active"
+    title = "The customer is not active."
+
+
+class InvoiceOverpaid(Conflict):
+    code = "invoice-overpaid"
+    title = "More than what is open cannot be paid."
+
+
+class InvoiceHasSettlements(Conflict):
+    code = "invoice-has-settlements"
+    title = "Money has moved on this invoice; it cannot be voided."
+
+
+class NotTheSeller(DomainError):
+    code = "not-a-seller"
+    title = "This entity does not sell."
+
+
+class ShareTooLarge(DomainError):
+    code = "share-too-large"
+    title = "There is not that much cost to move."
+
+
+class DepartmentOfAnotherEntity(DomainError):
+    code = "department-of-another-entity"
+    title = "Cost stays within the entity that was invoiced."

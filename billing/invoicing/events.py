@@ -1,0 +1,22 @@
+from dataclasses import dataclass
+from uuid import UUID
+
+from billing.kernel.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceIssued(Event):
+    name = "invoice.issued"
+    invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoicePaid(Event):
+    name = "invoice.paid"
+    invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceVoided(Event):
+    name = "invoice.voided"
+    invoice_id: UUID

@@ -1,0 +1,108 @@
+import json
+from collections import defaultdict
+from datetime import date
+from decimal import Decimal
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from billing.entities.models import BillingEntity
+from billing.invoicing import services
+from billing.invoicing.models import BillingRun
+from billing.invoicing.states import RunItemState
+from billing.kernel.context import acting
+from billing.kernel.money import round_half_up
+
+ACTOR = "command:run_billing"
+
+
+class Command(BaseCommand):
+    help = (
+        "Draft and issue everything that is due. Safe to run twice, and to run again after it was killed.\n"
+        "Example: manage.py run_billing --seller ACME --as-of 2026-11-01"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--as-of",
+            type=date.fromisoformat,
+            help="Bill what was used before this day's month, and issue on this day (YYYY-MM-DD; today).",
+        )
+        parser.add_argument("--seller", help="Code of one selling entity; all of them without it.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Show what would be issued and change nothing."
+        )
+        parser.add_argument("--json", action="store_true", help="The result as one JSON object.")
+
+    def handle(self, *, as_of, seller, dry_run, **options):
+        as_of = as_of or timezone.now().date()
+        results = []
+        with acting(actor=ACTOR):
+            for entity in self._sellers(seller):
+                results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
+        self._say(results, as_of, as_json=options["json"])
+        if failed := sum(len(result["failures"]) for result in results):
+            raise CommandError(f"{failed} customer(s) could not be billed; correct the cause and run again.")
+
+    def _sellers(self, code: str | None):
+        sellers = BillingEntity.objects.filter(is_seller=True).order_by("code")
+        if code is None:
+            return list(sellers)
+        if found := list(sellers.filter(code__iexact=code)):
+            return found
+        raise CommandError(f"There is no selling entity with the code '{code}'.")
+
+    def _run(self, seller: BillingEntity, as_of: date) -> dict:
+        run = services.start_billing_run(actor=ACTOR, seller_id=seller.pk, as_of=as_of)
+        with tqdm(desc=seller.code, unit=" customers", file=self.stderr, disable=None) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            run = services.continue_billing_run(actor=ACTOR, run_id=run.pk, progress=progress)
+        return self._result(
+            seller,
+            list(run.invoices.exclude(number=None)),
+            {
+                item.customer.code: item.failure
+                for item in run.items.filter(state=RunItemState.FAILED).select_related("customer")
+            },
+        ) | {"run": str(run.pk), "state": BillingRun.objects.get(pk=run.pk).state}
+
+    def _preview(self, seller: BillingEntity, as_of: date) -> dict:
+        invoices, refused = services.preview_billing(seller_id=seller.pk, as_of=as_of)
+        codes = dict(BillingEntity.objects.filter(pk__in=refused).values_list("pk", "code"))
+        return self._result(
+            seller,
+            invoices,
+            {codes[pk]: {"code": error.code, "detail": error.detail} for pk, error in refused.items()},
+        )
+
+    @staticmethod
+    def _result(seller: BillingEntity, invoices: list, failures: dict[str, dict]) -> dict:
+        totals: dict[str, Decimal] = defaultdict(Decimal)
+        for invoice in invoices:
+            totals[invoice.currency] += invoice.total_amount
+        return {
+            "seller": seller.code,
+            "invoices": len(invoices),
+            "totals": {
+                currency: str(round_half_up(total, currency)) for currency, total in sorted(totals.items())
+            },
+            "failures": failures,
+        }
+
+    def _say(self, results: list[dict], as_of: date, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"as_of": str(as_of), "sellers": results}))
+            return
+        for result in results:
+            totals = ", ".join(f"{total} {currency}" for currency, total in result["totals"].items())
+            self.stdout.write(f"{result['seller']}: {result['invoices']} invoices, {totals or 'nothing due'}")
+            for customer, failure in sorted(result["failures"].items()):
+                self.stderr.write(f"  {customer}: {failure['detail']} ({failure['code']})")
+        issued = sum(result["invoices"] for result in results)
+        failed = sum(len(result["failures"]) for result in results)
+        self.stdout.write(f"issued={issued} failed={failed} as_of={as_of}")

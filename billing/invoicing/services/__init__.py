@@ -1,0 +1,20 @@
+from billing.invoicing.services.drafting import draft_invoices
+from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.reallocating import allocate_cost
+from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
+from billing.invoicing.services.settling import settle_invoices
+from billing.invoicing.services.taxing import add_tax_rate
+from billing.invoicing.services.voiding import void_invoice
+
+__all__ = [
+    "add_tax_rate",
+    "allocate_cost",
+    "continue_billing_run",
+    "draft_invoices",
+    "issue_invoice",
+    "issue_invoices",
+    "preview_billing",
+    "settle_invoices",
+    "start_billing_run",
+    "void_invoice",
+]

@@ -1,0 +1,73 @@
+"""Invoices in any state, made by the services that make them in life."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from billing.entities.models import BillingEntity
+from billing.entities.tests.makers import make_entity
+from billing.invoicing import services
+from billing.invoicing.models import Invoice, TaxRate
+from billing.subscriptions.models import PriceModel
+from billing.subscriptions.tests.makers import make_price, make_product
+from billing.usage.models import Meter
+from billing.usage.tests.makers import make_meter, make_usage_event
+
+AS_OF = date(2024, 10, 1)
+
+
+def make_tax_rate(**overrides) -> TaxRate:
+    values = {"country": "DE", "category": "S", "percent": Decimal("19"), "starts_on": date(2020, 1, 1)}
+    return TaxRate.objects.get_or_create(**values | overrides)[0]
+
+
+def make_seller(**overrides) -> BillingEntity:
+    """A root that sells, in a country whose tax rate is known."""
+    seller = make_entity(**{"is_seller": True, "currency": "EUR", "country": "DE"} | overrides)
+    make_tax_rate(country=seller.country)
+    return seller
+
+
+def make_sold_meter(
+    seller: BillingEntity, *, markup_percent=None, unit_price="0.25", currency="EUR", **product
+) -> Meter:
+    """A meter whose product has a price: per unit, or passed through if a mark-up is named."""
+    sold = make_product(entity=seller, **product)
+    if markup_percent is None:
+        make_price(product=sold, currency=currency, unit_price=Decimal(unit_price))
+    else:
+        make_price(
+            product=sold,
+            currency=currency,
+            model=PriceModel.PASS_THROUGH,
+            markup_percent=Decimal(markup_percent),
+        )
+    return make_meter(entity=seller, product=sold)
+
+
+def make_usage(customer: BillingEntity, meter: Meter, quantity="1", *, day=15, month=9, **overrides):
+    """One event of 2024, used at noon UTC."""
+    return make_usage_event(
+        entity=customer,
+        meter=meter,
+        quantity=Decimal(quantity),
+        occurred_at=datetime(2024, month, day, 12, tzinfo=UTC),
+        **overrides,
+    )
+
+
+def make_draft(*, quantity="400", seller=None, customer=None, meter=None, as_of=AS_OF) -> Invoice:
+    """A draft over 400 units at 0.25 EUR: 100.00 net, 19.00 tax, 119.00."""
+    seller = seller or make_seller()
+    customer = customer or make_entity(parent=seller)
+    make_usage(customer, meter or make_sold_meter(seller), quantity)
+    [draft] = services.draft_invoices(
+        actor="test", seller_id=seller.pk, customer_ids=[customer.pk], as_of=as_of
+    )
+    return Invoice.objects.get(pk=draft.pk)
+
+
+def make_invoice(*, issued_on=AS_OF, **overrides) -> Invoice:
+    """An issued invoice of 119.00 EUR."""
+    draft = make_draft(**overrides)
+    services.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=issued_on)
+    return Invoice.objects.get(pk=draft.pk)

@@ -1,0 +1,183 @@
+"""Verbs in the console: a button on the object's page and an action on the list, both with a page
+that says what will happen and asks for a confirmation. The work is one service call per object."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from billing.kernel.errors import DomainError
+from billing.kernel.write_once import claim_once
+
+OBJECTS_MAX = 200
+THEME = {
+    forms.TextInput: UnfoldAdminTextInputWidget,
+    forms.EmailInput: UnfoldAdminTextInputWidget,
+    forms.Textarea: UnfoldAdminTextareaWidget,
+    forms.NumberInput: UnfoldAdminDecimalFieldWidget,
+    forms.DateInput: partial(UnfoldAdminTextInputWidget, attrs={"type": "date"}),  # the browser's own calendar
+    forms.Select: UnfoldAdminSelectWidget,
+    forms.CheckboxInput: UnfoldBooleanSwitchWidget,
+}
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminVerb:
+    """`run(request, obj, **cleaned)` calls one service. `effect` completes "This will happen to …"."""
+
+    name: str
+    description: str
+    effect: str
+    permission: str
+    run: Callable[..., object]
+    form: type[forms.Form] = forms.Form
+    icon: str = "play_arrow"
+    danger: bool = False
+    applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
+
+    @property
+    def action(self) -> str:
+        return f"verb_{self.name}"
+
+
+def actor_of(request: HttpRequest) -> str:
+    return f"user:{request.user.pk}"
+
+
+class VerbsMixin:
+    """For a ModelAdmin: `verbs = (AdminVerb(...), …)`."""
+
+    verbs: tuple[AdminVerb, ...] = ()
+
+    def __init__(self, model, admin_site):
+        for verb in self.verbs:
+            setattr(self, verb.action, self._button(verb))
+        self.actions_detail = (*self.actions_detail, *(verb.action for verb in self.verbs))
+        super().__init__(model, admin_site)
+
+    def _button(self, verb: AdminVerb) -> Callable:
+        """What unfold expects of a method that stands behind a button and its address."""
+
+        def page(request: HttpRequest, object_id: str) -> HttpResponse:
+            return self._object_page(verb, request, unquote(object_id))
+
+        page.short_description, page.icon, page.url_path = verb.description, verb.icon, verb.name
+        page.attrs = {}
+        page.variant = ActionVariant.DANGER if verb.danger else ActionVariant.DEFAULT
+        page.__name__ = verb.action
+        return page
+
+    def get_actions_detail(self, request, object_id):
+        """Only the buttons this person may press on this object in its present state."""
+        obj = self.get_object(request, unquote(str(object_id)))
+        names = f"{self.opts.app_label}_{self.opts.model_name}"
+        hidden = {
+            f"{names}_{verb.action}"
+            for verb in self.verbs
+            if obj is None or not self.may(request, verb, obj) or not verb.applies(obj)
+        }
+        return [a for a in super().get_actions_detail(request, object_id) if a.action_name not in hidden]
+
+    def get_actions(self, request):
+        actions = super().get_actions(request)
+        for verb in self.verbs:
+            if request.user.has_perm(verb.permission):
+                actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)
+        return actions
+
+    def may(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
+        return request.user.has_perm(verb.permission, obj)
+
+    def _object_page(self, verb: AdminVerb, request: HttpRequest, object_id: str) -> HttpResponse:
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            raise Http404
+        view = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
+        here = reverse(view, args=[obj.pk])
+        return self._page(verb, request, [obj], back=here) or HttpResponseRedirect(here)
+
+    @staticmethod
+    def _list_page(verb: AdminVerb, model_admin, request: HttpRequest, queryset) -> HttpResponse | None:
+        chosen = list(queryset[: OBJECTS_MAX + 1])
+        if len(chosen) > OBJECTS_MAX:
+            model_admin.message_user(request, f"Choose at most {OBJECTS_MAX} at a time.", messages.ERROR)
+            return None
+        return model_admin._page(verb, request, chosen, back=request.get_full_path())
+
+    def _page(self, verb: AdminVerb, request: HttpRequest, objects: list, *, back: str) -> HttpResponse | None:
+        """The question; None once it was answered with yes and everything is done."""
+        allowed = [obj for obj in objects if self.may(request, verb, obj)]
+        if not allowed:
+            raise PermissionDenied
+        confirmed = request.method == "POST" and "confirm" in request.POST
+        form = verb.form(request.POST if confirmed else None)
+        if confirmed and form.is_valid():
+            refused = [obj for obj in objects if obj not in allowed]
+            self._carry_out(verb, request, allowed, refused=refused, form=form)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": verb.description,
+            "opts": self.opts,
+            "verb": verb,
+            "form": _styled(form),
+            "objects": allowed,
+            "selected_name": ACTION_CHECKBOX_NAME,
+            "once": request.POST.get("once") or uuid4().hex,
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/verb.html", context)
+
+    def _carry_out(
+        self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
+    ) -> None:
+        """Once per page shown: a second click on the same button finds its work done."""
+        key = f"admin:{verb.name}:{request.POST.get('once', '')}"[:255]
+        if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
+            self.message_user(request, "This was confirmed before; nothing was done twice.", messages.WARNING)
+            return
+        for obj in refused:
+            self.message_user(request, f"{obj}: you may not do this here.", messages.ERROR)
+        for obj in objects:
+            try:
+                verb.run(request, obj, **form.cleaned_data)
+            except DomainError as error:
+                self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{obj}: {verb.description.rstrip('…')}: done.", messages.SUCCESS)
+
+
+def _styled(form: forms.Form) -> forms.Form:
+    """The theme styles the fields of model forms only."""
+    for field in form.fields.values():
+        themed = THEME.get(type(field.widget))
+        if themed is None:
+            continue
+        plain, field.widget = field.widget, themed()
+        field.widget.attrs |= {name: value for name, value in plain.attrs.items() if name != "class"}
+        field.widget.is_required = field.required
+        if hasattr(field, "choices"):
+            field.widget.choices = field.choices
+    return form

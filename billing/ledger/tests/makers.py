@@ -1,0 +1,65 @@
+"""Books to post in, and entries, with only the interesting things said aloud."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import count
+from uuid import UUID
+
+from billing.entities.models import BillingEntity
+from billing.entities.states import EntityState
+from billing.ledger import services
+from billing.ledger.accounts import RECEIVABLE, REVENUE
+from billing.ledger.models import AccountingPeriod, JournalEntry
+from billing.ledger.postings import EntryDraft, Posting, credit, debit
+
+_serial = count(1)
+DAY = date(2026, 3, 15)
+
+
+def make_seller(**overrides) -> BillingEntity:
+    number = next(_serial)
+    values = {
+        "code": f"books-{number}",
+        "name": f"Books {number}",
+        "state": EntityState.ACTIVE,
+        "is_seller": True,
+        "currency": "EUR",
+        "country": "DE",
+    } | overrides
+    return BillingEntity.objects.create(**values)
+
+
+def sale(amount: str = "100.00", currency: str = "EUR", **dimensions: object) -> list[Posting]:
+    """The shortest entry there is: receivable against revenue."""
+    return [
+        debit(RECEIVABLE, Decimal(amount), currency, **dimensions),
+        credit(REVENUE, Decimal(amount), currency, **dimensions),
+    ]
+
+
+def make_draft(
+    entity: BillingEntity | UUID, lines: Sequence[Posting] | None = None, **overrides
+) -> EntryDraft:
+    values = {
+        "entity_id": getattr(entity, "pk", entity),
+        "posted_on": DAY,
+        "source": f"test:{next(_serial)}",
+        "event": "issued",
+        "description": "A sale",
+        "lines": sale() if lines is None else lines,
+    } | overrides
+    return EntryDraft(**values)
+
+
+def make_entry(
+    entity: BillingEntity | None = None, lines: Sequence[Posting] | None = None, **overrides
+) -> JournalEntry:
+    return services.post_entries([make_draft(entity or make_seller(), lines, **overrides)])[0]
+
+
+def closed_month(entity: BillingEntity, starts_on: date) -> AccountingPeriod:
+    """Asked for by one controller, closed by another."""
+    period = AccountingPeriod.objects.get(entity=entity, starts_on=starts_on)
+    services.begin_closing_period(period_id=period.pk, actor="user:1")
+    return services.close_period(period_id=period.pk, actor="user:2")

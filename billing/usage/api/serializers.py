@@ -1,0 +1,170 @@
+"""Shapes on the wire. Events come in by the thousand and are read by `billing.usage.rows`; their
+serializers here are the documented shape."""
+
+from rest_framework import serializers
+
+from billing.kernel.api import fields
+from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
+from billing.usage.models import Aggregation, Meter, Quota, QuotaMode, QuotaWindow, UsageEvent
+
+CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+
+
+class MeterRead(ReadSerializer):
+    class Meta:
+        model = Meter
+        fields = (
+            "id",
+            "entity",
+            "code",
+            "name",
+            "product",
+            "aggregation",
+            "unit",
+            "is_active",
+            "version",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class MeterUpdate(StrictSerializer):
+    name = fields.StrictCharField(max_length=200)
+    product = fields.IdField(source="product_id")
+    unit = fields.StrictCharField(max_length=32)
+    is_active = fields.StrictBooleanField()
+
+
+class MeterCreate(StrictSerializer):
+    entity = fields.IdField(help_text="The seller.")
+    code = serializers.RegexField(CODE)
+    name = fields.StrictCharField(max_length=200)
+    product = fields.IdField(source="product_id")
+    unit = fields.StrictCharField(max_length=32)
+    aggregation = fields.StrictChoiceField(choices=Aggregation.choices, default=Aggregation.SUM)
+
+
+class EventRead(ReadSerializer):
+    class Meta:
+        model = UsageEvent
+        fields = (
+            "id",
+            "entity",
+            "meter",
+            "department",
+            "source",
+            "transaction_id",
+            "occurred_at",
+            "billed_on",
+            "quantity",
+            "cost",
+            "currency",
+            "properties",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class EventReport(StrictSerializer):
+    """One event, or `{"events": [...]}` with at most 10,000 of them."""
+
+    source = serializers.CharField(max_length=100)
+    transaction_id = serializers.CharField(max_length=200)
+    entity = fields.IdField()
+    meter = serializers.CharField(help_text="The code of a meter of the entity's seller.")
+    occurred_at = fields.StrictDateTimeField()
+    quantity = fields.ExactAmountField(required=False)
+    cost = fields.ExactAmountField(required=False)
+    currency = fields.CurrencyCodeField(required=False)
+    department = fields.IdField(required=False)
+    billed_on = fields.StrictDateField(required=False)
+    properties = serializers.DictField(required=False)
+
+
+class EventOutcome(serializers.Serializer):
+    transaction_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=["accepted", "duplicate", "conflict", "rejected"])
+    code = serializers.CharField(required=False)
+    detail = serializers.CharField(required=False)
+    event = serializers.UUIDField(required=False)
+    remaining = fields.ExactAmountField(required=False)
+    resets_at = fields.StrictDateTimeField(required=False)
+
+
+class BatchOutcome(serializers.Serializer):
+    results = EventOutcome(many=True)
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    conflicts = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+
+
+class QuotaRead(ReadSerializer):
+    class Meta:
+        model = Quota
+        fields = (
+            "id",
+            "entity",
+            "meter",
+            "window",
+            "mode",
+            "limit_quantity",
+            "version",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class QuotaSet(StrictSerializer):
+    entity = fields.IdField()
+    meter = fields.IdField()
+    limit_quantity = fields.ExactAmountField(min_value=0)
+    window = fields.StrictChoiceField(choices=QuotaWindow.choices, default=QuotaWindow.MONTH)
+    mode = fields.StrictChoiceField(choices=QuotaMode.choices, default=QuotaMode.BLOCK)
+
+
+class QuotaQuestion(StrictSerializer):
+    entity = fields.IdField()
+    meter = fields.IdField()
+
+
+class QuotaAnswer(serializers.Serializer):
+    """Without a quota everything is allowed, and the rest is null."""
+
+    allowed = serializers.BooleanField()
+    quota = serializers.UUIDField(allow_null=True)
+    limit_quantity = fields.ExactAmountField(allow_null=True)
+    used_quantity = fields.ExactAmountField(allow_null=True)
+    remaining = fields.ExactAmountField(allow_null=True)
+    resets_at = fields.StrictDateTimeField(allow_null=True)
+
+
+class Period(StrictSerializer):
+    """Half-open: `period_end` is the first day after it."""
+
+    period_start = fields.StrictDateField()
+    period_end = fields.StrictDateField()
+
+    def validate(self, period: dict) -> dict:
+        if period["period_end"] <= period["period_start"]:
+            raise serializers.ValidationError({"period_end": "Must be after period_start."})
+        return period
+
+
+class MeterTotal(serializers.Serializer):
+    meter = serializers.UUIDField()
+    code = serializers.CharField()
+    unit = serializers.CharField()
+    event_count = serializers.IntegerField()
+    quantity = fields.ExactAmountField()
+    cost = fields.ExactAmountField(allow_null=True)
+    currency = serializers.CharField()
+
+
+class UsageTotals(serializers.Serializer):
+    entity = serializers.UUIDField()
+    period_start = fields.StrictDateField()
+    period_end = fields.StrictDateField()
+    results = MeterTotal(many=True)

@@ -1,0 +1,15 @@
+from django.urls import include, path
+
+from billing.kernel.api.routers import Router
+from billing.usage.api import views
+
+router = Router()
+router.register("meters", views.MeterViewSet, basename="meter")
+router.register("usage/events", views.UsageEventViewSet, basename="usage-event")
+router.register("quotas", views.QuotaViewSet, basename="quota")
+
+urlpatterns = [
+    path("quotas/check", views.QuotaCheckView.as_view(), name="quota-check"),
+    path("entities/<uuid:entity_id>/usage", views.EntityUsageView.as_view(), name="entity-usage"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,176 @@
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.generics import get_object_or_404
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from billing.entities.queries import departments_for, entities_for
+from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
+from billing.usage import queries, services
+from billing.usage.api import filters, reporting, serializers
+from billing.usage.errors import BatchTooLarge
+
+
+class MeterViewSet(ServiceViewSet):
+    serializer_class = serializers.MeterRead
+    filterset_class = filters.MeterFilter
+    search_fields = ("code", "name")
+    ordering_fields = ("code", "created_at")
+    lookup_url_kwarg = "meter_id"
+    action_permissions = {
+        "list": "usage.view_meter",
+        "retrieve": "usage.view_meter",
+        "create": "usage.create_meter",
+        "update": "usage.update_meter",
+    }
+
+    def get_queryset(self):
+        return queries.meters_for(self.request.user, self.action_permissions[self.action])
+
+    @extend_schema(request=serializers.MeterCreate, responses={201: serializers.MeterRead})
+    def create(self, request):
+        terms = self.parse(serializers.MeterCreate)
+        seller = get_object_or_404(entities_for(request.user, "usage.create_meter"), pk=terms.pop("entity"))
+        meter = services.create_meter(actor=self.actor, entity_id=seller.pk, **terms)
+        return self.reply(meter, created=True)
+
+    @extend_schema(request=serializers.MeterUpdate, responses=serializers.MeterRead)
+    def update(self, request, meter_id):
+        meter = services.update_meter(
+            actor=self.actor,
+            meter_id=self.get_object().pk,
+            changes=self.parse(serializers.MeterUpdate),
+            version=self.expected_version(),
+        )
+        return self.reply(meter)
+
+
+class UsageEventViewSet(ServiceViewSet):
+    """A single event is answered with 201 (recorded), 200 (recorded before), 409 or 422; a batch with
+    200 and one result per event. A refused event never holds up another."""
+
+    serializer_class = serializers.EventRead
+    filterset_class = filters.EventFilter
+    lookup_url_kwarg = "event_id"
+    body_bytes_max = settings.API_USAGE_BODY_BYTES_MAX
+    action_permissions = {
+        "list": "usage.view_usageevent",
+        "retrieve": "usage.view_usageevent",
+        "create": "usage.record_usage",
+    }
+
+    def get_queryset(self):
+        return queries.events_for(self.request.user)
+
+    @extend_schema(
+        request=serializers.EventReport,
+        responses={
+            200: PolymorphicProxySerializer(
+                component_name="UsageOutcome",
+                serializers=[serializers.EventOutcome, serializers.BatchOutcome],
+                resource_type_field_name=None,
+            ),
+            201: serializers.EventOutcome,
+        },
+    )
+    def create(self, request):
+        if "events" in request.data:
+            return self._record_batch(request.data)
+        [outcome] = self._record([reporting.read_one(request.data)])
+        reporting.refuse(outcome)
+        address = reverse("usage-event-detail", kwargs={"event_id": outcome.event_id}, request=request)
+        return Response(
+            reporting.answer(outcome),
+            status=201 if outcome.status == "accepted" else 200,
+            headers={"Location": address},
+        )
+
+    def _record_batch(self, body: dict) -> Response:
+        if isinstance(body["events"], list) and len(body["events"]) > services.BATCH_MAX:
+            raise BatchTooLarge(
+                f"At most {services.BATCH_MAX} events in one call.", maximum=services.BATCH_MAX
+            )
+        reports, malformed = reporting.read_batch(body)
+        return Response(reporting.batch_answer(self._record(reports), malformed))
+
+    def _record(self, reports: list[services.UsageReport]) -> list[services.Outcome]:
+        return services.record_usage(
+            actor=self.actor,
+            events=reports,
+            as_of=timezone.now(),
+            entities=entities_for(self.request.user, "usage.record_usage"),
+            departments=departments_for(self.request.user, "usage.record_usage"),
+        )
+
+
+class QuotaViewSet(ServiceViewSet):
+    serializer_class = serializers.QuotaRead
+    filterset_class = filters.QuotaFilter
+    lookup_url_kwarg = "quota_id"
+    action_permissions = {
+        "list": "usage.view_quota",
+        "retrieve": "usage.view_quota",
+        "create": "usage.set_quota",
+    }
+
+    def get_queryset(self):
+        return queries.quotas_for(self.request.user, self.action_permissions[self.action])
+
+    @extend_schema(
+        request=serializers.QuotaSet, responses={200: serializers.QuotaRead, 201: serializers.QuotaRead}
+    )
+    def create(self, request):
+        """There is one quota per entity and meter: setting it again changes it (200)."""
+        terms = self.parse(serializers.QuotaSet)
+        entity = get_object_or_404(entities_for(request.user, "usage.set_quota"), pk=terms.pop("entity"))
+        quota = services.set_quota(
+            actor=self.actor, entity_id=entity.pk, meter_id=terms.pop("meter"), **terms
+        )
+        return self.reply(quota, created=quota.version == 1)
+
+
+class QuotaCheckView(ServiceView):
+    action_permissions = {"get": "usage.view_quota"}
+    query_serializers = {"get": serializers.QuotaQuestion}
+
+    @extend_schema(parameters=[serializers.QuotaQuestion], responses=serializers.QuotaAnswer)
+    def get(self, request):
+        asked = self.query()
+        entity = get_object_or_404(entities_for(request.user, "usage.view_quota"), pk=asked["entity"])
+        quota = queries.quotas_for(request.user).filter(entity=entity, meter_id=asked["meter"]).first()
+        return Response(serializers.QuotaAnswer(_standing(quota)).data)
+
+
+def _standing(quota) -> dict:
+    if quota is None:
+        nothing = ("quota", "limit_quantity", "used_quantity", "remaining", "resets_at")
+        return {"allowed": True} | dict.fromkeys(nothing)
+    status = queries.quota_status(quota, as_of=timezone.now())
+    return {
+        "allowed": status.is_allowed,
+        "quota": quota.pk,
+        "limit_quantity": quota.limit_quantity,
+        "used_quantity": status.used,
+        "remaining": status.remaining,
+        "resets_at": status.resets_at,
+    }
+
+
+class EntityUsageView(ServiceView):
+    """What an entity used in a period, by meter and by the currency of the cost."""
+
+    action_permissions = {"get": "usage.view_usageevent"}
+    query_serializers = {"get": serializers.Period}
+
+    @extend_schema(parameters=[serializers.Period], responses=serializers.UsageTotals)
+    def get(self, request, entity_id):
+        period = self.query()
+        entity = get_object_or_404(entities_for(request.user, "usage.view_usageevent"), pk=entity_id)
+        totals = queries.usage_totals(
+            queries.events_for(request.user).filter(entity=entity),
+            starts_on=period["period_start"],
+            ends_on=period["period_end"],
+        )
+        body = {"entity": entity.pk, **period, "results": totals}
+        return Response(serializers.UsageTotals(body).data)

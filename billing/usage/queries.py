@@ -1,0 +1,108 @@
+"""Reading meters, usage and quotas."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Count, QuerySet, Sum
+
+from billing.access.models import User
+from billing.entities.models import BillingEntity
+from billing.entities.reach import visible
+from billing.usage import calendar
+from billing.usage.models import Aggregation, Meter, Quota, QuotaCounter, QuotaMode, UsageEvent
+
+
+def meters_for(user: User, verb: str = "usage.view_meter") -> QuerySet[Meter]:
+    return visible(Meter.objects.select_related("product"), user=user, verb=verb)
+
+
+def events_for(user: User) -> QuerySet[UsageEvent]:
+    return visible(
+        UsageEvent.objects.select_related("meter"),
+        user=user,
+        verb="usage.view_usageevent",
+        department="department",
+    )
+
+
+def quotas_for(user: User, verb: str = "usage.view_quota") -> QuerySet[Quota]:
+    return visible(Quota.objects.select_related("meter", "entity"), user=user, verb=verb)
+
+
+def sellers_of(entities: Iterable[BillingEntity]) -> dict[UUID, UUID]:
+    """The seller of each entity, the nearest selling one above it, where there is one. One query."""
+    above = {entity.pk: _above(entity.path) for entity in entities}
+    candidates = {ancestor for ancestors in above.values() for ancestor in ancestors}
+    selling = set(
+        BillingEntity.objects.filter(pk__in=candidates, is_seller=True).values_list("pk", flat=True)
+    )
+    nearest = {
+        entity: next((ancestor for ancestor in ancestors if ancestor in selling), None)
+        for entity, ancestors in above.items()
+    }
+    return {entity: seller for entity, seller in nearest.items() if seller}
+
+
+def _above(path: str) -> list[UUID]:
+    """The ancestors on a path, nearest first."""
+    return [UUID(part) for part in reversed(path.strip("/").split("/")[:-1])]
+
+
+def usage_totals(events: QuerySet[UsageEvent], *, starts_on: date, ends_on: date) -> list[dict]:
+    """Per meter and currency of the cost: events, quantity and cost of those billed in [starts_on, ends_on)."""
+    totals = (
+        events.filter(billed_on__gte=starts_on, billed_on__lt=ends_on)
+        .values("meter_id", "meter__code", "meter__unit", "meter__aggregation", "currency")
+        .annotate(event_count=Count("pk"), total_quantity=Sum("quantity"), total_cost=Sum("cost"))
+        .order_by("meter__code", "meter_id", "currency")
+    )
+    return [
+        {
+            "meter": total["meter_id"],
+            "code": total["meter__code"],
+            "unit": total["meter__unit"],
+            "event_count": total["event_count"],
+            "quantity": (
+                Decimal(total["event_count"])
+                if total["meter__aggregation"] == Aggregation.COUNT
+                else total["total_quantity"]
+            ),
+            "cost": total["total_cost"],
+            "currency": total["currency"],
+        }
+        for total in totals
+    ]
+
+
+@dataclass(frozen=True)
+class QuotaStatus:
+    """Where a quota stands in the window of a day. `resets_at` is None for a window without an end."""
+
+    quota: Quota
+    used: Decimal
+    remaining: Decimal
+    resets_at: datetime | None
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.quota.mode == QuotaMode.WARN or self.remaining > 0
+
+
+def quota_status(quota: Quota, *, as_of: datetime) -> QuotaStatus:
+    """One read by unique key, however much was used. Load the quota with its entity."""
+    zone = quota.entity.time_zone
+    starts_on = calendar.window_start(quota.window, calendar.local_day(as_of, zone))
+    used = (
+        QuotaCounter.objects.filter(quota=quota, starts_on=starts_on)
+        .values_list("used_quantity", flat=True)
+        .first()
+    ) or Decimal(0)
+    return QuotaStatus(
+        quota=quota,
+        used=used,
+        remaining=max(quota.limit_quantity - used, Decimal(0)),
+        resets_at=calendar.resets_at(quota.window, starts_on, zone),
+    )

@@ -1,0 +1,93 @@
+"""Setting quotas. Their counters are rebuilt here, and moved on by `consumption`."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from billing.entities.models import BillingEntity
+from billing.kernel import audit
+from billing.kernel.errors import Invalid, NotFound
+from billing.usage import queries, soundness
+from billing.usage.counting import COUNTED
+from billing.usage.errors import MeterOfAnotherSeller, QuotaOutOfRange
+from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow
+
+RECOUNT = f"""
+    INSERT INTO quota_counters (quota_id, starts_on, used_quantity, ceiling)
+    SELECT counted.quota_id, counted.starts_on, counted.used_quantity,
+        CASE q.mode WHEN 'block' THEN greatest(q.limit_quantity, counted.used_quantity) END
+    FROM ({COUNTED.replace("GROUP BY", "WHERE q.id = %s GROUP BY")}) counted
+        JOIN quotas q ON q.id = counted.quota_id
+"""  # noqa: S608
+
+
+@transaction.atomic
+def set_quota(
+    *,
+    actor: str,
+    entity_id: UUID,
+    meter_id: UUID,
+    limit_quantity: Decimal,
+    window: str = QuotaWindow.MONTH,
+    mode: str = QuotaMode.BLOCK,
+) -> Quota:
+    """Say how much of a meter an entity may use per window: there is one quota per entity and meter.
+
+    What was used before counts. Where it is already more than the limit, nothing more fits until the
+    window ends. Raises NotFound, MeterOfAnotherSeller, QuotaOutOfRange, or Invalid for an unknown window or mode.
+    """
+    _require_known(window=window, mode=mode)
+    if not limit_quantity.is_finite() or not 0 <= limit_quantity < soundness.BEYOND:
+        raise QuotaOutOfRange(f"'{limit_quantity}' is not a quota.")
+    if soundness.too_fine(limit_quantity):
+        raise QuotaOutOfRange(f"{limit_quantity} has more than {soundness.DECIMALS} decimals.")
+    _wait_until_no_usage_is_being_recorded()
+    entity = BillingEntity.objects.locked().filter(pk=entity_id).first()
+    meter = Meter.objects.filter(pk=meter_id).first()
+    if entity is None or meter is None:
+        raise NotFound("There is no such entity or meter.")
+    if queries.sellers_of([entity]).get(entity.pk) != meter.entity_id:
+        raise MeterOfAnotherSeller(f"'{meter.code}' is not a meter of the seller of {entity.name}.")
+
+    quota, was_new = Quota.objects.update_or_create(
+        entity=entity,
+        meter=meter,
+        defaults={"limit_quantity": limit_quantity, "window": window, "mode": mode},
+    )
+    _recount(quota)
+    quota.refresh_from_db()
+    audit.record(
+        actor=actor,
+        action="quota.set" if was_new else "quota.changed",
+        subject=quota,
+        detail={"meter": meter.code, "limit": limit_quantity, "window": window, "mode": mode},
+    )
+    return quota
+
+
+def hold_quotas_still() -> None:
+    """Quotas are set while nobody records usage, and usage is recorded while nobody sets quotas.
+
+    Otherwise events recorded by a transaction that saw no quota would be missing in its counter.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('usage quotas'))")
+
+
+def _wait_until_no_usage_is_being_recorded() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('usage quotas'))")
+
+
+def _recount(quota: Quota) -> None:
+    QuotaCounter.objects.filter(quota=quota).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(RECOUNT, [quota.pk])
+
+
+def _require_known(*, window: str, mode: str) -> None:
+    if window not in QuotaWindow.values:
+        raise Invalid(f"'{window}' is not a window.", known=QuotaWindow.values)
+    if mode not in QuotaMode.values:
+        raise Invalid(f"'{mode}' is not a mode.", known=QuotaMode.values)

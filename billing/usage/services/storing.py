@@ -1,0 +1,114 @@
+"""The statements that store events and tell repeats from conflicts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+from uuid import UUID
+
+from django.db import connection
+
+from billing.usage.counting import fingerprint
+from billing.usage.models import Meter
+from billing.usage.reports import UsageReport
+
+COLUMNS = """position integer, id uuid, source text, transaction_id text, entity_id uuid, meter_id uuid,
+    department_id uuid, occurred_at timestamptz, billed_on date, quantity numeric(28, 12),
+    cost numeric(28, 12), currency text, properties jsonb"""
+
+# In the order of the ids: two batches with the same ids in opposite order wait, and do not deadlock.
+INSERT = f"""
+    INSERT INTO usage_events (id, source, transaction_id, entity_id, meter_id, department_id, occurred_at,
+        billed_on, quantity, cost, currency, properties, fingerprint)
+    SELECT r.id, r.source, r.transaction_id, r.entity_id, r.meter_id, r.department_id, r.occurred_at,
+        r.billed_on, r.quantity, r.cost, r.currency, r.properties, {fingerprint("r")}
+    FROM json_to_recordset(%s::json) AS r ({COLUMNS})
+    ORDER BY r.source COLLATE "C", r.transaction_id COLLATE "C"
+    ON CONFLICT (source, transaction_id) DO NOTHING
+    RETURNING id
+"""  # noqa: S608
+
+RECORDED = """
+    SELECT e.source, e.transaction_id FROM usage_events e
+    JOIN unnest(%s::text[], %s::text[]) AS r (source, transaction_id) USING (source, transaction_id)
+"""
+
+# A repeat that names no day means the day it was given then, whatever the entity's time zone is now.
+REPEATED = fingerprint("r", billed_on="coalesce(r.billed_on, e.billed_on)")
+COMPARE = f"""
+    SELECT r.position, e.id, {REPEATED} = e.fingerprint
+    FROM json_to_recordset(%s::json) AS r ({COLUMNS})
+    JOIN usage_events e USING (source, transaction_id)
+"""  # noqa: S608
+
+
+@dataclass(slots=True)
+class Row:
+    """A sound report with what it names resolved."""
+
+    position: int
+    report: UsageReport
+    meter: Meter
+    event_id: UUID
+    billed_on: date
+    has_quota: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.report.source, self.report.transaction_id
+
+    @property
+    def entity_id(self) -> UUID:
+        return self.report.entity_id
+
+
+def insert(rows: Sequence[Row]) -> set[UUID]:
+    """Store the rows; the ids of those that were new."""
+    if not rows:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [_payload(rows, lambda row: row.billed_on)])
+        return {event_id for (event_id,) in cursor}
+
+
+def already_recorded(rows: Sequence[Row]) -> set[tuple[str, str]]:
+    """The (source, transaction_id) of those rows that are recorded."""
+    if not rows:
+        return set()
+    sources, transactions = zip(*(row.key for row in rows), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(RECORDED, [list(sources), list(transactions)])
+        return set(cursor)
+
+
+def compare(rows: Sequence[Row]) -> list[tuple[Row, UUID | None]]:
+    """Each recorded row with the id of its event if the content is the same, else with None."""
+    if not rows:
+        return []
+    by_position = {row.position: row for row in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(COMPARE, [_payload(rows, lambda row: row.report.billed_on)])
+        return [(by_position[position], event_id if same else None) for position, event_id, same in cursor]
+
+
+def _payload(rows: Sequence[Row], billed_on) -> str:
+    return json.dumps([_plain(row, billed_on(row)) for row in rows])
+
+
+def _plain(row: Row, billed_on: date | None) -> dict:
+    report = row.report
+    return {
+        "position": row.position,
+        "id": str(row.event_id),
+        "source": report.source,
+        "transaction_id": report.transaction_id,
+        "entity_id": str(report.entity_id),
+        "meter_id": str(row.meter.pk),
+        "department_id": report.department_id and str(report.department_id),
+        "occurred_at": report.occurred_at.astimezone(UTC).isoformat(),
+        "billed_on": billed_on and billed_on.isoformat(),
+        "quantity": str(report.quantity),
+        "cost": None if report.cost is None else str(report.cost),
+        "currency": report.currency,
+        "properties": report.properties,
+    }

@@ -1,0 +1,57 @@
+"""The finance console's looks and its menu. A page appears once its app has one and the reader may see it."""
+
+# Group -> (title, Material symbol, app label, model name)
+CONSOLE_MENU = {
+    "Billing": [
+        ("Invoices", "receipt_long", "invoicing", "invoice"),
+        ("Billing runs", "play_circle", "invoicing", "billingrun"),
+        ("Payments", "payments", "payments", "payment"),
+        ("Tax rates", "percent", "invoicing", "taxrate"),
+        ("Cost allocations", "call_split", "invoicing", "costallocation"),
+    ],
+    "Usage": [
+        ("Events", "sensors", "usage", "usageevent"),
+        ("Meters", "speed", "usage", "meter"),
+        ("Quotas", "production_quantity_limits", "usage", "quota"),
+    ],
+    "Catalogue": [
+        ("Products", "inventory_2", "subscriptions", "product"),
+        ("Prices", "sell", "subscriptions", "price"),
+    ],
+    "Organisation": [
+        ("Entities", "domain", "entities", "billingentity"),
+        ("Departments", "account_tree", "entities", "department"),
+        ("Role grants", "badge", "entities", "rolegrant"),
+        ("Users", "group", "access", "user"),
+        ("API keys", "key", "access", "apikey"),
+    ],
+    "Ledger": [
+        ("Journal", "menu_book", "ledger", "journalentry"),
+        ("Accounts", "account_balance", "ledger", "ledgeraccount"),
+        ("Balances", "balance", "ledger", "accountbalance"),
+        ("Periods", "event_available", "ledger", "accountingperiod"),
+    ],
+    "System": [
+        ("Audit trail", "history", "kernel", "auditentry"),
+        ("Seals", "verified", "kernel", "auditseal"),
+        ("Events told", "outbox", "kernel", "outboxevent"),
+        ("Deliveries", "local_shipping", "kernel", "eventdelivery"),
+        ("Jobs", "work_history", "kernel", "job"),
+    ],
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Enterprise billing",
+    "SITE_HEADER": "Enterprise billing",
+    "SITE_SYMBOL": "receipt_long",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "COMMAND": {"search_models": False, "show_history": False},
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "config.console.navigation",
+    },
+}
