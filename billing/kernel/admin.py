@@ -16,7 +16,15 @@ from unfold.decorators import display
 
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, VerbsMixin, actor_of
 from billing.kernel.delivery import retry_delivery
-from billing.kernel.models import AuditEntry, AuditSeal, DeliveryState, EventDelivery, Job, JobState, OutboxEvent
+from billing.kernel.models import (
+    AuditEntry,
+    AuditSeal,
+    DeliveryState,
+    EventDelivery,
+    Job,
+    JobState,
+    OutboxEvent,
+)
 
 HISTORY_PER_PAGE = 50
 
@@ -165,7 +173,15 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "kind", "shown_state", "shown_progress", "requested_by", "attempts", "finished_at")
+    list_display = (
+        "created_at",
+        "kind",
+        "shown_state",
+        "shown_progress",
+        "requested_by",
+        "attempts",
+        "finished_at",
+    )
     list_filter = ("state", "kind", "created_at")
     search_fields = ("id", "entity_id", "requested_by")
     ordering = ("-id",)

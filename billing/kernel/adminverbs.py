@@ -33,7 +33,9 @@ THEME = {
     forms.EmailInput: UnfoldAdminTextInputWidget,
     forms.Textarea: UnfoldAdminTextareaWidget,
     forms.NumberInput: UnfoldAdminDecimalFieldWidget,
-    forms.DateInput: partial(UnfoldAdminTextInputWidget, attrs={"type": "date"}),  # the browser's own calendar
+    forms.DateInput: partial(
+        UnfoldAdminTextInputWidget, attrs={"type": "date"}
+    ),  # the browser's own calendar
     forms.Select: UnfoldAdminSelectWidget,
     forms.CheckboxInput: UnfoldBooleanSwitchWidget,
 }
@@ -126,7 +128,9 @@ class VerbsMixin:
             return None
         return model_admin._page(verb, request, chosen, back=request.get_full_path())
 
-    def _page(self, verb: AdminVerb, request: HttpRequest, objects: list, *, back: str) -> HttpResponse | None:
+    def _page(
+        self, verb: AdminVerb, request: HttpRequest, objects: list, *, back: str
+    ) -> HttpResponse | None:
         """The question; None once it was answered with yes and everything is done."""
         allowed = [obj for obj in objects if self.may(request, verb, obj)]
         if not allowed:

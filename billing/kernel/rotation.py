@@ -28,22 +28,17 @@ def rotate_secrets(*, dry_run: bool = False, tick: Callable[[int], object] = lam
     tally = Tally()
     for model, names in secret_columns():
         last = None
-        while (last := _batch(model, names, after=last, tally=tally, dry_run=dry_run, tick=tick)) is not None:
-            pass
+        while batch := _batch(model, names, after=last, tally=tally, dry_run=dry_run):
+            last = batch[-1].pk
+            tick(len(batch))
     return tally
 
 
 @transaction.atomic
 def _batch(
-    model: type[models.Model],
-    names: list[str],
-    *,
-    after: object,
-    tally: Tally,
-    dry_run: bool,
-    tick: Callable[[int], object],
-) -> object | None:
-    """One transaction; returns the key of the last row, None when there are no more."""
+    model: type[models.Model], names: list[str], *, after: object, tally: Tally, dry_run: bool
+) -> list[models.Model]:
+    """The rows after `after`, in one transaction."""
     rows = model._base_manager.order_by("pk")
     batch = list((rows if after is None else rows.filter(pk__gt=after))[:ROWS_PER_BATCH])
     for row in batch:
@@ -52,8 +47,7 @@ def _batch(
             # Without a lock: a row whose secret was replaced meanwhile is not touched.
             read = {name: getattr(row, name) for name in renewed}
             model._base_manager.filter(pk=row.pk, **read).update(**renewed)
-    tick(len(batch))
-    return batch[-1].pk if batch else None
+    return batch
 
 
 def _renewed(row: models.Model, names: list[str], tally: Tally) -> dict[str, Secret]:

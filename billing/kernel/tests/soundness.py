@@ -9,4 +9,4 @@ def assert_books_are_sound() -> None:
         for finding in find_violations()
         if finding.violations
     ]
-    assert broken == []
+    assert not broken, "; ".join(broken)

@@ -186,11 +186,11 @@ def test_the_page_says_what_will_happen_and_does_nothing_yet(client, reader):
     text = page.content.decode()
     assert page.status_code == 200
     for part in ("The event is handed to its subscriber again", str(dead), 'name="reason"', 'name="confirm"'):
-        assert part.replace("'", "&#x27;") in text
+        assert part in text
     assert states(dead) == ["dead"]
 
 
-def test_confirming_runs_the_service_once_however_often_it_is_clicked(client, reader, rung):
+def test_confirming_runs_the_service_once_however_often_it_is_clicked(client, reader, queued_jobs):
     person = reader(*VIEW, RETRY)
     dead = make_dead()
     answer = {"confirm": "yes", "reason": "fixed", "once": once_of(client.get(retry_url(dead)))}
@@ -226,7 +226,7 @@ def test_a_refusal_of_the_service_is_shown(client, reader):
     page = client.post(retry_url(pending), {"confirm": "yes", "reason": "x", "once": "a"}, follow=True)
 
     assert "Cannot retry from &#x27;pending&#x27;." in page.content.decode()
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.objects.filter(action="delivery.retried").exists()
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

@@ -103,7 +103,7 @@ def test_what_is_not_sealed_yet_is_counted_and_not_called_broken():
         ("reason", "'none'"),
         ("before", "'{}'"),
         ("after", "'{\"total\": 1}'"),
-        ("detail", "'{\"amount\": \"10.01\"}'"),
+        ("detail", '\'{"amount": "10.01"}\''),
         ("id", "id + 100"),
     ],
 )
@@ -124,7 +124,8 @@ def test_a_change_beyond_the_digits_of_a_float_is_found():
         line = make_line()
         with triggers_off():
             cursor.execute(
-                "UPDATE audit_entries SET after = '{\"total\": 123456789012345.6789}' WHERE id = %s", [line.pk]
+                "UPDATE audit_entries SET after = '{\"total\": 123456789012345.6789}' WHERE id = %s",
+                [line.pk],
             )
     seal_audit()
     assert broken() is None
@@ -316,7 +317,7 @@ def test_the_command_names_the_first_broken_place_and_fails():
 
 @pytest.mark.django_db
 def test_a_head_kept_elsewhere_shows_that_the_end_was_cut_off():
-    first, second = sealed_trail(1, 1)
+    _, second = sealed_trail(1, 1)
     head = AuditSeal.objects.get(number=2).digest
     call_command("verify_audit", "--expect", head, stdout=StringIO())
     with triggers_off() as cursor:
