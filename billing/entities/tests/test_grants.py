@@ -1,6 +1,7 @@
 """Roles: two persons, no conflicts of duties, and gone when they are taken away."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -78,7 +79,7 @@ def test_the_owner_of_a_service_account_is_the_same_person():
 def test_a_command_grants_at_once_and_says_so():
     entity, holder = make_entity(), make_user()
 
-    made = grant(holder, "AP", entity, limits={"EUR": 500, "JPY": 9})
+    made = grant(holder, "AP", entity, limits={"EUR": Decimal(500), "JPY": Decimal(9)})
 
     assert live_grants_of(holder).get() == made
     assert AuditEntry.objects.get(kind="verb").actor == "command:grant_role"
@@ -153,7 +154,8 @@ def test_a_confirmation_looks_for_conflicts_again():
         ("BU", UserKind.PERSON, {}, DepartmentNeeded),
         ("XX", UserKind.PERSON, {}, Invalid),
         ("VW", UserKind.PERSON, {"ends_on": TODAY}, Invalid),
-        ("AP", UserKind.PERSON, {"limits": {"JPY": -1}}, Invalid),
+        ("AP", UserKind.PERSON, {"limits": {"JPY": Decimal("0.5")}}, Invalid),
+        ("AP", UserKind.PERSON, {"limits": {"JPY": Decimal("-1")}}, Invalid),
     ],
 )
 def test_what_makes_no_sense_is_not_granted(role, kind, overrides, error):
