@@ -3,6 +3,17 @@
 import pgtrigger
 
 DEPTH_MAX = 16
+SEGMENT = 33  # the hex digits of an id, and a slash
+
+
+def depth_of(path: str) -> int:
+    """1 for a root."""
+    return len(path) // SEGMENT
+
+
+def path_above(path: str) -> str:
+    """The path of the parent; "/" for a root."""
+    return path[:-SEGMENT]
 
 
 def keeps_path(table_key: str) -> pgtrigger.Trigger:

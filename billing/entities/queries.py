@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.paths import depth_of
 from billing.entities.reach import visible
 
 VIEW_ENTITY = "entities.view_billingentity"
@@ -36,6 +37,11 @@ def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:
         entity__in=entities.values("pk"), revoked_at__isnull=True, confirmed_at__isnull=False
     )
     return User.objects.filter(pk__in=holders.values("user"), kind=UserKind.PERSON, is_active=True)
+
+
+def ending(text: str) -> str:
+    """The last four signs of a tax id. Of something that short, nothing."""
+    return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
 
 
 def today_at(entity: BillingEntity) -> date:
@@ -74,7 +80,7 @@ def entity_tree(entity: BillingEntity, user: User) -> dict:
     line: list[tuple[str, dict]] = []  # from `entity` down to the present row: parents come before children
     for row in rows:
         path = row.pop("path")
-        node = row | {"depth": path.count("/") - 1, "children": []}
+        node = row | {"depth": depth_of(path), "children": []}
         while line and not path.startswith(line[-1][0]):
             _sort_children(line.pop()[1])
         if line:

@@ -123,9 +123,10 @@ def may(user: User, verb: str, obj: object = None) -> bool:
     return bool(_roles_at(granted, verb, obj))
 
 
-def may_at(user: User, verb: str, entity_path: str) -> bool:
-    """May `user` say `verb` to the entity at this path? For entities that are only known by their path."""
-    return any(_covers(reach, verb, (entity_path, None)) for reach in reaches_for(user, verb))
+def may_at(user: User, verb: str, entity_path: str, department_path: str | None = None) -> bool:
+    """May `user` say `verb` to what is at these paths? For objects that are only known by their path."""
+    place = entity_path, department_path
+    return any(_covers(reach, verb, place) for reach in reaches_for(user, verb))
 
 
 def only_proposes(user: User, verb: str, obj: object) -> bool:

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import django_filters as filters
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -40,18 +41,20 @@ class KeyViewSet(ServiceViewSet):
     def get_queryset(self):
         return queries.keys_for(self.request.user).select_related("user")
 
+    @extend_schema(responses={201: serializers.KeyWithSecret})
     def create(self, request):
         order = self.parse(serializers.KeyCreate)
         account = order.pop("user")
         require(request.user, "access.create_key", account)
         key, text = services.create_key(actor=self.actor, user_id=account.pk, **order)
-        return self._with_secret(key, text)
+        return _with_secret(self.reply(key, created=True), text)
 
     @action(detail=True, methods=["post"])
     def revoke(self, request, key_id):
         order = self.parse(serializers.KeyRevoke)
         return self.reply(services.revoke_key(actor=self.actor, key_id=self.get_object().pk, **order))
 
+    @extend_schema(responses={201: serializers.KeyWithSecret})
     @action(detail=True, methods=["post"])
     def rotate(self, request, key_id):
         order = self.parse(serializers.KeyRotate)
@@ -61,9 +64,9 @@ class KeyViewSet(ServiceViewSet):
             expires_at=order["expires_at"],
             overlap=timedelta(hours=order["overlap_hours"]),
         )
-        return self._with_secret(key, text)
+        return _with_secret(self.reply(key, created=True), text)
 
-    def _with_secret(self, key: ApiKey, text: str) -> Response:
-        answer = self.reply(key, created=True)
-        answer.data["key"] = text
-        return answer
+
+def _with_secret(answer: Response, text: str) -> Response:
+    answer.data["key"] = text
+    return answer

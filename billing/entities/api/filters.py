@@ -10,7 +10,7 @@ class EntityFilter(filters.FilterSet):
     """`?state=active&state=suspended&parent=…&within=…&created_after=2026-01-01T00:00:00Z`"""
 
     state = filters.MultipleChoiceFilter(choices=EntityState.choices)
-    parent = filters.UUIDFilter(field_name="parent_id", help_text="Directly below this entity.")
+    parent = filters.UUIDFilter(method="directly_below", help_text="Directly below this entity.")
     within = filters.UUIDFilter(method="below", help_text="This entity and everything below it.")
     code = filters.CharFilter(lookup_expr="iexact")
     currency = filters.CharFilter()
@@ -27,6 +27,9 @@ class EntityFilter(filters.FilterSet):
     class Meta:
         model = BillingEntity
         fields = ()
+
+    def directly_below(self, queryset: QuerySet, name: str, value) -> QuerySet:
+        return queryset.filter(parent__in=entities_for(self.request.user).filter(pk=value).values("pk"))
 
     def below(self, queryset: QuerySet, name: str, value) -> QuerySet:
         top = entities_for(self.request.user).filter(pk=value).values_list("path", flat=True).first()

@@ -5,6 +5,8 @@ from rest_framework import serializers
 
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
 from billing.entities.models import BillingEntity, Consolidation, Department, RoleGrant, RoleGrantLimit
+from billing.entities.paths import path_above
+from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY, ending
 from billing.entities.reach import may, may_at
 from billing.kernel.api.fields import (
     CountryField,
@@ -67,9 +69,7 @@ class EntityRead(ReadSerializer):
     def to_representation(self, instance):
         data = super().to_representation(instance)
         user = self.context["request"].user
-        if data.get("parent") is not None and not may_at(
-            user, "entities.view_billingentity", instance.path[:-33]
-        ):
+        if data.get("parent") is not None and not may_at(user, VIEW_ENTITY, path_above(instance.path)):
             data["parent"] = None
         if "tax_id" in data and not may(user, "entities.view_tax_id", instance):
             if may(user, "entities.view_tax_id_ending", instance):
@@ -77,11 +77,6 @@ class EntityRead(ReadSerializer):
             else:
                 del data["tax_id"]
         return data
-
-
-def ending(text: str) -> str:
-    """The last four signs. Of something that short, nothing."""
-    return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
 
 
 class Address(StrictSerializer):
@@ -186,6 +181,14 @@ class DepartmentRead(ReadSerializer):
             "updated_at",
         )
         read_only_fields = fields
+
+    def to_representation(self, instance):
+        data = super().to_representation(instance)
+        above = path_above(instance.path)
+        user = self.context["request"].user
+        if data.get("parent") is not None and not may_at(user, VIEW_DEPARTMENT, instance.entity.path, above):
+            data["parent"] = None
+        return data
 
 
 class DepartmentUpdate(StrictSerializer):

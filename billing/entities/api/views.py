@@ -1,3 +1,4 @@
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -51,11 +52,13 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
         return self.reply(entity, created=True)
 
     def update(self, request, entity_id):
-        return self._change(_with_defaults(BillingEntity, CONTACT, self.parse(serializers.EntityUpdate)))
+        given = self.parse(serializers.EntityUpdate)
+        return self.reply(self._change(_with_defaults(BillingEntity, CONTACT, given)))
 
     def partial_update(self, request, entity_id):
-        return self._change(self.parse(serializers.EntityUpdate, partial=True))
+        return self.reply(self._change(self.parse(serializers.EntityUpdate, partial=True)))
 
+    @extend_schema(responses=serializers.EntityNode)
     @action(detail=True, methods=["get"])
     def hierarchy(self, request, entity_id):
         tree = queries.entity_tree(self.get_object(), request.user)
@@ -85,36 +88,39 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
 
     @action(detail=True, methods=["post"])
     def activate(self, request, entity_id):
-        return self._enter(services.activate_entity, serializers.OptionalReason)
+        order = self.parse(serializers.OptionalReason)
+        entity = services.activate_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
+        return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def suspend(self, request, entity_id):
-        return self._enter(services.suspend_entity, serializers.Reason)
+        order = self.parse(serializers.Reason)
+        entity = services.suspend_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
+        return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def resume(self, request, entity_id):
-        return self._enter(services.resume_entity, serializers.OptionalReason)
+        order = self.parse(serializers.OptionalReason)
+        entity = services.resume_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
+        return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def close(self, request, entity_id):
-        return self._enter(services.close_entity, serializers.Reason)
+        order = self.parse(serializers.Reason)
+        entity = services.close_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
+        return self.reply(entity)
 
-    def _enter(self, service, input_class) -> Response:
-        order = self.parse(input_class)
-        return self.reply(service(actor=self.actor, entity_id=self.get_object().pk, **order))
-
-    def _change(self, changes: dict) -> Response:
+    def _change(self, changes: dict) -> BillingEntity:
         entity = self.get_object()
         legal = {field for field in LEGAL & set(changes) if changes[field] != getattr(entity, field)}
         if legal:
             require(self.request.user, "entities.update_entity_legal", entity)
-        entity = services.update_entity(
+        return services.update_entity(
             actor=self.actor,
             entity_id=entity.pk,
             changes={field: changes[field] for field in changes if field not in LEGAL - legal},
             version=self.expected_version(),
         )
-        return self.reply(entity)
 
 
 class DepartmentViewSet(ActingVerb, ServiceViewSet):
@@ -135,7 +141,8 @@ class DepartmentViewSet(ActingVerb, ServiceViewSet):
     }
 
     def get_queryset(self):
-        return seen_or_done(queries.departments_for, self, queries.VIEW_DEPARTMENT)
+        found = seen_or_done(queries.departments_for, self, queries.VIEW_DEPARTMENT)
+        return found.select_related("entity")
 
     def create(self, request):
         facts = _by_id(self.parse(serializers.DepartmentCreate))
@@ -149,24 +156,23 @@ class DepartmentViewSet(ActingVerb, ServiceViewSet):
 
     def update(self, request, department_id):
         given = _by_id(self.parse(serializers.DepartmentUpdate))
-        return self._change(_with_defaults(Department, DEPARTMENT, given))
+        return self.reply(self._change(_with_defaults(Department, DEPARTMENT, given)))
 
     def partial_update(self, request, department_id):
-        return self._change(_by_id(self.parse(serializers.DepartmentUpdate, partial=True)))
+        return self.reply(self._change(_by_id(self.parse(serializers.DepartmentUpdate, partial=True))))
 
-    def _change(self, changes: dict) -> Response:
+    def _change(self, changes: dict) -> Department:
         department = self.get_object()
         if changes.get("default_gl_code", department.default_gl_code) != department.default_gl_code:
             require(self.request.user, "entities.update_department_gl_code", department)
         else:
             changes.pop("default_gl_code", None)
-        department = services.update_department(
+        return services.update_department(
             actor=self.actor,
             department_id=department.pk,
             changes=changes,
             version=self.expected_version(),
         )
-        return self.reply(department)
 
 
 class MeView(ServiceView):

@@ -18,7 +18,8 @@ from billing.entities.errors import (
 )
 from billing.entities.events import DepartmentCreated, DepartmentUpdated
 from billing.entities.models import BillingEntity, Department
-from billing.entities.services.trees import SEGMENT, depth_of, require_depth
+from billing.entities.paths import SEGMENT, depth_of
+from billing.entities.services.trees import require_depth
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.errors import Invalid, NotFound

@@ -9,11 +9,9 @@ from uuid import UUID
 
 from billing.entities.errors import HierarchyChanged, HierarchyTooDeep, ParentNotActive
 from billing.entities.models import BillingEntity, Department
-from billing.entities.paths import DEPTH_MAX
+from billing.entities.paths import DEPTH_MAX, depth_of
 from billing.entities.states import EntityState
 from billing.kernel.errors import NotFound
-
-SEGMENT = 33  # 32 hex digits and a slash
 
 
 def lock_trees(entity_ids: Iterable[UUID]) -> dict[UUID, BillingEntity]:
@@ -39,11 +37,6 @@ def lock_parent(parent_id: UUID) -> BillingEntity:
 def require_active(parent: BillingEntity) -> None:
     if parent.state != EntityState.ACTIVE:
         raise ParentNotActive(f"{parent.code} is {parent.state}.", state=parent.state)
-
-
-def depth_of(path: str) -> int:
-    """1 for a root."""
-    return len(path) // SEGMENT
 
 
 def require_depth(above: BillingEntity | Department, levels: int) -> None:

@@ -1,0 +1,157 @@
+"""The table of who may call what: one row per endpoint, one outcome per role. Every app appends its rows.
+
+An outcome is what the role gets, in its own entity, with a well-formed request: OK (200, 201 or 202), DRAFT (201,
+but a draft or a pending request), NO (403). `O` in a row's word is OK in the own department and 404 beside it;
+a service account has a key with `scope`, and NO without it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from billing.access.models import User, UserKind
+from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+
+ROLES = ("VW", "BO", "CM", "BU", "AP", "FC", "IA", "SA", "AU", "SY")
+
+
+class World:
+    """What a row's builders may use: two groups, each with a company, its departments, and one user per role."""
+
+    def __init__(self) -> None:
+        self.root = make_entity(is_seller=True)
+        self.entity = make_entity(parent=self.root)
+        self.department = make_department(entity=self.entity)
+        self.other_department = make_department(entity=self.entity)
+
+    def user(self, role: str, *, scopes: tuple[str, ...] = ()) -> User:
+        """Somebody who holds `role` over the group; a budget owner owns `department` only."""
+        user = make_user(kind=UserKind.SERVICE if role == "SA" else UserKind.PERSON)
+        if role == "BU":
+            make_grant(user=user, role=role, entity=self.entity, department=self.department)
+        else:
+            make_grant(user=user, role=role, entity=self.root)
+        if role == "SA":
+            user.key_scopes = frozenset(scopes)
+        return user
+
+    @cached_property
+    def elsewhere(self) -> "World":
+        return World()
+
+
+Body = Callable[[World], dict]
+Path = Callable[[World], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """`roles` is ten words in the order of ROLES: Y, Q, O, s or -, as in the specification's table."""
+
+    number: int
+    method: str
+    path: Path
+    roles: str
+    scope: str
+    body: Body = lambda world: {}
+    proposed: str = "draft"  # the state of what a Q makes
+    headers: dict | None = None
+    beside: Path | None = None  # the same for a department beside it, which he may not see
+    proposing_service_account: bool = False  # its s is a Q
+    foreign: bool = True  # the path names an object: that of another group is a 404
+
+    def outcome(self, role: str) -> str:
+        words = self.roles.split()
+        assert len(words) == len(ROLES)
+        return words[ROLES.index(role)]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+def entity_path(world: World) -> str:
+    return f"entities/{world.entity.pk}"
+
+
+def department_path(world: World) -> str:
+    return f"departments/{world.department.pk}"
+
+
+def new_entity(world: World) -> dict:
+    return {"parent": str(world.root.pk), "code": "NEW", "name": "New", "currency": "EUR", "country": "DE"}
+
+
+def new_department(world: World) -> dict:
+    return {"entity": str(world.entity.pk), "code": "NEW", "name": "New"}
+
+
+ROWS: list[Row] = [
+    #                                                      VW BO CM BU AP FC IA SA AU SY
+    Row(
+        number=1,
+        method="POST",
+        path=lambda world: "entities",
+        roles="- Q - - - Y - s - -",
+        scope="entities:write",
+        body=new_entity,
+        proposing_service_account=True,
+        foreign=False,
+    ),
+    Row(number=2, method="GET", path=entity_path, roles="Y Y Y Y Y Y Y s Y -", scope="entities:read"),
+    Row(
+        number=3,
+        method="PUT",
+        path=entity_path,
+        roles="- Y - - - Y - s - -",
+        scope="entities:write",
+        body=lambda world: {"name": "Renamed"},
+    ),
+    Row(
+        number=4,
+        method="GET",
+        path=lambda world: "entities",
+        roles="Y Y Y Y Y Y Y s Y -",
+        scope="entities:read",
+        foreign=False,
+    ),
+    Row(
+        number=5,
+        method="GET",
+        path=lambda world: f"entities/{world.entity.pk}/hierarchy",
+        roles="Y Y Y Y Y Y Y s Y -",
+        scope="entities:read",
+    ),
+    Row(
+        number=7,
+        method="POST",
+        path=lambda world: "departments",
+        roles="- Y - - - Y - s - -",
+        scope="departments:write",
+        body=new_department,
+        foreign=False,
+    ),
+    Row(
+        number=8,
+        method="GET",
+        path=department_path,
+        roles="Y Y Y O Y Y - s Y -",
+        scope="departments:read",
+        beside=lambda world: f"departments/{world.other_department.pk}",
+    ),
+    Row(
+        number=9,
+        method="PUT",
+        path=department_path,
+        roles="- Y - - - Y - s - -",
+        scope="departments:write",
+        body=lambda world: {"name": "Renamed"},
+    ),
+    Row(
+        number=10,
+        method="GET",
+        path=lambda world: "departments",
+        roles="Y Y Y O Y Y - s Y -",
+        scope="departments:read",
+        foreign=False,
+    ),
+]
