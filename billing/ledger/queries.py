@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import DecimalField, F, Max, QuerySet, Sum, Value
+from django.db.models import DecimalField, F, Max, Prefetch, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -46,6 +46,12 @@ def accounts_for(user: User) -> QuerySet[LedgerAccount]:
 
 def entries_for(user: User) -> QuerySet[JournalEntry]:
     return visible(JournalEntry.objects.all(), user=user, verb=VIEW_ENTRY)
+
+
+def entries_with_reversal(user: User) -> QuerySet[JournalEntry]:
+    """For showing: what took an entry back comes with it, and its lines (if asked for) with their accounts."""
+    lines = JournalLine.objects.select_related("account").order_by("pk")
+    return entries_for(user).select_related("reversed_by").prefetch_related(Prefetch("lines", lines))
 
 
 def periods_for(user: User, verb: str = VIEW_PERIOD) -> QuerySet[AccountingPeriod]:
