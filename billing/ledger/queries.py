@@ -48,10 +48,11 @@ def entries_for(user: User) -> QuerySet[JournalEntry]:
     return visible(JournalEntry.objects.all(), user=user, verb=VIEW_ENTRY)
 
 
-def entries_with_reversal(user: User) -> QuerySet[JournalEntry]:
-    """For showing: what took an entry back comes with it, and its lines (if asked for) with their accounts."""
-    lines = JournalLine.objects.select_related("account").order_by("pk")
-    return entries_for(user).select_related("reversed_by").prefetch_related(Prefetch("lines", lines))
+def with_lines(entries: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
+    """The entries with their lines and the accounts of these, in one more query."""
+    return entries.prefetch_related(
+        Prefetch("lines", JournalLine.objects.select_related("account").order_by("pk"))
+    )
 
 
 def periods_for(user: User, verb: str = VIEW_PERIOD) -> QuerySet[AccountingPeriod]:

@@ -2,12 +2,15 @@
 
 from rest_framework import serializers
 
-from billing.entities.api.serializers import EntityBrief
-from billing.kernel.api.fields import CurrencyCodeField, IdField, MoneyAmountField, StrictCharField, StrictDateField
+from billing.kernel.api.fields import (
+    CurrencyCodeField,
+    IdField,
+    MoneyAmountField,
+    StrictCharField,
+    StrictDateField,
+)
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 from billing.ledger.models import AccountingPeriod, JournalEntry, JournalLine, LedgerAccount
-
-__all__ = ["EntityBrief"]
 
 
 class AccountRead(ReadSerializer):

@@ -10,7 +10,5 @@ router.register("ledger/periods", PeriodViewSet, basename="accounting-period")
 
 urlpatterns = [
     *router.urls,
-    path(
-        "ledger/trial-balance", TrialBalanceView.as_view({"get": "trial_balance"}), name="trial-balance"
-    ),
+    path("ledger/trial-balance", TrialBalanceView.as_view({"get": "trial_balance"}), name="trial-balance"),
 ]

@@ -4,7 +4,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from billing.entities import queries as entities
+from billing.entities.api.serializers import EntityBrief
 from billing.kernel.api.serializers import NoInput
+from billing.kernel.api.shaping import wanted
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.kernel.money import total_of
 from billing.ledger import queries, services
@@ -19,7 +21,7 @@ class AccountViewSet(ServiceViewSet):
     ordering = "code"
     ordering_fields = ("code", "created_at")
     search_fields = ("name",)
-    expandable = {"entity": serializers.EntityBrief}
+    expandable = {"entity": EntityBrief}
     expand_related = {"entity": ("select", "entity")}
     action_permissions = {"list": queries.VIEW_ACCOUNT, "retrieve": queries.VIEW_ACCOUNT}
 
@@ -34,13 +36,14 @@ class EntryViewSet(ServiceViewSet):
     ordering = "-posted_on"
     ordering_fields = ("posted_on", "created_at")
     search_fields = ("source", "description")
-    expandable = {"entity": serializers.EntityBrief, "lines": serializers.LineRead}
+    expandable = {"entity": EntityBrief, "lines": serializers.LineRead}
     expand_related = {"entity": ("select", "entity"), "lines": ("prefetch", "lines")}
     conditional_reads = False  # an entry has no version: it never changes, but it can be reversed
     action_permissions = {"list": queries.VIEW_ENTRY, "retrieve": queries.VIEW_ENTRY}
 
     def get_queryset(self):
-        return queries.entries_with_reversal(self.request.user)
+        entries = queries.entries_for(self.request.user).select_related("reversed_by")
+        return queries.with_lines(entries) if "lines" in wanted(self.request, "expand") else entries
 
 
 class PeriodViewSet(ServiceViewSet):
@@ -49,7 +52,7 @@ class PeriodViewSet(ServiceViewSet):
     lookup_url_kwarg = "period_id"
     ordering = "-starts_on"
     ordering_fields = ("starts_on", "updated_at")
-    expandable = {"entity": serializers.EntityBrief}
+    expandable = {"entity": EntityBrief}
     expand_related = {"entity": ("select", "entity")}
     idempotency_required_actions = frozenset({"begin_closing", "close", "keep_open", "reopen"})
     action_permissions = {
@@ -106,9 +109,7 @@ class TrialBalanceView(ServiceViewSet):
     def trial_balance(self, request):
         asked = self.query()
         entity = get_object_or_404(self.get_queryset(), pk=asked["entity"])
-        rows = queries.trial_balance(
-            entity.pk, as_of=asked.get("as_of"), currency=asked.get("currency", "")
-        )
+        rows = queries.trial_balance(entity.pk, as_of=asked.get("as_of"), currency=asked.get("currency", ""))
         totals = [
             {
                 "currency": currency,
