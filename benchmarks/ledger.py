@@ -20,6 +20,7 @@ from billing.ledger.postings import EntryDraft, Posting, credit, debit
 
 DAY = date(2026, 3, 15)
 BATCH = 500
+ENTRY_COLUMNS = "id, entity_id, period_id, posted_on, source, event, description, transaction_number"
 LINE_COLUMNS = (
     "entry_id, entity_id, account_id, currency, debit, credit, product_code, gl_code, contract_reference"
 )
@@ -131,8 +132,7 @@ def _sql(books: BillingEntity, size: int, *, per_transaction: int) -> None:
                 lines += [entry_id, books.pk, account_id, "EUR", debited, credited, product, gl, ""]
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO journal_entries (id, entity_id, period_id, posted_on, source, event, description,"
-                f" transaction_number) VALUES {_rows(len(entries), 8)}",  # noqa: S608
+                f"INSERT INTO journal_entries ({ENTRY_COLUMNS}) VALUES {_rows(len(entries), 8)}",  # noqa: S608
                 entries,
             )
             cursor.execute(
