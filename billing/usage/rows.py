@@ -1,7 +1,6 @@
 """One reported event as text, from the API or a file, read to the letter."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -29,11 +28,8 @@ class Malformed(Exception):
         self.errors = errors
 
 
-def read_row(row: object, *, codes: Mapping[str, UUID] | None = None) -> UsageReport:
-    """The report in a JSON object. `codes` are further names (lower case) of entities and departments.
-
-    Raises Malformed, naming everything that is wrong with it.
-    """
+def read_row(row: object) -> UsageReport:
+    """The report in a JSON object. Raises Malformed, naming everything that is wrong with it."""
     if not isinstance(row, dict):
         raise Malformed({"": "Must be an object."})
     errors = {name: "This member is not known here." for name in row if name not in MEMBERS}
@@ -44,7 +40,7 @@ def read_row(row: object, *, codes: Mapping[str, UUID] | None = None) -> UsageRe
         if given is None or name in errors:
             continue
         try:
-            values[name] = read(given, codes or {}) if name in NAMED else read(given)
+            values[name] = read(given)
         except ValueError as error:
             errors[name] = str(error)
     if errors:
@@ -58,13 +54,10 @@ def _text(given: object) -> str:
     return given
 
 
-def _identifier(given: object, codes: Mapping[str, UUID]) -> UUID:
-    text = _text(given)
-    if IDENTIFIER.fullmatch(text):
-        return UUID(text)
-    if text.lower() in codes:
-        return codes[text.lower()]
-    raise ValueError("There is no such code." if codes else "Must be an id.")
+def _identifier(given: object) -> UUID:
+    if not isinstance(given, str) or not IDENTIFIER.fullmatch(given):
+        raise ValueError("Must be an id, or in a file a known code.")
+    return UUID(given)
 
 
 def _decimal(given: object) -> Decimal:
@@ -129,4 +122,3 @@ READERS = {
     "billed_on": _day,
     "properties": _properties,
 }
-NAMED = {"entity", "department"}

@@ -33,7 +33,7 @@ class QuotaChangedMeanwhile(Conflict):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     fits: bool
-    exceeded: bool  # also true where a quota only warns
+    exceeded: bool  # fits only because the quota warns
     remaining: Decimal
     resets_at: datetime | None
 
@@ -90,7 +90,7 @@ class Tally:
             used = wanted
         return Verdict(
             fits=fits,
-            exceeded=not fits or used > quota.limit_quantity,
+            exceeded=counter.ceiling is None and amount > 0 and used > quota.limit_quantity,
             remaining=max(EXACT.subtract(quota.limit_quantity, used), Decimal(0)),
             resets_at=calendar.resets_at(quota.window, counter.starts_on, quota.entity.time_zone),
         )

@@ -1,0 +1,34 @@
+"""What must hold in usage at every moment. Each query returns the rows that violate it."""
+
+from billing.usage.counting import COUNTED, fingerprint
+
+CHECKS = {
+    "U1 a counter is the sum of the events of its window": f"""
+        SELECT coalesce(held.quota_id, counted.quota_id) AS quota_id,
+            held.used_quantity, counted.used_quantity AS sum
+        FROM quota_counters held
+        FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
+        WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
+    """,  # noqa: S608
+    "U2 an event is counted once": """
+        SELECT min(id::text) AS id, source, transaction_id FROM usage_events
+        GROUP BY source, transaction_id HAVING count(*) > 1
+    """,
+    "U3 no quota that blocks is exceeded, but for what was used before it": """
+        SELECT c.id, c.used_quantity, c.ceiling, q.limit_quantity
+        FROM quota_counters c JOIN quotas q ON q.id = c.quota_id
+        WHERE c.ceiling IS DISTINCT FROM
+              CASE q.mode WHEN 'block' THEN greatest(q.limit_quantity, c.used_quantity) END
+    """,
+    "U4 the newest events are what their fingerprints say": f"""
+        SELECT e.id FROM (SELECT * FROM usage_events ORDER BY id DESC LIMIT 10000) e
+        WHERE e.fingerprint <> {fingerprint("e")}
+    """,  # noqa: S608
+    "U5 an event is of a seller's meter and of its own entity's department": """
+        SELECT e.id FROM usage_events e
+            JOIN meters m ON m.id = e.meter_id
+            LEFT JOIN departments d ON d.id = e.department_id
+        WHERE d.entity_id <> e.entity_id
+           OR NOT EXISTS (SELECT FROM billing_entities s WHERE s.id = m.entity_id AND s.is_seller)
+    """,
+}
