@@ -159,7 +159,7 @@ class ImportOptions(StrictSerializer):
     """`mark_up`, `sub_accounts` and `gl_code` are for FOCUS files."""
 
     seller = fields.IdField()
-    format = fields.StrictChoiceField(choices=FORMATS)
+    file_format = fields.StrictChoiceField(choices=FORMATS)
     mark_up = fields.ExactAmountField(required=False, help_text="Percent on the cost.")
     sub_accounts = fields.StrictChoiceField(choices=("departments", "entities"), default="departments")
     gl_code = fields.StrictCharField(max_length=64, default="")

@@ -34,7 +34,7 @@ def import_kept_file(
 
     mark_up = parameters.get("mark_up")
     wanted = Import(
-        format=parameters["format"],
+        format=parameters["file_format"],
         seller_id=UUID(parameters["seller_id"]),
         mark_up=None if mark_up is None else Decimal(mark_up),
         sub_accounts=parameters["sub_accounts"],
