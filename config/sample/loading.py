@@ -78,9 +78,9 @@ class _Loading:
         for month, run_day in zip(facts.MONTHS, facts.RUNS, strict=True):
             self.say(f"usage and billing of {month:%B %Y}")
             self._usage(month, run_day)
+            self._payments(until=run_day)
             self._bill(run_day)
-        self.say("payments and a moved cost")
-        self._payments()
+        self.say("a moved cost")
         self._move_cost()
         with transaction.atomic():
             make_key()
@@ -241,10 +241,10 @@ class _Loading:
             run = invoicing.start_billing_run(actor=actor, seller_id=self.root.pk, as_of=run_day)
             invoicing.continue_billing_run(actor=actor, run_id=run.pk)
 
-    def _payments(self) -> None:
-        """The first two months' invoices are paid as people pay; October's are open."""
+    def _payments(self, until: date) -> None:
+        """What was issued before is paid as people pay; the last month's invoices are open."""
         invoices = (
-            Invoice.objects.filter(seller=self.root, issued_on__lt=facts.TODAY)
+            Invoice.objects.filter(seller=self.root, issued_on__lt=until)
             .exclude(state=InvoiceState.DRAFT)
             .select_related("customer")
             .order_by("sequence")
@@ -264,7 +264,7 @@ class _Loading:
                     received_on=paid_on,
                     method=_method(invoice),
                     reference=reference,
-                    as_of=facts.TODAY,
+                    as_of=until,
                 )
 
     def _is_recorded(self, reference: str) -> bool:

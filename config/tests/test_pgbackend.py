@@ -36,7 +36,7 @@ def test_the_session_is_told_before_the_first_statement_and_once():
 @pytest.mark.django_db(transaction=True)
 def test_after_a_rollback_the_session_is_told_again():
     with acting(actor="user:1"):
-        with pytest.raises(Undone), transaction.atomic():
+        with pytest.raises(Undone), transaction.atomic():  # noqa: PT012
             touch()
             raise Undone
         assert "user:1" not in told()  # PostgreSQL took it back with the transaction
@@ -49,7 +49,7 @@ def test_after_a_rollback_to_a_savepoint_the_session_is_told_again():
     with transaction.atomic():
         touch()
         with acting(actor="user:1"):
-            with pytest.raises(Undone), transaction.atomic():
+            with pytest.raises(Undone), transaction.atomic():  # noqa: PT012
                 touch()
                 raise Undone
             touch()
@@ -61,9 +61,13 @@ def test_after_a_rollback_to_a_savepoint_the_session_is_told_again():
 @pytest.mark.django_db(transaction=True)
 def test_a_context_that_ends_inside_a_failed_transaction_does_not_stop_its_rollback():
     with transaction.atomic():
-        with pytest.raises(DatabaseError, match="division by zero"), transaction.atomic(), acting(actor="user:1"):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 / 0")
+        with (
+            pytest.raises(DatabaseError, match="division by zero"),
+            transaction.atomic(),
+            acting(actor="user:1"),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT 1 / 0")
         touch()
         assert told() == NOBODY.as_json()
 
@@ -79,10 +83,9 @@ def test_a_new_connection_is_told():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_server_side_cursor_is_told_too():
-    with acting(actor="user:1"), transaction.atomic():
-        with connection.chunked_cursor() as cursor:
-            cursor.execute("SELECT current_setting('app.context', true)")
-            assert "user:1" in cursor.fetchone()[0]
+    with acting(actor="user:1"), transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.context', true)")
+        assert "user:1" in cursor.fetchone()[0]
 
 
 ONE_USER = (

@@ -6,7 +6,7 @@ from rest_framework import serializers
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
 from billing.entities.models import BillingEntity, Consolidation, Department, RoleGrant, RoleGrantLimit
 from billing.entities.paths import path_above
-from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY
+from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY, ending
 from billing.entities.reach import may, may_at
 from billing.kernel.api.fields import (
     CountryField,
@@ -77,11 +77,6 @@ class EntityRead(ReadSerializer):
             else:
                 del data["tax_id"]
         return data
-
-
-def ending(text: str) -> str:
-    """The last four signs. Of something that short, nothing."""
-    return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
 
 
 class Address(StrictSerializer):
