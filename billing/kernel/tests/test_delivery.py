@@ -55,7 +55,7 @@ def test_an_event_reaches_every_subscriber_and_rings_once_for_each(subscribers, 
 def test_an_event_of_a_transaction_that_rolls_back_never_happened(subscribers, queued_jobs):
     heard(subscribers)
 
-    with pytest.raises(Conflict), transaction.atomic():  # noqa: PT012
+    with pytest.raises(Conflict), transaction.atomic():
         publish(ThingHappened())
         raise Conflict("no")
 
@@ -142,11 +142,7 @@ def test_the_pauses_grow_fourfold_up_to_an_hour():
 
 @pytest.mark.django_db
 def test_the_last_attempt_makes_it_dead_and_a_person_may_retry(
-<<<<<<< HEAD
-    subscribers, rung, django_capture_on_commit_callbacks
-=======
     subscribers, queued_jobs, django_capture_on_commit_callbacks
->>>>>>> main
 ):
     subscribers["thing.happened"] = {"test.reaction": refuse}
     row = make_delivery(attempts=outbox.ATTEMPTS_MAX - 1)

@@ -68,12 +68,8 @@ def trail_of(key: object) -> list[AuditEntry]:
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    "statement", ["UPDATE outbox_events SET name = 'x'", "DELETE FROM outbox_events", "TRUNCATE outbox_events CASCADE"]
-=======
     "statement",
     ["UPDATE outbox_events SET name = 'x'", "DELETE FROM outbox_events", "TRUNCATE outbox_events CASCADE"],
->>>>>>> main
 )
 def test_a_fact_is_never_changed_deleted_or_truncated(statement):
     OutboxEvent.objects.create(name="thing.happened", payload={})
@@ -258,11 +254,7 @@ def test_a_secret_column_is_in_no_line():
 
 def test_a_change_and_its_line_are_undone_together():
     key = make_entity(name="Acme")
-<<<<<<< HEAD
     with pytest.raises(RuntimeError), transaction.atomic():
-=======
-    with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012
->>>>>>> main
         sql("UPDATE billing_entities SET name = 'Apex' WHERE id = %s", key)
         raise RuntimeError
     assert [line.action for line in trail_of(key)] == ["insert"]

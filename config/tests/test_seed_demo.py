@@ -1,0 +1,130 @@
+"""The sample company: the same to the cent every time, loaded once, and only into an empty database."""
+
+import io
+from decimal import Decimal
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Count, Sum
+
+from billing.access.models import ApiKey, User
+from billing.access.services import use_key
+from billing.entities.models import BillingEntity
+from billing.entities.tests.makers import make_entity
+from billing.invoicing.models import BillingRunItem, CostAllocation, Invoice, UsageClaim
+from billing.kernel.models import AuditEntry
+from billing.payments.models import Payment
+from billing.usage.models import QuotaCounter, UsageEvent
+from config.sample import loading, signins
+
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+
+# (issued on, currency): invoices, net, tax, still open
+TOTALS = {
+    ("2026-09-01", "EUR"): (6, "31420.66", "3476.55", "2404.28"),
+    ("2026-09-01", "USD"): (3, "15338.52", "0.00", "0.00"),
+    ("2026-10-01", "EUR"): (6, "32569.94", "3655.25", "2300.86"),
+    ("2026-10-01", "USD"): (3, "17164.58", "0.00", "5373.71"),
+    ("2026-11-01", "EUR"): (6, "31946.06", "3573.19", "35519.25"),
+    ("2026-11-01", "USD"): (3, "16534.03", "0.00", "16534.03"),
+}
+COUNTS = {
+    BillingEntity: 14,
+    User: 9,
+    UsageEvent: 2955,
+    UsageClaim: 2862,  # the rest is of the customer who cannot be billed
+    Invoice: 27,
+    CostAllocation: 387,
+    Payment: 16,
+    ApiKey: 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings, tmp_path):
+    settings.VAR = tmp_path
+
+
+def seed() -> str:
+    said = io.StringIO()
+    call_command("seed_demo", stdout=said, stderr=io.StringIO())
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    return said.getvalue()
+
+
+def assert_all_there() -> None:
+    rows = Invoice.objects.values("issued_on", "currency").annotate(
+        count=Count("pk"), net=Sum("net_amount"), tax=Sum("tax_amount"), left=Sum("balance_amount")
+    )
+    found = {
+        (str(row["issued_on"]), row["currency"]): (
+            row["count"],
+            *(f"{row[amount]:.2f}" for amount in ("net", "tax", "left")),
+        )
+        for row in rows
+    }
+    assert found == TOTALS
+    assert {model: model.objects.count() for model in COUNTS} == COUNTS
+
+
+def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
+    said = seed()
+
+    assert_all_there()
+    [failed] = BillingRunItem.objects.filter(state="failed").select_related("customer")
+    assert (failed.customer.code, failed.failure["code"]) == ("SAKURA", "price-missing")
+    assert [counter.used_quantity for counter in QuotaCounter.objects.all()] == [Decimal("38.5")]
+    assert sum(payment.unapplied_amount for payment in Payment.objects.all()) == 100
+    assert CostAllocation.objects.filter(basis="manual", reverses=None, net_amount__gt=0).count() == 2
+    call_command("verify_ledger", stdout=io.StringIO())
+    call_command("billing_fsck", stdout=io.StringIO())
+
+    key = signins.key_file().read_text().strip()
+    assert use_key(presented=key, ip="127.0.0.1").user.email == "metering@northwind.example"
+    password = signins.password_file().read_text().strip()
+    assert User.objects.get(email="fiona@northwind.example").check_password(password)
+    assert key in said
+    assert password in said
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+    lines = AuditEntry.objects.count()
+    assert seed() == said
+    assert_all_there()
+    assert AuditEntry.objects.count() == lines
+
+
+@pytest.mark.parametrize("step", ["_departments", "_bill", "_move_cost"])
+def test_loading_goes_on_where_it_was_stopped(monkeypatch, step):
+    class Killed(BaseException):
+        pass
+
+    def die(self, *args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading._Loading, step, die)
+        with pytest.raises(Killed):
+            seed()
+
+    seed()
+    assert_all_there()
+
+
+def test_a_database_with_other_data_is_left_alone(tmp_path):
+    make_entity()
+    with pytest.raises(CommandError, match="holds other data"):
+        seed()
+    assert BillingEntity.objects.count() == 1
+    assert User.objects.count() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_production_gets_no_sample_data(settings, tmp_path):
+    settings.DEMO_ALLOWED = False
+    with pytest.raises(CommandError, match="production"):
+        seed()
+    assert BillingEntity.objects.count() == 0
+    assert list(tmp_path.iterdir()) == []
