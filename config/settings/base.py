@@ -211,6 +211,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/enterprise-billing",
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    "GET_LIB_DOC_EXCLUDES": "billing.kernel.api.schema.without_own_words",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "EXTERNAL_DOCS": {"description": "Every problem code", "url": PROBLEM_BASE_URL},
 }
