@@ -1,7 +1,7 @@
 import logging
 
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import ProtectedError
 
@@ -92,6 +92,8 @@ def test_the_database_really_refuses_to_write_while_read_only():
         (InterfaceError("connection already closed"), 503),
         (ProtectedError("used", set()), 409),
         (PermissionDenied("internal words"), 403),
+        (RequestDataTooBig("internal words"), 413),
+        (SuspiciousOperation("internal words"), 400),
         (RecursionError(), 400),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), 400),
     ],
