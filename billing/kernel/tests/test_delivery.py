@@ -55,7 +55,7 @@ def test_an_event_reaches_every_subscriber_and_rings_once_for_each(subscribers, 
 def test_an_event_of_a_transaction_that_rolls_back_never_happened(subscribers, queued_jobs):
     heard(subscribers)
 
-    with pytest.raises(Conflict), transaction.atomic():  # noqa: PT012
+    with pytest.raises(Conflict), transaction.atomic():
         publish(ThingHappened())
         raise Conflict("no")
 

@@ -254,7 +254,7 @@ def test_a_secret_column_is_in_no_line():
 
 def test_a_change_and_its_line_are_undone_together():
     key = make_entity(name="Acme")
-    with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012
+    with pytest.raises(RuntimeError), transaction.atomic():
         sql("UPDATE billing_entities SET name = 'Apex' WHERE id = %s", key)
         raise RuntimeError
     assert [line.action for line in trail_of(key)] == ["insert"]

@@ -182,8 +182,6 @@ def test_sub_accounts_can_be_entities_and_one_with_more_credit_than_charges_stop
     assert {
         (invoice.customer.external_reference, f"{invoice.period_starts_on:%Y-%m}"): invoice.net_amount
         for invoice in Invoice.objects.select_related("customer").exclude(number=None)
-    } == {
-        key: exact.quantize(CENT, ROUND_HALF_UP) for key, exact in expected.items() if key not in in_credit
-    }
+    } == {key: exact.quantize(CENT, ROUND_HALF_UP) for key, exact in expected.items() if key not in in_credit}
     assert Invoice.objects.get(number=None).failure["code"] == "negative-total"
     assert_books_are_sound()
