@@ -132,11 +132,11 @@ def _sql(books: BillingEntity, size: int, *, per_transaction: int) -> None:
                 lines += [entry_id, books.pk, account_id, "EUR", debited, credited, product, gl, ""]
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO journal_entries ({ENTRY_COLUMNS}) VALUES {_rows(len(entries), 8)}",  # noqa: S608
+                f"INSERT INTO journal_entries ({ENTRY_COLUMNS}) VALUES {_rows(len(entries), 8)}",
                 entries,
             )
             cursor.execute(
-                f"INSERT INTO journal_lines ({LINE_COLUMNS}) VALUES {_rows(len(lines), 9)}",  # noqa: S608
+                f"INSERT INTO journal_lines ({LINE_COLUMNS}) VALUES {_rows(len(lines), 9)}",
                 lines,
             )
 

@@ -36,7 +36,7 @@ def test_the_session_is_told_before_the_first_statement_and_once():
 @pytest.mark.django_db(transaction=True)
 def test_after_a_rollback_the_session_is_told_again():
     with acting(actor="user:1"):
-        with pytest.raises(Undone), transaction.atomic():  # noqa: PT012
+        with pytest.raises(Undone), transaction.atomic():
             touch()
             raise Undone
         assert "user:1" not in told()  # PostgreSQL took it back with the transaction
@@ -49,7 +49,7 @@ def test_after_a_rollback_to_a_savepoint_the_session_is_told_again():
     with transaction.atomic():
         touch()
         with acting(actor="user:1"):
-            with pytest.raises(Undone), transaction.atomic():  # noqa: PT012
+            with pytest.raises(Undone), transaction.atomic():
                 touch()
                 raise Undone
             touch()
