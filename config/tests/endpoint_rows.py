@@ -11,6 +11,7 @@ from functools import cached_property
 
 from billing.access.models import User, UserKind
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.invoicing.tests.makers import make_invoice, make_tax_rate
 
 ROLES = ("VW", "BO", "CM", "BU", "AP", "FC", "IA", "SA", "AU", "SY")
 
@@ -85,6 +86,12 @@ def new_department(world: World) -> dict:
     return {"entity": str(world.entity.pk), "code": "NEW", "name": "New"}
 
 
+def cost_to_move(world: World) -> dict:
+    make_tax_rate(country=world.root.country)
+    line = make_invoice(seller=world.root, customer=world.entity).lines.get()
+    return {"line": str(line.pk), "amount": "1.00", "currency": line.currency, "reason": "their project"}
+
+
 ROWS: list[Row] = [
     #                                                      VW BO CM BU AP FC IA SA AU SY
     Row(
@@ -153,5 +160,21 @@ ROWS: list[Row] = [
         roles="Y Y Y O Y Y - s Y -",
         scope="departments:read",
         foreign=False,
+    ),
+    Row(
+        number=11,
+        method="POST",
+        path=lambda world: f"departments/{world.department.pk}/allocations",
+        roles="- Y - - - Y - s - -",
+        scope="allocations:write",
+        body=cost_to_move,
+    ),
+    Row(
+        number=12,
+        method="GET",
+        path=lambda world: f"departments/{world.department.pk}/allocations",
+        roles="Y Y Y O Y Y - s Y -",
+        scope="allocations:read",
+        beside=lambda world: f"departments/{world.other_department.pk}/allocations",
     ),
 ]

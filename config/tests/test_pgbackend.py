@@ -79,10 +79,9 @@ def test_a_new_connection_is_told():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_server_side_cursor_is_told_too():
-    with acting(actor="user:1"), transaction.atomic():
-        with connection.chunked_cursor() as cursor:
-            cursor.execute("SELECT current_setting('app.context', true)")
-            assert "user:1" in cursor.fetchone()[0]
+    with acting(actor="user:1"), transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.context', true)")
+        assert "user:1" in cursor.fetchone()[0]
 
 
 ONE_USER = (
