@@ -8,7 +8,7 @@ from unfold.decorators import display
 
 from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
-from billing.invoicing.models import BillingRun, Invoice, NumberSeries, TaxRate
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
 from billing.kernel.admin import ReadOnlyAdmin, names_of_actors
 from billing.kernel.adminverbs import AdminVerb, actor_of
@@ -243,6 +243,47 @@ class BillingRunAdmin(ReadOnlyAdmin):
     @display(description="Invoices issued")
     def invoices(self, run):
         return run.invoices_issued
+
+
+@admin.register(CostAllocation)
+class CostAllocationAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "department",
+        "gl_code",
+        "shown_net",
+        "shown_tax",
+        "invoice",
+        "basis",
+        "takes_back",
+        "reason",
+    )
+    list_filter = ("basis", "currency", "created_at")
+    list_select_related = ("department", "invoice")
+    search_fields = ("invoice__number", "department__code", "department__name", "gl_code")
+    search_help_text = "Invoice number, department or GL code"
+    ordering = ("-id",)
+
+    def scope(self, request, queryset):
+        return visible(
+            queryset,
+            user=request.user,
+            verb=queries.VIEW_ALLOCATION,
+            entity="entity",
+            department="department",
+        )
+
+    @display(description="Net", ordering="net_amount")
+    def shown_net(self, share):
+        return console.money(share.net_amount, share.currency)
+
+    @display(description="Tax", ordering="tax_amount")
+    def shown_tax(self, share):
+        return console.money(share.tax_amount, share.currency)
+
+    @display(description="Takes back", boolean=True)
+    def takes_back(self, share):
+        return share.reverses_id is not None
 
 
 @admin.register(TaxRate)

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from billing.access.models import User, UserKind
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.invoicing.models import InvoiceLine
 from billing.invoicing.tests.makers import make_invoice, make_tax_rate
 
 ROLES = ("VW", "BO", "CM", "BU", "AP", "FC", "IA", "SA", "AU", "SY")
@@ -35,6 +36,12 @@ class World:
         if role == "SA":
             user.key_scopes = frozenset(scopes)
         return user
+
+    @cached_property
+    def posted_line(self) -> InvoiceLine:
+        """A line of an issued invoice of the company, so a cost of its GENERAL department."""
+        make_tax_rate(country=self.root.country)
+        return make_invoice(seller=self.root, customer=self.entity).lines.get()
 
     @cached_property
     def elsewhere(self) -> "World":
@@ -87,8 +94,7 @@ def new_department(world: World) -> dict:
 
 
 def cost_to_move(world: World) -> dict:
-    make_tax_rate(country=world.root.country)
-    line = make_invoice(seller=world.root, customer=world.entity).lines.get()
+    line = world.posted_line
     return {"line": str(line.pk), "amount": "1.00", "currency": line.currency, "reason": "their project"}
 
 
