@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models import Count, Sum
 
 from billing.access.models import ApiKey, User
@@ -14,6 +13,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing.models import BillingRunItem, CostAllocation, Invoice, UsageClaim
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.commits import as_if_committed
 from billing.payments.models import Payment
 from billing.usage.models import QuotaCounter, UsageEvent
 from config.sample import loading, signins
@@ -49,9 +49,7 @@ def _own_folder(settings, tmp_path):
 def seed() -> str:
     said = io.StringIO()
     call_command("seed_demo", stdout=said, stderr=io.StringIO())
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    as_if_committed()
     return said.getvalue()
 
 
@@ -70,6 +68,7 @@ def assert_all_there() -> None:
     assert {model: model.objects.count() for model in COUNTS} == COUNTS
 
 
+@pytest.mark.django_db(transaction=True)  # verify_ledger reads in a transaction of its own
 def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     said = seed()
 
