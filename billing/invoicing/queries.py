@@ -3,32 +3,49 @@
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
-from billing.invoicing.models import CostAllocation, Invoice, UsageClaim
-from billing.invoicing.states import InvoiceState
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.states import InvoiceState, RunItemState
 from billing.usage.models import UsageEvent
 
+VIEW_INVOICE = "invoicing.view_invoice"
+VIEW_ALLOCATION = "invoicing.view_costallocation"
+VIEW_RUN = "invoicing.view_billingrun"
 
-def invoices_for(user: User) -> QuerySet[Invoice]:
+
+def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
     """Invoices whose customer is within reach."""
-    return visible(
-        Invoice.objects.select_related("seller", "customer"),
-        user=user,
-        verb="invoicing.view_invoice",
-        entity="customer",
+    invoices = Invoice.objects.select_related("seller", "customer")
+    return visible(invoices, user=user, verb=verb, entity="customer")
+
+
+def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
+    """Open and due before `as_of`."""
+    return invoices.filter(state=InvoiceState.ISSUED, due_on__lt=as_of)
+
+
+def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:
+    """Billing runs of the sellers within reach, with what became of their customers."""
+    counted = {
+        f"customers_{state}": Count("items", filter=Q(items__state=state)) for state in RunItemState.values
+    }
+    runs = BillingRun.objects.select_related("seller").annotate(
+        **counted, invoices_issued=Coalesce(Sum("items__invoices_issued"), 0)
     )
+    return visible(runs, user=user, verb=verb, entity="seller")
 
 
-def allocations_for(user: User) -> QuerySet[CostAllocation]:
+def allocations_for(user: User, verb: str = VIEW_ALLOCATION) -> QuerySet[CostAllocation]:
     """Posted shares of entities (and, for budget owners, departments) within reach."""
     return visible(
-        CostAllocation.objects.select_related("line", "invoice", "department"),
+        CostAllocation.objects.select_related("line", "invoice", "department", "reversed_by"),
         user=user,
-        verb="invoicing.view_costallocation",
+        verb=verb,
         entity="entity",
         department="department",
     )

@@ -9,7 +9,7 @@ from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.triggers import append_only, audited, frozen, never_truncated, touched
 from billing.payments.states import PaymentMethodKind, PaymentState
-from billing.payments.triggers import applications_within_payment
+from billing.payments.triggers import applications_within_payment, applied_by_applications
 
 
 class Payment(BaseModel):
@@ -24,8 +24,13 @@ class Payment(BaseModel):
     applied_amount = MoneyField(default=0)
     currency = CurrencyField()
     received_on = models.DateField()
-    reference = models.CharField(max_length=100, help_text="The bank's or cheque's own reference. Unique per seller.")
+    reference = models.CharField(
+        max_length=100, help_text="The bank's or cheque's own reference. Unique per seller."
+    )
     note = models.TextField(blank=True)
+    content_digest = models.CharField(
+        max_length=64, editable=False, help_text="Of all that was recorded: tells a repetition from a clash."
+    )
 
     class Meta(BaseModel.Meta):
         db_table = "payments"
@@ -49,6 +54,7 @@ class Payment(BaseModel):
         triggers = [
             touched(),
             frozen(when="true", except_for=("applied_amount", "state")),
+            applied_by_applications(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
@@ -61,14 +67,20 @@ class Payment(BaseModel):
         """A payment is within reach of those who reach its customer."""
         return self.customer_id
 
+    @property
+    def unapplied_amount(self):
+        """What is still the customer's balance."""
+        return self.amount - self.applied_amount
+
 
 class PaymentApplication(AppendOnlyModel):
-    """The part of a payment that settles an invoice."""
+    """The part of a payment that settles an invoice, from a day on: once both the money and the claim exist."""
 
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="applications")
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="applications")
     amount = MoneyField()
     currency = CurrencyField()
+    applied_on = models.DateField()
 
     class Meta(AppendOnlyModel.Meta):
         db_table = "payment_applications"

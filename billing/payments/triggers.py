@@ -4,7 +4,8 @@ import pgtrigger
 
 
 def applications_within_payment() -> pgtrigger.Trigger:
-    """At COMMIT: the counters of both sides equal the applications, in one currency and one relationship."""
+    """At COMMIT: the counters of both sides equal the applications, in one currency, of one seller, and
+    the payer is the invoice's customer or stands above it."""
     return pgtrigger.Trigger(
         name="in_step",
         when=pgtrigger.After,
@@ -16,11 +17,39 @@ def applications_within_payment() -> pgtrigger.Trigger:
             SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
             IF NEW.currency <> payment.currency OR NEW.currency <> invoice.currency
                OR payment.seller_id <> invoice.seller_id
+               OR NEW.applied_on < payment.received_on OR NEW.applied_on < invoice.issued_on
                OR payment.applied_amount <> (SELECT sum(amount) FROM payment_applications WHERE payment_id = NEW.payment_id)
                OR invoice.paid_amount <> (SELECT sum(amount) FROM payment_applications WHERE invoice_id = NEW.invoice_id)
             THEN
                 RAISE EXCEPTION 'payment % and invoice % are not in step', NEW.payment_id, NEW.invoice_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'applications_in_step';
+            END IF;
+            IF NOT EXISTS (
+                SELECT FROM billing_entities payer, billing_entities debtor
+                 WHERE payer.id = payment.customer_id AND debtor.id = invoice.customer_id
+                   AND starts_with(debtor.path, payer.path)
+            ) THEN
+                RAISE EXCEPTION 'payment % does not settle invoices of other customers', NEW.payment_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'application_within_customer';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+def applied_by_applications() -> pgtrigger.Trigger:
+    """At COMMIT: what a payment says is applied is what its applications sum to, also when none came along."""
+    return pgtrigger.Trigger(
+        name="applied_by_applications",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf("applied_amount"),
+        timing=pgtrigger.Deferred,
+        func="""
+            IF (SELECT applied_amount FROM payments WHERE id = NEW.id FOR NO KEY UPDATE)
+               <> (SELECT coalesce(sum(amount), 0) FROM payment_applications WHERE payment_id = NEW.id)
+            THEN
+                RAISE EXCEPTION 'payment % is not applied as it says', NEW.id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_applied_by_applications';
             END IF;
             RETURN NULL;
         """,

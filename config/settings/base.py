@@ -209,8 +209,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/enterprise-billing",
+    "ENUM_NAME_OVERRIDES": {"TaxCategoryEnum": "billing.subscriptions.models.TaxCategory"},
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    "GET_LIB_DOC_EXCLUDES": "billing.kernel.api.schema.without_own_words",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "EXTERNAL_DOCS": {"description": "Every problem code", "url": PROBLEM_BASE_URL},
 }

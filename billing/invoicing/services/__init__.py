@@ -1,5 +1,6 @@
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
 from billing.invoicing.services.settling import settle_invoices
@@ -7,6 +8,7 @@ from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
 
 __all__ = [
+    "RUN_BILLING",
     "add_tax_rate",
     "allocate_cost",
     "continue_billing_run",
@@ -14,6 +16,7 @@ __all__ = [
     "issue_invoice",
     "issue_invoices",
     "preview_billing",
+    "queue_billing_run",
     "settle_invoices",
     "start_billing_run",
     "void_invoice",

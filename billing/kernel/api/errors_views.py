@@ -23,7 +23,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path_info.startswith(API):
         return defaults.page_not_found(request, exception)
-    return _answer(request, 404, "not-found", title="Not found.")
+    return _answer(request, 404, "not-found", title="Not found.", detail="Not found.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -31,7 +31,7 @@ from billing.kernel.models import IdempotencyKey
 
 KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}", re.ASCII)
 LEASE = timedelta(seconds=30)
-KEPT_HEADERS = ("Location", "ETag", "Link", "Content-Type")
+KEPT_HEADERS = ("Location", "ETag", "Link")
 KEPT_REFUSALS = {403, 404, 409, 410, 422}  # what the rules said; everything else may differ next time
 FREE = Q(locked_until__isnull=True) | Q(locked_until__lt=Now())
 
@@ -164,10 +164,9 @@ def _refusal(claim: Claim, view, exc: Exception) -> Response:
 
 
 def _headers(response: Response) -> dict:
+    # An answer that is not rendered yet has no media type of its own, only Django's default.
     kept = {name: response[name] for name in KEPT_HEADERS if name in response.headers}
-    if response.content_type:
-        kept["Content-Type"] = response.content_type
-    return {"Content-Type": "application/json"} | kept
+    return kept | {"Content-Type": response.content_type or "application/json"}
 
 
 def _text(response: Response, *, masked: tuple[str, ...]) -> str:

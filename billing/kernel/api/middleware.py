@@ -84,7 +84,8 @@ def _is_json(response: HttpResponse) -> bool:
 def _in_api_form(response: HttpResponse, request: HttpRequest) -> HttpResponse:
     status = response.status_code
     code = CODES.get(status, "internal-error" if status >= 500 else "refused")
-    renewed = plain_response(problem(status=status, code=code), path=request.path)
+    words = {"title": "Not found.", "detail": "Not found."} if status == 404 else {}
+    renewed = plain_response(problem(status=status, code=code, **words), path=request.path)
     for header in ("Allow", "Retry-After", "WWW-Authenticate"):
         if header in response.headers:
             renewed[header] = response.headers[header]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from django.conf import settings
 from django.http import UnreadablePostError
@@ -28,7 +28,7 @@ class StrictJSONParser(BaseParser):
 
     def parse(self, stream, media_type=None, parser_context=None):
         view = (parser_context or {}).get("view")
-        _require_utf8(media_type or "")
+        _require_json_in_utf8(media_type or "")
         limit = getattr(view, "body_bytes_max", None) or settings.API_BODY_BYTES_MAX
         value = parse_json(_read(stream, limit, (parser_context or {}).get("request")))
         if isinstance(value, dict) or (isinstance(value, list) and getattr(view, "body_may_be_list", False)):
@@ -71,9 +71,9 @@ def parse_json(body: bytes) -> object:
     return value
 
 
-def _require_utf8(media_type: str) -> None:
-    _, parameters = parse_header_parameters(media_type)
-    if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+def _require_json_in_utf8(media_type: str) -> None:
+    kind, parameters = parse_header_parameters(media_type)
+    if kind != StrictJSONParser.media_type or parameters.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType(media_type)
 
 
@@ -97,8 +97,11 @@ def _require_shallow(text: str) -> None:
 
 
 def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
-    if len(text) > 64 or (number and abs(number.adjusted()) > LARGEST_EXPONENT):
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond what even a Decimal can hold
+        number = None
+    if number is None or len(text) > 64 or (number and abs(number.adjusted()) > LARGEST_EXPONENT):
         raise MalformedBody(f"The number {text[:40]} is out of range.", reason="number-out-of-range")
     return number
 

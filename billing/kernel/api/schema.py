@@ -8,8 +8,10 @@ from functools import cache
 
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import ResolvedComponent, force_instance
+from drf_spectacular.plumbing import ResolvedComponent, force_instance, get_lib_doc_excludes
 from rest_framework import serializers
+
+from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 PROBLEM = {
@@ -110,6 +112,13 @@ def _named(node: ast.expr, scope: dict) -> type | None:
 class BillingSchema(AutoSchema):
     """Adds what every address has in common: problems, write-once and version headers, shaping parameters."""
 
+    def get_operation(self, *args, **kwargs):
+        model = getattr(getattr(getattr(self.view, "serializer_class", None), "Meta", None), "model", None)
+        if model is not None and getattr(self.view, "queryset", None) is None:
+            # There is no request here: what a view narrows by its user or its address cannot be asked.
+            self.view.queryset = model._base_manager.none()
+        return super().get_operation(*args, **kwargs)
+
     def get_summary(self) -> str:
         said = super().get_summary()
         if said:
@@ -118,7 +127,9 @@ class BillingSchema(AutoSchema):
         return words or self._in_words()
 
     def get_description(self) -> str:
-        text = inspect.getdoc(self._function()) or inspect.getdoc(type(self.view)) or ""
+        text = inspect.getdoc(self._function()) or inspect.cleandoc(
+            vars(type(self.view)).get("__doc__") or ""
+        )
         verb = getattr(self.view, "action_permissions", {}).get(self._action())
         return f"{text}\n\nNeeds the verb `{verb}`." if verb else text
 
@@ -238,7 +249,10 @@ class BillingSchema(AutoSchema):
             "partial_update": f"Change {article} {one}",
             "destroy": f"Delete {article} {one}",
             "get": f"Show {one.replace('-', ' ')}",
-        }.get(self._action(), self._action().replace("_", " ").capitalize() + f": {one.replace('-', ' ')}")
+        }.get(
+            self._action(),
+            self._action().replace("_", " ").capitalize() + f" {article} {one.replace('-', ' ')}",
+        )
 
 
 class QueuedJobLink(serializers.Serializer):
@@ -260,6 +274,11 @@ class ClosedFilterScheme(DjangoFilterExtension):
     def get_schema_operation_parameters(self, auto_schema, *args, **kwargs):
         own = self.target.get_schema_operation_parameters(auto_schema.view)
         return super().get_schema_operation_parameters(auto_schema, *args, **kwargs) + own
+
+
+def without_own_words() -> list[type]:
+    """Classes whose docstrings are for us and not for the readers of the document."""
+    return [*get_lib_doc_excludes(), StrictSerializer, ReadSerializer]
 
 
 KEY_TEXT = (

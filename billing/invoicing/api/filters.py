@@ -1,0 +1,72 @@
+import django_filters as filters
+from django.utils import timezone
+
+from billing.invoicing import queries
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, TaxRate
+from billing.invoicing.states import InvoiceState, RunState
+from billing.subscriptions.models import TaxCategory
+
+
+class InvoiceFilter(filters.FilterSet):
+    """`?state=issued&customer=…&currency=EUR&due_before=2026-02-01&overdue=true`; `…_after` includes the day."""
+
+    state = filters.MultipleChoiceFilter(choices=InvoiceState.choices)
+    customer = filters.UUIDFilter(field_name="customer_id")
+    seller = filters.UUIDFilter(field_name="seller_id")
+    run = filters.UUIDFilter(field_name="run_id")
+    currency = filters.CharFilter()
+    number = filters.CharFilter()
+    issued_after = filters.DateFilter(field_name="issued_on", lookup_expr="gte")
+    issued_before = filters.DateFilter(field_name="issued_on", lookup_expr="lt")
+    due_after = filters.DateFilter(field_name="due_on", lookup_expr="gte")
+    due_before = filters.DateFilter(field_name="due_on", lookup_expr="lt")
+    overdue = filters.BooleanFilter(method="by_overdue")
+
+    class Meta:
+        model = Invoice
+        fields = ()
+
+    def by_overdue(self, queryset, name, value):
+        late = queries.overdue(queryset, as_of=timezone.now().date())
+        return late if value else queryset.exclude(pk__in=late.values("pk"))
+
+
+class AllocationFilter(filters.FilterSet):
+    """`live=true`: the shares that count, without those taken back and those that take back."""
+
+    invoice = filters.UUIDFilter(field_name="invoice_id")
+    invoice_number = filters.CharFilter(field_name="invoice__number")
+    line = filters.UUIDFilter(field_name="line_id")
+    gl_code = filters.CharFilter()
+    currency = filters.CharFilter()
+    period_after = filters.DateFilter(field_name="line__service_starts_on", lookup_expr="gte")
+    period_before = filters.DateFilter(field_name="line__service_starts_on", lookup_expr="lt")
+    live = filters.BooleanFilter(method="by_live")
+
+    class Meta:
+        model = CostAllocation
+        fields = ()
+
+    def by_live(self, queryset, name, value):
+        live = queryset.filter(reverses__isnull=True, reversed_by__isnull=True)
+        return live if value else queryset.exclude(pk__in=live.values("pk"))
+
+
+class RunFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=RunState.choices)
+    seller = filters.UUIDFilter(field_name="seller_id")
+    as_of_after = filters.DateFilter(field_name="as_of", lookup_expr="gte")
+    as_of_before = filters.DateFilter(field_name="as_of", lookup_expr="lt")
+
+    class Meta:
+        model = BillingRun
+        fields = ()
+
+
+class TaxRateFilter(filters.FilterSet):
+    country = filters.CharFilter()
+    category = filters.ChoiceFilter(choices=TaxCategory.choices)
+
+    class Meta:
+        model = TaxRate
+        fields = ()

@@ -1,0 +1,176 @@
+"""Invoices, their proof and their story; billing runs; tax rates."""
+
+from django.db.models import Prefetch
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.response import Response
+
+from billing.access.permissions import require
+from billing.entities import queries as entities
+from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.invoicing import queries, services
+from billing.invoicing.api import serializers
+from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilter
+from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
+from billing.invoicing.proof import proof_of
+from billing.invoicing.states import RunItemState
+from billing.invoicing.timeline import timeline_of
+from billing.kernel.api.viewsets import ServiceViewSet
+
+
+class InvoiceViewSet(ActingVerb, ServiceViewSet):
+    serializer_class = serializers.InvoiceRead
+    filterset_class = InvoiceFilter
+    lookup_url_kwarg = "invoice_id"
+    ordering_fields = ("created_at", "issued_on", "due_on", "number", "total_amount", "balance_amount")
+    search_fields = ("number", "customer__name", "customer__code")
+    expandable = {
+        "lines": serializers.LineRead,
+        "taxes": serializers.TaxRead,
+        "allocations": serializers.ShareRead,
+    }
+    expand_related = {
+        "lines": ("prefetch", "lines"),
+        "taxes": ("prefetch", "taxes"),
+        "allocations": ("prefetch", "allocations"),
+    }
+    conditional_reads = False  # whether it is overdue changes with the day, not with the version
+    idempotency_required_actions = frozenset({"draft", "issue", "void"})
+    action_permissions = {
+        "list": "invoicing.view_invoice",
+        "retrieve": "invoicing.view_invoice",
+        "allocations": "invoicing.view_invoice",
+        "timeline": "invoicing.view_invoice",
+        "draft": "invoicing.draft_invoice",
+        "issue": "invoicing.issue_invoice",
+        "void": "invoicing.void_invoice",
+    }
+
+    def get_queryset(self):
+        return seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
+
+    @extend_schema(request=serializers.InvoiceDraft, responses={201: serializers.Drafted})
+    @action(detail=False, methods=["post"])
+    def draft(self, request):
+        order = self.parse(serializers.InvoiceDraft)
+        seller, as_of = order["seller"], order["as_of"]
+        drafts = services.draft_invoices(
+            actor=self.actor,
+            seller_id=seller.pk,
+            customer_ids=self._customers(seller, as_of, order.get("customers")),
+            as_of=as_of,
+        )
+        shown = self.get_queryset().filter(pk__in=[draft.pk for draft in drafts]).order_by("pk")
+        return Response(serializers.Drafted({"results": shown}).data, status=201)
+
+    @action(detail=True, methods=["post"])
+    def issue(self, request, invoice_id):
+        order = self.parse(serializers.InvoiceIssue)
+        invoice = services.issue_invoice(
+            actor=self.actor,
+            invoice_id=self.get_object().pk,
+            version=self.expected_version(required=True),
+            **order,
+        )
+        return self.reply(invoice)
+
+    @action(detail=True, methods=["post"])
+    def void(self, request, invoice_id):
+        order = self.parse(serializers.InvoiceVoid)
+        invoice = services.void_invoice(
+            actor=self.actor,
+            invoice_id=self.get_object().pk,
+            version=self.expected_version(required=True),
+            **order,
+        )
+        return self.reply(invoice)
+
+    @extend_schema(responses=serializers.ProofRead)
+    @action(detail=True, methods=["get"])
+    def allocations(self, request, invoice_id):
+        """The proof: every line, its shares, their GL codes and the entries in the books, with their sums."""
+        return Response(serializers.ProofRead(proof_of(self.get_object())).data)
+
+    @extend_schema(responses=serializers.Timeline)
+    @action(detail=True, methods=["get"])
+    def timeline(self, request, invoice_id):
+        """Who did what to the invoice, what others were told, and which payments settled it."""
+        return Response(serializers.Timeline({"results": timeline_of(self.get_object())}).data)
+
+    def _customers(self, seller, as_of, named):
+        """Those named, or everybody who has something due; never anybody out of reach."""
+        reachable = entities.entities_for(self.request.user, "invoicing.draft_invoice")
+        if named is None:
+            due = queries.customers_due(seller_id=seller.pk, as_of=as_of)
+            return list(due.filter(pk__in=reachable.values("pk")).values_list("pk", flat=True))
+        found = set(reachable.filter(pk__in=named).values_list("pk", flat=True))
+        if missing := [pk for pk in named if pk not in found]:
+            raise ValidationError({"customers": [f"There is no customer {missing[0]}."]})
+        return named
+
+
+class InvoiceLineViewSet(ServiceViewSet):
+    queryset = InvoiceLine.objects.none()  # what the schema looks at
+    serializer_class = serializers.LineRead
+    ordering = "position"
+    action_permissions = {"list": "invoicing.view_invoice"}
+
+    def get_queryset(self):
+        invoice = queries.invoices_for(self.request.user).filter(pk=self.kwargs["invoice_id"]).first()
+        if invoice is None:
+            raise Http404
+        return InvoiceLine.objects.filter(invoice=invoice)
+
+
+class BillingRunViewSet(ActingVerb, ServiceViewSet):
+    serializer_class = serializers.RunRead
+    filterset_class = RunFilter
+    lookup_url_kwarg = "run_id"
+    ordering_fields = ("created_at", "as_of", "finished_at")
+    conditional_reads = False  # the counts change without the run
+    idempotency_required_actions = frozenset({"create"})
+    action_permissions = {
+        "list": "invoicing.view_billingrun",
+        "retrieve": "invoicing.view_billingrun",
+        "create": "invoicing.run_billing",
+    }
+
+    def get_queryset(self):
+        runs = seen_or_done(queries.runs_for, self, queries.VIEW_RUN)
+        if self.action == "retrieve":
+            failed = BillingRunItem.objects.filter(state=RunItemState.FAILED).select_related("customer")
+            runs = runs.prefetch_related(
+                Prefetch("items", failed.order_by("customer__code"), to_attr="failed_items")
+            )
+        return runs
+
+    def get_serializer_class(self):
+        return serializers.RunDetail if self.action == "retrieve" else serializers.RunRead
+
+    def create(self, request):
+        order = self.parse(serializers.RunStart)
+        require(request.user, "invoicing.run_billing", order["seller"])
+        run, job = services.queue_billing_run(
+            actor=self.actor, seller_id=order["seller"].pk, as_of=order["as_of"]
+        )
+        return self.accepted(job, run=str(run.pk))
+
+
+class TaxRateViewSet(ServiceViewSet):
+    """Tax rates are the same for everybody."""
+
+    serializer_class = serializers.TaxRateRead
+    filterset_class = TaxRateFilter
+    lookup_url_kwarg = "rate_id"
+    ordering = ("country", "category", "starts_on")
+    ordering_fields = ("starts_on", "country")
+    action_permissions = {"list": "invoicing.view_taxrate", "create": "invoicing.create_tax_rate"}
+
+    def get_queryset(self):
+        return TaxRate.objects.all()
+
+    def create(self, request):
+        rate = services.add_tax_rate(actor=self.actor, **self.parse(serializers.TaxRateCreate))
+        return self.reply(rate, created=True)

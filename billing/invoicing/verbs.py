@@ -1,0 +1,19 @@
+"""Who may do what to invoices, shares of cost and tax rates (the table of roles, endpoints 11 and 12)."""
+
+from billing.access.roles import AP, AU, BO, BU, CM, FC, VW
+from billing.access.verbs import declare
+
+declare("invoicing.view_invoice", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.draft_invoice", BO, FC)
+declare("invoicing.issue_invoice", BO, FC)
+declare("invoicing.void_invoice", FC)
+
+declare("invoicing.view_costallocation", VW, BO, CM, AP, FC, AU, own={BU}, scope="allocations:read")
+declare("invoicing.allocate_cost", BO, FC, scope="allocations:write")
+
+declare("invoicing.view_billingrun", BO, FC, AU)
+declare("invoicing.run_billing", BO, FC)
+
+declare("invoicing.view_taxrate", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.create_tax_rate", FC)
+declare("invoicing.view_numberseries", BO, FC, AU)
