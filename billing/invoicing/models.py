@@ -93,6 +93,11 @@ class BillingRun(BaseModel):
     def __str__(self) -> str:
         return f"{self.seller_id} as of {self.as_of}"
 
+    @property
+    def entity_id(self):
+        """A run is the seller's business."""
+        return self.seller_id
+
 
 SETTLED = F("paid_amount") + F("credited_amount") + F("written_off_amount")
 

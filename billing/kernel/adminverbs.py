@@ -146,7 +146,7 @@ class VerbsMixin:
             "title": verb.description,
             "opts": self.opts,
             "verb": verb,
-            "form": _styled(form),
+            "form": styled(form),
             "objects": allowed,
             "selected_name": ACTION_CHECKBOX_NAME,
             "once": request.POST.get("once") or uuid4().hex,
@@ -173,7 +173,7 @@ class VerbsMixin:
                 self.message_user(request, f"{obj}: {verb.description.rstrip('…')}: done.", messages.SUCCESS)
 
 
-def _styled(form: forms.Form) -> forms.Form:
+def styled(form: forms.Form) -> forms.Form:
     """The theme styles the fields of model forms only."""
     for field in form.fields.values():
         themed = THEME.get(type(field.widget))

@@ -11,6 +11,8 @@ from functools import cached_property
 
 from billing.access.models import User, UserKind
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.invoicing.models import InvoiceLine
+from billing.invoicing.tests.makers import make_invoice, make_tax_rate
 
 ROLES = ("VW", "BO", "CM", "BU", "AP", "FC", "IA", "SA", "AU", "SY")
 
@@ -34,6 +36,12 @@ class World:
         if role == "SA":
             user.key_scopes = frozenset(scopes)
         return user
+
+    @cached_property
+    def posted_line(self) -> InvoiceLine:
+        """A line of an issued invoice of the company, so a cost of its GENERAL department."""
+        make_tax_rate(country=self.root.country)
+        return make_invoice(seller=self.root, customer=self.entity).lines.get()
 
     @cached_property
     def elsewhere(self) -> "World":
@@ -83,6 +91,11 @@ def new_entity(world: World) -> dict:
 
 def new_department(world: World) -> dict:
     return {"entity": str(world.entity.pk), "code": "NEW", "name": "New"}
+
+
+def cost_to_move(world: World) -> dict:
+    line = world.posted_line
+    return {"line": str(line.pk), "amount": "1.00", "currency": line.currency, "reason": "their project"}
 
 
 ROWS: list[Row] = [
@@ -153,5 +166,21 @@ ROWS: list[Row] = [
         roles="Y Y Y O Y Y - s Y -",
         scope="departments:read",
         foreign=False,
+    ),
+    Row(
+        number=11,
+        method="POST",
+        path=lambda world: f"departments/{world.department.pk}/allocations",
+        roles="- Y - - - Y - s - -",
+        scope="allocations:write",
+        body=cost_to_move,
+    ),
+    Row(
+        number=12,
+        method="GET",
+        path=lambda world: f"departments/{world.department.pk}/allocations",
+        roles="Y Y Y O Y Y - s Y -",
+        scope="allocations:read",
+        beside=lambda world: f"departments/{world.other_department.pk}/allocations",
     ),
 ]

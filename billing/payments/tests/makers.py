@@ -5,12 +5,11 @@ from decimal import Decimal
 from itertools import count
 from uuid import UUID
 
-from django.db import connection
-
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax, LineKind
+from billing.kernel.tests.commits import as_if_committed
 from billing.payments import services
 from billing.payments.models import Payment
 from billing.subscriptions.tests.makers import make_product
@@ -121,14 +120,6 @@ def make_payment(**overrides) -> Payment:
     payment = services.record_payment(**payment_terms(**overrides))
     as_if_committed()
     return payment
-
-
-def as_if_committed() -> None:
-    """Let the checks that wait for COMMIT speak now, so that each act of a scene is judged by itself."""
-    if connection.in_atomic_block:
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 def _root_of(customer: BillingEntity) -> BillingEntity:

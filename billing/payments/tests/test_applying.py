@@ -8,6 +8,7 @@ from billing.invoicing.states import InvoiceState
 from billing.kernel.errors import IllegalMove, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry, AuditKind
+from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalEntry
 from billing.payments import services
@@ -23,7 +24,6 @@ from billing.payments.models import Payment, PaymentApplication
 from billing.payments.tests.makers import (
     RECEIVED,
     TODAY,
-    as_if_committed,
     make_customer,
     make_draft_invoice,
     make_open_invoice,

@@ -1,0 +1,309 @@
+"""Invoices, billing runs, tax rates and number series in the console: looked at freely, changed by verbs."""
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.utils import timezone
+from unfold.decorators import display
+
+from billing.entities.reach import visible
+from billing.invoicing import console, queries, services
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
+from billing.invoicing.states import InvoiceState, RunState
+from billing.kernel.admin import ReadOnlyAdmin, names_of_actors
+from billing.kernel.adminverbs import AdminVerb, actor_of
+
+DAY = {"widget": forms.DateInput()}
+
+
+class IssueForm(forms.Form):
+    issued_on = forms.DateField(**DAY)
+
+
+class VoidForm(forms.Form):
+    voided_on = forms.DateField(**DAY)
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class Overdue(admin.SimpleListFilter):
+    title, parameter_name = "overdue", "overdue"
+
+    def lookups(self, request, model_admin):
+        return [("yes", "Overdue today")]
+
+    def queryset(self, request, queryset):
+        return queries.overdue(queryset, as_of=timezone.now().date()) if self.value() else queryset
+
+
+def _issue(request, invoice, *, issued_on):
+    services.issue_invoice(actor=actor_of(request), invoice_id=invoice.pk, issued_on=issued_on)
+
+
+def _void(request, invoice, *, voided_on, reason):
+    services.void_invoice(actor=actor_of(request), invoice_id=invoice.pk, voided_on=voided_on, reason=reason)
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = (
+        "shown_number",
+        "customer",
+        "shown_state",
+        "issued_on",
+        "due_on",
+        "shown_total",
+        "shown_balance",
+    )
+    list_filter = ("state", Overdue, "currency", "issued_on", "due_on")
+    list_select_related = ("customer", "seller")
+    search_fields = ("number", "customer__name", "customer__code")
+    search_help_text = "Number, or name or code of the customer"
+    ordering = ("-id",)
+    list_before_template = "admin/invoicing/totals.html"
+    change_form_after_template = "admin/invoicing/tables.html"
+    fieldsets = (
+        ("", {"fields": (("number", "shown_state"), ("seller", "customer"), ("issued_on", "due_on"))}),
+        (
+            "Amounts",
+            {
+                "fields": (
+                    ("shown_net", "shown_tax", "shown_total"),
+                    ("shown_paid", "shown_credited", "shown_balance"),
+                )
+            },
+        ),
+        ("As it was issued", {"fields": ("shown_parties", ("shown_period", "run"), "shown_failure")}),
+    )
+    readonly_fields = (
+        "shown_state",
+        "shown_net",
+        "shown_tax",
+        "shown_total",
+        "shown_paid",
+        "shown_credited",
+        "shown_balance",
+        "shown_parties",
+        "shown_period",
+        "shown_failure",
+    )
+    verbs = (
+        AdminVerb(
+            name="issue",
+            description="Issue…",
+            effect="The invoice takes its number, is allocated and booked, and never changes again.",
+            permission="invoicing.issue_invoice",
+            run=_issue,
+            form=IssueForm,
+            icon="send",
+            applies=lambda invoice: invoice.state == InvoiceState.DRAFT,
+        ),
+        AdminVerb(
+            name="void",
+            description="Void…",
+            effect="The invoice keeps its number, its booking is mirrored and its usage can be billed again.",
+            permission="invoicing.void_invoice",
+            run=_void,
+            form=VoidForm,
+            icon="block",
+            danger=True,
+            applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
+        ),
+    )
+
+    def scope(self, request, queryset):
+        return visible(queryset, user=request.user, verb=queries.VIEW_INVOICE, entity="customer")
+
+    def changelist_view(self, request, extra_context=None):
+        response = super().changelist_view(request, extra_context)
+        shown = getattr(response, "context_data", {}).get("cl")
+        if shown is not None:
+            response.context_data["totals"] = {
+                "headers": ["Currency", "Invoices", "Total", "Open"],
+                "rows": console.totals_of(shown.queryset),
+            }
+        return response
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        invoice = self.get_object(request, unquote(object_id))
+        tables = []
+        if invoice is not None:
+            names = names_of_actors(console.actors_of(invoice))
+            tables = console.invoice_tables(invoice, names=names)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+    @display(description="Number", ordering="number")
+    def shown_number(self, invoice):
+        return invoice.number or "draft"
+
+    @display(
+        description="State",
+        ordering="state",
+        label={"draft": "info", "issued": "warning", "paid": "success", "void": "danger"},
+    )
+    def shown_state(self, invoice):
+        return invoice.state, InvoiceState(invoice.state).label
+
+    @display(description="Net")
+    def shown_net(self, invoice):
+        return console.money(invoice.net_amount, invoice.currency)
+
+    @display(description="Tax")
+    def shown_tax(self, invoice):
+        return console.money(invoice.tax_amount, invoice.currency)
+
+    @display(description="Total", ordering="total_amount")
+    def shown_total(self, invoice):
+        return console.money(invoice.total_amount, invoice.currency)
+
+    @display(description="Paid")
+    def shown_paid(self, invoice):
+        return console.money(invoice.paid_amount, invoice.currency)
+
+    @display(description="Credited and written off")
+    def shown_credited(self, invoice):
+        return console.money(invoice.credited_amount + invoice.written_off_amount, invoice.currency)
+
+    @display(description="Open", ordering="balance_amount")
+    def shown_balance(self, invoice):
+        return console.money(invoice.balance_amount, invoice.currency)
+
+    @display(description="Parties and terms")
+    def shown_parties(self, invoice):
+        if not invoice.snapshot:
+            return "Noted when it is issued."
+        seller, customer = invoice.snapshot["seller"], invoice.snapshot["customer"]
+        terms = invoice.snapshot["payment_terms_days"]
+        return f"{_party(seller)} → {_party(customer)}, {terms} days"
+
+    @display(description="Period")
+    def shown_period(self, invoice):
+        return f"{invoice.period_starts_on} up to, not including, {invoice.period_ends_on}"
+
+    @display(description="Why it could not be issued")
+    def shown_failure(self, invoice):
+        return f"{invoice.failure['code']}: {invoice.failure['detail']}" if invoice.failure else "–"
+
+
+def _party(party: dict) -> str:
+    return f"{party['legal_name']} ({party['code']}, {party['country']})"
+
+
+def _continue(request, run):
+    services.queue_billing_run(actor=actor_of(request), seller_id=run.seller_id, as_of=run.as_of)
+
+
+@admin.register(BillingRun)
+class BillingRunAdmin(ReadOnlyAdmin):
+    list_display = ("as_of", "seller", "shown_state", "done", "failed", "pending", "invoices", "finished_at")
+    list_filter = ("state", "as_of")
+    list_select_related = ("seller",)
+    ordering = ("-as_of", "-id")
+    change_form_after_template = "admin/invoicing/tables.html"
+    fields = (
+        ("seller", "as_of", "shown_state"),
+        ("done", "failed", "pending", "invoices"),
+        ("requested_by", "created_at", "finished_at"),
+    )
+    readonly_fields = ("shown_state", "done", "failed", "pending", "invoices", "created_at")
+    verbs = (
+        AdminVerb(
+            name="continue",
+            description="Continue…",
+            effect="What became due is added, failed customers get another try, and a worker bills them all.",
+            permission="invoicing.run_billing",
+            run=_continue,
+            icon="resume",
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.runs_for(request.user).order_by(*self.ordering)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        run = self.get_object(request, unquote(object_id))
+        tables = [console.failures_of(run)] if run is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+    @display(description="State", ordering="state", label={"running": "info", "finished": "success"})
+    def shown_state(self, run):
+        return run.state, RunState(run.state).label
+
+    @display(description="Done")
+    def done(self, run):
+        return run.customers_done
+
+    @display(description="Failed")
+    def failed(self, run):
+        return run.customers_failed
+
+    @display(description="Pending")
+    def pending(self, run):
+        return run.customers_pending
+
+    @display(description="Invoices issued")
+    def invoices(self, run):
+        return run.invoices_issued
+
+
+@admin.register(CostAllocation)
+class CostAllocationAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "department",
+        "gl_code",
+        "shown_net",
+        "shown_tax",
+        "invoice",
+        "basis",
+        "takes_back",
+        "reason",
+    )
+    list_filter = ("basis", "currency", "created_at")
+    list_select_related = ("department", "invoice")
+    search_fields = ("invoice__number", "department__code", "department__name", "gl_code")
+    search_help_text = "Invoice number, department or GL code"
+    ordering = ("-id",)
+
+    def scope(self, request, queryset):
+        return visible(
+            queryset,
+            user=request.user,
+            verb=queries.VIEW_ALLOCATION,
+            entity="entity",
+            department="department",
+        )
+
+    @display(description="Net", ordering="net_amount")
+    def shown_net(self, share):
+        return console.money(share.net_amount, share.currency)
+
+    @display(description="Tax", ordering="tax_amount")
+    def shown_tax(self, share):
+        return console.money(share.tax_amount, share.currency)
+
+    @display(description="Takes back", boolean=True)
+    def takes_back(self, share):
+        return share.reverses_id is not None
+
+
+@admin.register(TaxRate)
+class TaxRateAdmin(ReadOnlyAdmin):
+    list_display = ("country", "category", "shown_percent", "starts_on", "created_at")
+    list_filter = ("category", "country")
+    search_fields = ("country",)
+    ordering = ("country", "category", "-starts_on")
+
+    @display(description="Percent", ordering="percent")
+    def shown_percent(self, rate):
+        return f"{console.number(rate.percent)} %"
+
+
+@admin.register(NumberSeries)
+class NumberSeriesAdmin(ReadOnlyAdmin):
+    list_display = ("seller", "series", "fiscal_year", "last", "last_issued_on")
+    list_filter = ("fiscal_year", "series")
+    list_select_related = ("seller",)
+    ordering = ("seller__code", "series", "-fiscal_year")
+
+    def scope(self, request, queryset):
+        return visible(queryset, user=request.user, verb="invoicing.view_numberseries", entity="seller")

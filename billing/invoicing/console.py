@@ -1,0 +1,227 @@
+"""An invoice as a controller reads it: tables of text, made from the proof and the timeline."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import Count, QuerySet, Sum
+
+from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
+from billing.invoicing.proof import Proof, proof_of
+from billing.invoicing.states import RunItemState
+from billing.invoicing.timeline import timeline_of
+from billing.kernel.money import minor_unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What the theme's table component takes."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """ "1,250.00 EUR": all decimals of the currency, and any beyond them rather than a rounded figure."""
+    shown = amount.quantize(minor_unit(currency))
+    return f"{shown if shown == amount else amount:,f} {currency}"
+
+
+def number(value: Decimal | None) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def invoice_tables(invoice: Invoice, *, names: Mapping[str, str]) -> list[Table]:
+    """Lines, tax, cost by department, the books, the checks, how the amounts came about, and the story.
+
+    `names` are those of the actors in the story, as far as they are known.
+    """
+    proof = proof_of(invoice)
+    return [
+        _lines(proof),
+        _taxes(invoice),
+        _places(proof),
+        _entries(proof),
+        _checks(proof),
+        _derivations(proof),
+        _story(invoice, names),
+    ]
+
+
+def actors_of(invoice: Invoice) -> set[str]:
+    return {moment.who for moment in timeline_of(invoice) if moment.who}
+
+
+def totals_of(invoices: QuerySet[Invoice]) -> list[list[str]]:
+    """Per currency: how many, their totals and what is open of them."""
+    sums = (
+        invoices.order_by("currency")
+        .values("currency")
+        .annotate(count=Count("pk"), total=Sum("total_amount"), open=Sum("balance_amount"))
+    )
+    return [
+        [
+            row["currency"],
+            str(row["count"]),
+            money(row["total"], row["currency"]),
+            money(row["open"], row["currency"]),
+        ]
+        for row in sums
+    ]
+
+
+def failures_of(run: BillingRun) -> Table:
+    failed = run.items.filter(state=RunItemState.FAILED).select_related("customer").order_by("customer__code")
+    return Table(
+        title="Customers that could not be billed",
+        headers=["Customer", "Reason", "What to do"],
+        rows=[
+            [str(item.customer), (item.failure or {}).get("code", ""), (item.failure or {}).get("detail", "")]
+            for item in failed
+        ],
+        note="Put right what the reason names, then continue the run: they get another try.",
+    )
+
+
+def _lines(proof: Proof) -> Table:
+    return Table(
+        title="Lines",
+        headers=["#", "What", "Service period", "Quantity", "Unit price", "Net", "Tax", "GL code"],
+        rows=[
+            [
+                str(line.position),
+                line.description,
+                f"{line.service_starts_on} – {line.service_ends_on - timedelta(days=1)}",
+                f"{number(line.quantity)} {line.unit}",
+                number(line.unit_price),
+                money(line.net_amount, line.currency),
+                f"{line.tax_category} {number(line.tax_percent)} %",
+                line.gl_code or "–",
+            ]
+            for line in _of(proof)
+        ],
+    )
+
+
+def _taxes(invoice: Invoice) -> Table:
+    return Table(
+        title="Tax",
+        headers=["Category", "Rate", "Taxable", "Tax", "Reason"],
+        rows=[
+            [
+                tax.get_category_display(),
+                f"{number(tax.percent)} %",
+                money(tax.taxable_amount, tax.currency),
+                money(tax.tax_amount, tax.currency),
+                tax.exemption_reason or "–",
+            ]
+            for tax in invoice.taxes.order_by("category", "percent")
+        ],
+    )
+
+
+def _places(proof: Proof) -> Table:
+    return Table(
+        title="Cost by department and GL code",
+        headers=["Department", "GL code", "Net", "Tax", "Revenue in the books"],
+        rows=[
+            [
+                str(place.department or "–"),
+                place.gl_code or "–",
+                money(place.net_amount, place.currency),
+                money(place.tax_amount, place.currency),
+                money(place.booked_amount, place.currency),
+            ]
+            for place in proof.places
+        ],
+        note="" if proof.invoice.number else "A draft has no shares yet: they are posted when it is issued.",
+    )
+
+
+def _entries(proof: Proof) -> Table:
+    return Table(
+        title="Ledger entries",
+        headers=["Day", "Event", "Account", "Department", "GL code", "Debit", "Credit"],
+        rows=[
+            [
+                str(entry.posted_on),
+                entry.event,
+                str(line.account),
+                str(line.department or "–"),
+                line.gl_code or "–",
+                money(line.debit, line.currency) if line.debit else "",
+                money(line.credit, line.currency) if line.credit else "",
+            ]
+            for entry in proof.entries
+            for line in sorted(entry.lines.all(), key=lambda line: line.pk)
+        ],
+    )
+
+
+def _checks(proof: Proof) -> Table:
+    return Table(
+        title="Checks",
+        headers=["What must be equal", "Expected", "Found", ""],
+        rows=[
+            [
+                check.name,
+                money(check.expected, check.currency),
+                money(check.found, check.currency),
+                "✓ agrees" if check.agrees else "✗ DIFFERS",
+            ]
+            for check in proof.checks
+        ],
+    )
+
+
+def _derivations(proof: Proof) -> Table:
+    return Table(
+        title="How the amounts came about",
+        headers=["#", "Exactly", "Rounded", "From"],
+        rows=[
+            [
+                str(line.position),
+                str(line.derivation.get("exact", "–")),
+                money(line.net_amount, line.currency),
+                _readable(line.derivation),
+            ]
+            for line in _of(proof)
+        ],
+    )
+
+
+def _readable(derivation: Mapping[str, object]) -> str:
+    """`events: 3 · model: per_unit · unit_price: 0.25`: nothing is left out but what has its own column."""
+    return " · ".join(
+        f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
+        for name, value in derivation.items()
+        if value not in (None, "", []) and name not in {"exact", "shares"}
+    )
+
+
+def _story(invoice: Invoice, names: Mapping[str, str]) -> Table:
+    return Table(
+        title="Timeline",
+        headers=["When (UTC)", "Who", "What", "Why", "Detail"],
+        rows=[
+            [
+                f"{moment.at:%Y-%m-%d %H:%M:%S}",
+                names.get(moment.who, moment.who) or "–",
+                moment.what,
+                moment.reason or "–",
+                " · ".join(f"{name}: {value}" for name, value in moment.detail.items()) or "–",
+            ]
+            for moment in timeline_of(invoice)
+        ],
+    )
+
+
+def _of(proof: Proof) -> Iterable[InvoiceLine]:
+    return (proven.line for proven in proof.lines)
