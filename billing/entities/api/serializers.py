@@ -129,11 +129,11 @@ class EntityMove(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
-class Reason(StrictSerializer):
+class StateReason(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
-class OptionalReason(StrictSerializer):
+class OptionalStateReason(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True, required=False, default="")
 
 

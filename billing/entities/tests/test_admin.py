@@ -127,7 +127,7 @@ def test_a_viewer_adds_nothing(group, console):
     assert console("VW", root).get(page("entities_billingentity_add")).status_code == 403
 
 
-def confirm(browser, name, obj, verb, **given):
+def confirm(browser, name, obj, verb, /, **given):
     address = page(f"{name}_change", obj.pk).replace("/change/", f"/{verb}/")
     asked = browser.get(address)
     assert asked.status_code == 200, address

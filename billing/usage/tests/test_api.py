@@ -375,7 +375,9 @@ def test_a_file_is_imported_by_a_job(operator, meter, customer, settings, tmp_pa
     content = "\n".join([header, *rows]).encode()
 
     answer = operator.post(
-        f"{ROOT}/usage/imports?seller={meter.entity_id}&file_format=csv", content, content_type="text/csv"
+        f"{ROOT}/usage/imports?seller={meter.entity_id}&file_format=csv&allow_old=true",
+        content,
+        content_type="text/csv",
     )
 
     assert (answer.status_code, Job.objects.count()) == (202, 1)
