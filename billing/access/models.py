@@ -57,6 +57,9 @@ class User(AbstractBaseUser, BaseModel):
     def __str__(self) -> str:
         return self.name
 
+    def get_full_name(self) -> str:
+        return self.name
+
     @property
     def is_staff(self) -> bool:
         """Every active person may open the console; what they see there is what they were granted."""

@@ -15,7 +15,7 @@ from billing.entities.models import BillingEntity, Department, EntityRelation, R
 from billing.entities.paths import depth_of
 from billing.entities.reach import may, only_proposes, visible
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.admin import ReadOnlyAdmin
+from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
@@ -195,7 +195,7 @@ class BillingEntityAdmin(CreatingAdmin):
     entity = ""
     creates = "entities.create_entity"
     create_form = EntityForm
-    list_display = ("code", "name", "shown_state", "currency", "country", "is_seller", "consolidation")
+    list_display = ("code", "indented", "shown_state", "currency", "country", "is_seller", "consolidation")
     list_filter = ("state", "currency", "country", "consolidation", "is_seller")
     search_fields = ("code", "name", "legal_name", "external_reference")
     ordering = ("path",)
@@ -240,7 +240,13 @@ class BillingEntityAdmin(CreatingAdmin):
 
     @display(description="State", ordering="state", label=STATE_COLOURS)
     def shown_state(self, entity):
-        return entity.state, EntityState(entity.state).label
+        return Labelled(entity.state, EntityState)
+
+    @display(description="Name", ordering="name")
+    def indented(self, entity):
+        """The list comes in the order of the tree; how deep an entity stands shows in its name."""
+        depth = depth_of(entity.path) - 1
+        return format_html('<span style="padding-left: {}rem">{}</span>', depth, entity.name)
 
     @display(description="Hierarchy")
     def shown_tree(self, entity):
@@ -293,7 +299,7 @@ class DepartmentAdmin(CreatingAdmin):
     list_filter = ("is_default",)
     list_select_related = ("entity", "manager")
     search_fields = ("code", "name", "cost_centre", "entity__code", "entity__name")
-    ordering = ("path",)
+    ordering = ("entity__path", "path")
 
     def create(self, request, given):
         entity, parent = given.pop("entity"), given.pop("parent")

@@ -10,7 +10,7 @@ from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
-from billing.kernel.admin import ReadOnlyAdmin, names_of_actors
+from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.adminverbs import AdminVerb, actor_of
 
 DAY = {"widget": forms.DateInput()}
@@ -141,7 +141,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         label={"draft": "info", "issued": "warning", "paid": "success", "void": "danger"},
     )
     def shown_state(self, invoice):
-        return invoice.state, InvoiceState(invoice.state).label
+        return Labelled(invoice.state, InvoiceState)
 
     @display(description="Net")
     def shown_net(self, invoice):
@@ -202,9 +202,9 @@ class BillingRunAdmin(ReadOnlyAdmin):
     fields = (
         ("seller", "as_of", "shown_state"),
         ("done", "failed", "pending", "invoices"),
-        ("requested_by", "created_at", "finished_at"),
+        ("asked_by", "created_at", "finished_at"),
     )
-    readonly_fields = ("shown_state", "done", "failed", "pending", "invoices", "created_at")
+    readonly_fields = ("shown_state", "done", "failed", "pending", "invoices", "asked_by", "created_at")
     verbs = (
         AdminVerb(
             name="continue",
@@ -226,7 +226,11 @@ class BillingRunAdmin(ReadOnlyAdmin):
 
     @display(description="State", ordering="state", label={"running": "info", "finished": "success"})
     def shown_state(self, run):
-        return run.state, RunState(run.state).label
+        return Labelled(run.state, RunState)
+
+    @display(description="Asked for by")
+    def asked_by(self, run):
+        return names_of_actors({run.requested_by}).get(run.requested_by, run.requested_by)
 
     @display(description="Done")
     def done(self, run):

@@ -12,7 +12,7 @@ from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
 from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
-from billing.kernel.money import minor_unit
+from billing.kernel.money import minor_unit, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,7 @@ def money(amount: Decimal, currency: str) -> str:
 def number(value: Decimal | None) -> str:
     if value is None:
         return "–"
-    text = f"{value:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return plain(value)
 
 
 def invoice_tables(invoice: Invoice, *, names: Mapping[str, str]) -> list[Table]:

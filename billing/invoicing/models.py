@@ -62,6 +62,7 @@ class NumberSeries(models.Model):
 
     class Meta:
         db_table = "number_series"
+        verbose_name_plural = "number series"
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["seller", "series", "fiscal_year"], name="one_counter_per_series")
@@ -91,7 +92,7 @@ class BillingRun(BaseModel):
         triggers = [touched(), never_deleted(), *audited(entity="seller_id")]
 
     def __str__(self) -> str:
-        return f"{self.seller_id} as of {self.as_of}"
+        return f"Billing run as of {self.as_of}"
 
     @property
     def entity_id(self):

@@ -42,6 +42,12 @@ def currencies() -> tuple[str, ...]:
     return tuple(sorted(c.code for c in iso4217.Currency if c.exponent is not None))
 
 
+def plain(value: Decimal) -> str:
+    """All that is there and no more: "38.5" for 38.500000000000."""
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def round_half_up(amount: Decimal, currency: str) -> Decimal:
     """`amount` to the minor unit, halves away from zero: 0.005 EUR is 0.01, -0.005 is -0.01."""
     return amount.quantize(minor_unit(currency), ROUND_HALF_UP, context=EXACT)

@@ -2,16 +2,20 @@
 
 from django import forms
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.reach import visible
-from billing.kernel.admin import ReadOnlyAdmin
+from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
 from billing.kernel.money import round_half_up
 from billing.ledger import queries, services
 from billing.ledger.models import AccountBalance, AccountingPeriod, JournalEntry, JournalLine, LedgerAccount
 from billing.ledger.states import PERIOD_MOVES, PeriodState
+
+PAGES = {"invoice": "admin:invoicing_invoice_change", "payment": "admin:payments_payment_change"}
 
 
 class _ReadOnlyInline(TabularInline):
@@ -63,6 +67,7 @@ class LineInline(_ReadOnlyInline):
         *("product_code", "gl_code", "contract_reference"),
     )
     ordering = ("id",)
+    hide_title = True
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("account", "customer", "department")
@@ -84,18 +89,27 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
-    list_display = ("posted_on", "entity", "source", "event", "description", "reverses")
+    list_display = ("posted_on", "description", "event", "entity", "reverses")
     list_filter = ("event", "posted_on")
     list_select_related = ("entity", "reverses")
     search_fields = ("source", "description")
     search_help_text = "Source or description"
     date_hierarchy = "posted_on"
     ordering = ("-posted_on", "-id")
-    fields = ("entity", "period", "posted_on", "source", "event", "description", "reverses", "created_at")
+    fields = ("entity", "period", "posted_on", "document", "event", "description", "reverses", "created_at")
+    readonly_fields = ("document",)
     inlines = (LineInline,)
 
     def scope(self, request, queryset):
         return visible(queryset, user=request.user, verb=queries.VIEW_ENTRY)
+
+    @display(description="What it books")
+    def document(self, entry):
+        """The source, with a link to it where the console has a page of it."""
+        kind, _, key = entry.source.partition(":")
+        if page := PAGES.get(kind):
+            return format_html('<a class="underline" href="{}">{}</a>', reverse(page, args=[key]), kind)
+        return entry.source
 
 
 def _verb(action: str, service, *, form: type[forms.Form] = forms.Form, **said: object) -> AdminVerb:
@@ -165,4 +179,4 @@ class AccountingPeriodAdmin(ReadOnlyAdmin):
         label={"open": "success", "closing": "warning", "closed": "info"},
     )
     def shown_state(self, period):
-        return period.state, PeriodState(period.state).label
+        return Labelled(period.state, PeriodState)

@@ -137,7 +137,7 @@ class JournalEntry(AppendOnlyModel):
         triggers = [*append_only(), entry_in_open_period(), entry_balances()]
 
     def __str__(self) -> str:
-        return f"{self.source} {self.event}"
+        return self.description or f"{self.source} {self.event}"
 
 
 class JournalLine(models.Model):

@@ -55,10 +55,20 @@ def _apply(request, payment, *, invoice_number, amount):
     )
 
 
+class Unapplied(admin.SimpleListFilter):
+    title, parameter_name = "balance", "unapplied"
+
+    def lookups(self, request, model_admin):
+        return [("yes", "Something is left to apply")]
+
+    def queryset(self, request, queryset):
+        return queries.unapplied(queryset) if self.value() else queryset
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
     list_display = ("received_on", "customer", "shown_amount", "shown_left", "method", "reference")
-    list_filter = ("method", "currency", "received_on")
+    list_filter = (Unapplied, "method", "currency", "received_on")
     list_select_related = ("customer", "seller")
     search_fields = ("reference", "customer__name", "customer__code")
     search_help_text = "Reference, or name or code of the customer"

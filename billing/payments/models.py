@@ -7,6 +7,7 @@ from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
+from billing.kernel.money import round_half_up
 from billing.kernel.triggers import append_only, audited, frozen, never_truncated, touched
 from billing.payments.states import PaymentMethodKind, PaymentState
 from billing.payments.triggers import applications_within_payment, applied_by_applications
@@ -60,7 +61,7 @@ class Payment(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} ({self.reference})"
+        return f"{round_half_up(self.amount, self.currency)} {self.currency} ({self.reference})"
 
     @property
     def entity_id(self):

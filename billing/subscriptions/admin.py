@@ -3,9 +3,11 @@ from decimal import Decimal
 from django import forms
 from django.contrib import admin
 from unfold.admin import TabularInline
+from unfold.decorators import display
 
 from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.kernel.money import plain
 from billing.subscriptions import queries, services
 from billing.subscriptions.models import Price, PriceModel, Product
 
@@ -33,9 +35,18 @@ def _update(**fixed):
     return run
 
 
-class PriceInline(TabularInline):
+class ShowsPrice:
+    @display(description="Price")
+    def shown_price(self, price):
+        if price.unit_price is None:
+            return f"cost + {plain(price.markup_percent)} %"
+        return f"{plain(price.unit_price)} {price.currency}"
+
+
+class PriceInline(ShowsPrice, TabularInline):
     model = Price
-    fields = ("number", "currency", "model", "unit_price", "markup_percent", "starts_on")
+    fields = readonly_fields = ("number", "currency", "model", "shown_price", "starts_on")
+    hide_title = True
     ordering = ("currency", "-number")
     extra = 0
     can_delete = False
@@ -102,8 +113,10 @@ class ProductAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(ReadOnlyAdmin):
-    list_display = ("product", "number", "currency", "model", "unit_price", "markup_percent", "starts_on")
+class PriceAdmin(ShowsPrice, ReadOnlyAdmin):
+    fields = ("product", "number", "currency", "model", "shown_price", "starts_on")
+    readonly_fields = ("shown_price",)
+    list_display = ("product", "number", "currency", "model", "shown_price", "starts_on")
     list_filter = ("currency", "model", "starts_on")
     search_fields = ("product__code", "product__name")
     list_select_related = ("product",)

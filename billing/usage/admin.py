@@ -2,9 +2,12 @@ from decimal import Decimal
 
 from django import forms
 from django.contrib import admin
+from django.utils import timezone
+from unfold.decorators import display
 
 from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.kernel.money import plain
 from billing.usage import queries, services
 from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
 
@@ -13,6 +16,16 @@ class QuotaForm(forms.Form):
     limit_quantity = forms.DecimalField(max_digits=28, decimal_places=12, min_value=Decimal(0))
     window = forms.ChoiceField(choices=QuotaWindow.choices, initial=QuotaWindow.MONTH)
     mode = forms.ChoiceField(choices=QuotaMode.choices, initial=QuotaMode.BLOCK)
+
+
+class NearlyUsed(admin.SimpleListFilter):
+    title, parameter_name = "room", "nearly_used"
+
+    def lookups(self, request, model_admin):
+        return [("yes", "Nine tenths used, or more")]
+
+    def queryset(self, request, queryset):
+        return queries.nearly_used(queryset, as_of=timezone.now()) if self.value() else queryset
 
 
 def _update_meter(**changes):
@@ -61,23 +74,42 @@ class MeterAdmin(ReadOnlyAdmin):
 @admin.register(UsageEvent)
 class UsageEventAdmin(ReadOnlyAdmin):
     list_display = (
-        *("occurred_at", "entity", "meter", "department", "quantity", "cost", "currency"),
-        *("billed_on", "source", "transaction_id"),
+        *("occurred_at", "customer", "meter", "department", "shown_quantity", "shown_cost"),
+        *("billed_on", "transaction_id"),
     )
     list_filter = ("meter", "currency", "billed_on")
     search_fields = ("transaction_id__startswith", "source__startswith")
     search_help_text = "Beginning of the transaction id or of the source"
     list_select_related = ("entity", "meter", "department")
     ordering = ("-id",)
+    fields = (
+        *("entity", "meter", "department", "source", "transaction_id", "occurred_at", "billed_on"),
+        *("shown_quantity", "shown_cost", "properties", "fingerprint"),
+    )
+    readonly_fields = ("shown_quantity", "shown_cost")
 
     def scope(self, request, queryset):
         return queryset.filter(pk__in=queries.events_for(request.user))
 
+    @display(description="Entity", ordering="entity__code")
+    def customer(self, event):
+        return event.entity.code
+
+    @display(description="Quantity", ordering="quantity")
+    def shown_quantity(self, event):
+        return f"{plain(event.quantity)} {event.meter.unit}"
+
+    @display(description="Cost", ordering="cost")
+    def shown_cost(self, event):
+        return "–" if event.cost is None else f"{plain(event.cost)} {event.currency}"
+
 
 @admin.register(Quota)
 class QuotaAdmin(ReadOnlyAdmin):
-    list_display = ("entity", "meter", "limit_quantity", "window", "mode", "updated_at")
-    list_filter = ("window", "mode")
+    list_display = ("entity", "meter", "shown_limit", "used", "left", "window", "mode", "updated_at")
+    list_filter = (NearlyUsed, "window", "mode")
+    fields = ("entity", "meter", "window", "mode", "shown_limit", "used", "left", "updated_at")
+    readonly_fields = ("shown_limit", "used", "left", "updated_at")
     search_fields = ("entity__code", "entity__name", "meter__code")
     list_select_related = ("entity", "meter")
     ordering = ("-id",)
@@ -95,6 +127,18 @@ class QuotaAdmin(ReadOnlyAdmin):
 
     def scope(self, request, queryset):
         return queryset.filter(pk__in=queries.quotas_for(request.user))
+
+    @display(description="Limit", ordering="limit_quantity")
+    def shown_limit(self, quota):
+        return f"{plain(quota.limit_quantity)} {quota.meter.unit}"
+
+    @display(description="Used now")
+    def used(self, quota):
+        return plain(queries.quota_status(quota, as_of=timezone.now()).used)
+
+    @display(description="Left now")
+    def left(self, quota):
+        return plain(queries.quota_status(quota, as_of=timezone.now()).remaining)
 
 
 @admin.register(QuotaCounter)

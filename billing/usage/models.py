@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, ExactField, finite
 from billing.kernel.models import AppendOnlyModel, BaseModel, LockableQuerySet
+from billing.kernel.money import plain
 from billing.kernel.triggers import append_only, audited, never_deleted, touched
 from billing.subscriptions.models import Product
 
@@ -113,7 +114,7 @@ class Quota(BaseModel):
         triggers = [touched(), never_deleted(), *audited()]
 
     def __str__(self) -> str:
-        return f"{self.limit_quantity} per {self.window}"
+        return f"{plain(self.limit_quantity)} per {self.window}"
 
 
 class QuotaCounter(models.Model):

@@ -91,6 +91,16 @@ class QuotaStatus:
         return self.quota.mode == QuotaMode.WARN or self.remaining > 0
 
 
+def nearly_used(quotas: QuerySet[Quota], *, as_of: datetime) -> QuerySet[Quota]:
+    """Those with nine tenths of their limit used in the window of the moment, each by its own calendar."""
+    near = [
+        quota.pk
+        for quota in quotas.select_related("entity")
+        if (limit := quota.limit_quantity) and quota_status(quota, as_of=as_of).used * 10 >= limit * 9
+    ]
+    return quotas.filter(pk__in=near)
+
+
 def quota_status(quota: Quota, *, as_of: datetime) -> QuotaStatus:
     """One read by unique key, however much was used. Load the quota with its entity."""
     zone = quota.entity.time_zone

@@ -1,5 +1,7 @@
 """The finance console's looks and its menu. A page appears once its app has one and the reader may see it."""
 
+from django.templatetags.static import static
+
 # Group -> (title, Material symbol, app label, model name)
 CONSOLE_MENU = {
     "Billing": [
@@ -44,7 +46,11 @@ UNFOLD = {
     "SITE_TITLE": "Enterprise billing",
     "SITE_HEADER": "Enterprise billing",
     "SITE_SYMBOL": "receipt_long",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
+    ],
     "SITE_URL": None,
+    "DASHBOARD_CALLBACK": "config.home.home",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
