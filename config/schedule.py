@@ -28,5 +28,6 @@ SCHEDULE = {
         every(10, "kernel.sweep_jobs"),
         every(60, "kernel.seal_audit"),
         daily(3, 20, "kernel.purge_idempotency_keys"),
+        daily(0, 5, "entities.apply_due_moves"),
     )
 }

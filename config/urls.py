@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from config import health
+from config import health, problems
 
 API = "api/v1/enterprise-billing/"
 APPS = (
@@ -25,6 +25,8 @@ urlpatterns = [
     path("health", health.health),
     path("ready", health.ready),
     path("metrics", health.metrics),
+    path("problems/", problems.page),
+    path("problems/<slug:code>", problems.page),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path(API, include("billing.entities.api.trail_urls")),

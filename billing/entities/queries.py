@@ -39,6 +39,11 @@ def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:
     return User.objects.filter(pk__in=holders.values("user"), kind=UserKind.PERSON, is_active=True)
 
 
+def ending(text: str) -> str:
+    """The last four signs of a tax id. Of something that short, nothing."""
+    return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
+
+
 def today_at(entity: BillingEntity) -> date:
     """The present business day of the entity, in its own time zone. For the edges of the system, not for rules."""
     return timezone.now().astimezone(ZoneInfo(entity.time_zone)).date()

@@ -29,11 +29,7 @@ def record(
     `entity_id` says whose business it is; by default the subject's own `entity_id`.
     """
     record_all(
-        [
-            line(
-                actor=actor, action=action, subject=subject, entity_id=entity_id, reason=reason, detail=detail
-            )
-        ]
+        [line(actor=actor, action=action, subject=subject, entity_id=entity_id, reason=reason, detail=detail)]
     )
 
 

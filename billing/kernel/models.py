@@ -211,7 +211,9 @@ class Job(BaseModel):
         ]
         indexes = [
             models.Index(
-                fields=["created_at"], name="job_open", condition=Q(state__in=[JobState.QUEUED, JobState.RUNNING])
+                fields=["created_at"],
+                name="job_open",
+                condition=Q(state__in=[JobState.QUEUED, JobState.RUNNING]),
             )
         ]
         triggers = [touched(), moves_only(pairs(JOB_MOVES))]

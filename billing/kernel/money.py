@@ -63,7 +63,9 @@ def split_exact(total: Decimal, exact: Sequence[Decimal], currency: str) -> list
         if abs(left) > len(shares):
             raise ValueError(f"{total} is not the rounded sum of the {len(shares)} amounts")
         step = unit if left > 0 else -unit
-        hurt = [(amount - share) * (1 if left > 0 else -1) for amount, share in zip(exact, shares, strict=True)]
+        hurt = [
+            (amount - share) * (1 if left > 0 else -1) for amount, share in zip(exact, shares, strict=True)
+        ]
         for i in sorted(range(len(shares)), key=lambda i: (-hurt[i], i))[: abs(left)]:
             shares[i] += step
     return shares

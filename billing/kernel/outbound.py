@@ -17,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
-
 from django.conf import settings
 from django.db import connection
 from requests.structures import CaseInsensitiveDict
@@ -220,7 +219,7 @@ def _failure(error: Exception, method: str, place: _Place, line: Line) -> Unavai
 def _accepted(answer: Answer, place: _Place) -> Answer:
     """The answer, unless its status says that it is none."""
     status = answer.status
-    if status < 300 or 400 <= status < 500 and status != 429:
+    if status < 300 or (400 <= status < 500 and status != 429):
         return answer
     excerpt = masked(answer.body[:500].decode(errors="replace"))
     logger.warning(

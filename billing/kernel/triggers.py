@@ -22,7 +22,9 @@ def audited(*, entity: str = "entity_id", secret: tuple[str, ...] = ()) -> list[
     `entity` names the column that says whose row it is (`id` on entities themselves, "" for none).
     `secret` columns never reach the trail; that one of them changed does.
     """
-    hidden = "ARRAY[" + ", ".join(f"'{column}'" for column in (*secret, "version", "updated_at")) + "]::text[]"
+    hidden = (
+        "ARRAY[" + ", ".join(f"'{column}'" for column in (*secret, "version", "updated_at")) + "]::text[]"
+    )
 
     def image(alias: str) -> str:
         return f"(to_jsonb({alias}) - {hidden})"

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import DecimalField, F, Max, QuerySet, Sum, Value
+from django.db.models import DecimalField, F, Max, Prefetch, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -46,6 +46,13 @@ def accounts_for(user: User) -> QuerySet[LedgerAccount]:
 
 def entries_for(user: User) -> QuerySet[JournalEntry]:
     return visible(JournalEntry.objects.all(), user=user, verb=VIEW_ENTRY)
+
+
+def with_lines(entries: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
+    """The entries with their lines and the accounts of these, in one more query."""
+    return entries.prefetch_related(
+        Prefetch("lines", JournalLine.objects.select_related("account").order_by("pk"))
+    )
 
 
 def periods_for(user: User, verb: str = VIEW_PERIOD) -> QuerySet[AccountingPeriod]:

@@ -2,10 +2,14 @@
 
 import pgtrigger
 
+CLOSING_LOCK = "hashtextextended('closing ' || {period}::text, 0)"
+
 
 def entry_in_open_period() -> pgtrigger.Trigger:
     """The period is open, contains the day and belongs to the books; it cannot close before we commit.
 
+    The lock on the row decides. The advisory one before it is only fair: row locks that are shared let newcomers
+    pass, and whoever closes a busy month would wait for ever.
     Also notes the transaction, so that lines can only arrive together with their entry.
     """
     return pgtrigger.Trigger(
@@ -14,6 +18,7 @@ def entry_in_open_period() -> pgtrigger.Trigger:
         operation=pgtrigger.Insert,
         declare=[("month", "accounting_periods%ROWTYPE")],
         func="""
+            PERFORM pg_advisory_xact_lock_shared(CLOSING_LOCK);
             SELECT * INTO month FROM accounting_periods WHERE id = NEW.period_id FOR SHARE;
             IF month.state = 'closed' THEN
                 RAISE EXCEPTION 'accounting period % is closed', month.starts_on
@@ -27,7 +32,7 @@ def entry_in_open_period() -> pgtrigger.Trigger:
             NEW.transaction_number := pg_current_xact_id()::text::bigint;
             NEW.created_at := transaction_timestamp();  -- a restored cluster counts transactions anew
             RETURN NEW;
-        """,
+        """.replace("CLOSING_LOCK", CLOSING_LOCK.format(period="NEW.period_id")),
     )
 
 

@@ -70,9 +70,7 @@ class Price(AppendOnlyModel):
         permissions = [("create_price", "Can add prices")]
         constraints = [
             finite("price_finite", "unit_price", "markup_percent"),
-            models.UniqueConstraint(
-                fields=["product", "currency", "number"], name="price_versions_numbered"
-            ),
+            models.UniqueConstraint(fields=["product", "currency", "number"], name="price_versions_numbered"),
             models.UniqueConstraint(
                 fields=["product", "currency", "starts_on"], name="one_price_version_per_day"
             ),

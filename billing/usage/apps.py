@@ -8,4 +8,4 @@ class UsageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self):
-        from billing.usage import verbs  # noqa: F401  declares who may do what
+        from billing.usage import longwork, verbs  # noqa: F401  says what it does, and who may do what

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -57,7 +58,19 @@ def _start(data: Path, listening: Path) -> None:
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + START_SECONDS_MAX
-    while not answers(listening):
+    while not _serves(listening):
         if time.monotonic() > deadline:
             raise RuntimeError(f"valkey-server does not answer: {log.read_text()[-1500:]}")
         time.sleep(0.02)
+
+
+def _serves(listening: Path) -> bool:
+    """Whether it takes commands: it listens earlier, while it is still reading its data."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
+        try:
+            connection.connect(os.fspath(listening))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False

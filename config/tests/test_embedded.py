@@ -155,7 +155,7 @@ def test_processes_share_one_valkey_and_its_data_outlives_a_kill(folder):
     with user_of(data, USES_VALKEY) as first, user_of(data, USES_VALKEY) as second:
         assert first.answer == second.answer == f"redis+socket://{data}/valkey.sock"
         assert say("SET", "told", "yes") == b"+OK\r\n"
-        assert say("WAITAOF", "1", "0", "5000") == b"*2\r\n:1\r\n:0\r\n"
+        assert say("WAITAOF", "1", "0", "30000") == b"*2\r\n:1\r\n:0\r\n"
         os.kill(int((data / "valkey.pid").read_text()), signal.SIGKILL)
         with user_of(data, USES_VALKEY):
             assert say("GET", "told") == b"$3\r\nyes\r\n"

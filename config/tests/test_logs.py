@@ -7,9 +7,11 @@ import logging.config
 
 import pytest
 import structlog
+from django.test import RequestFactory
 
 from billing.kernel.context import acting
-from config.logs import HIDDEN, hide_secrets, logging_settings
+from billing.kernel.masking import MASK
+from config.logs import hide_secrets, logging_settings
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_line_outside_any_request_names_nobody(lines):
 def test_extra_members_are_written_and_their_secrets_hidden(lines):
     logging.getLogger("billing").info("called", extra={"host": "erp", "api_key": "k-123"})
     assert lines()[0]["host"] == "erp"
-    assert lines()[0]["api_key"] == HIDDEN
+    assert lines()[0]["api_key"] == MASK
 
 
 def test_the_secrets_of_a_traceback_are_hidden(lines):
@@ -87,6 +89,7 @@ SECRET = "x9Zq77"
         {"credentials": {"user": "u", "anything": SECRET}},
         {"headers": [{"Set-Cookie": SECRET}]},
         {"deep": {"er": [{"webhook_secret": SECRET}]}},
+        {"request": RequestFactory().get(f"/callback?token={SECRET}")},
         {"event": f"Authorization: Bearer {SECRET}"},
         {"event": f"key ebk_live_{SECRET} was used"},
         {"event": f"connecting to postgresql://billing:{SECRET}@db/billing"},

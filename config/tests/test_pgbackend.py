@@ -61,9 +61,13 @@ def test_after_a_rollback_to_a_savepoint_the_session_is_told_again():
 @pytest.mark.django_db(transaction=True)
 def test_a_context_that_ends_inside_a_failed_transaction_does_not_stop_its_rollback():
     with transaction.atomic():
-        with pytest.raises(DatabaseError, match="division by zero"), transaction.atomic(), acting(actor="user:1"):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 / 0")
+        with (
+            pytest.raises(DatabaseError, match="division by zero"),
+            transaction.atomic(),
+            acting(actor="user:1"),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT 1 / 0")
         touch()
         assert told() == NOBODY.as_json()
 

@@ -6,7 +6,7 @@ from rest_framework import serializers
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
 from billing.entities.models import BillingEntity, Consolidation, Department, RoleGrant, RoleGrantLimit
 from billing.entities.paths import path_above
-from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY
+from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY, ending
 from billing.entities.reach import may, may_at
 from billing.kernel.api.fields import (
     CountryField,
@@ -79,11 +79,6 @@ class EntityRead(ReadSerializer):
         return data
 
 
-def ending(text: str) -> str:
-    """The last four signs. Of something that short, nothing."""
-    return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
-
-
 class Address(StrictSerializer):
     line1 = StrictCharField(max_length=200, required=False, allow_blank=True)
     line2 = StrictCharField(max_length=200, required=False, allow_blank=True)
@@ -134,11 +129,11 @@ class EntityMove(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
-class Reason(StrictSerializer):
+class StateReason(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
-class OptionalReason(StrictSerializer):
+class OptionalStateReason(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True, required=False, default="")
 
 

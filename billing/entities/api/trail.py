@@ -13,7 +13,7 @@ from billing.kernel.api.viewsets import ServiceViewSet
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
 
 
-class EventRead(ReadSerializer):
+class OutboxEventRead(ReadSerializer):
     class Meta:
         model = OutboxEvent
         fields = ("id", "name", "entity_id", "payload", "occurred_at")
@@ -34,7 +34,7 @@ class EventFilter(filters.FilterSet):
 class EventViewSet(ServiceViewSet):
     """Facts as they were told to subscribers and webhooks, newest first."""
 
-    serializer_class = EventRead
+    serializer_class = OutboxEventRead
     filterset_class = EventFilter
     lookup_url_kwarg = "event_id"
     ordering = "-id"

@@ -81,32 +81,32 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
 
     @action(detail=True, methods=["post"], url_path="cancel-move")
     def cancel_move(self, request, entity_id):
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.StateReason)
         entity = self.get_object()
         services.cancel_move(actor=self.actor, entity_id=entity.pk, as_of=queries.today_at(entity), **order)
         return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def activate(self, request, entity_id):
-        order = self.parse(serializers.OptionalReason)
+        order = self.parse(serializers.OptionalStateReason)
         entity = services.activate_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
         return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def suspend(self, request, entity_id):
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.StateReason)
         entity = services.suspend_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
         return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def resume(self, request, entity_id):
-        order = self.parse(serializers.OptionalReason)
+        order = self.parse(serializers.OptionalStateReason)
         entity = services.resume_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
         return self.reply(entity)
 
     @action(detail=True, methods=["post"])
     def close(self, request, entity_id):
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.StateReason)
         entity = services.close_entity(actor=self.actor, entity_id=self.get_object().pk, **order)
         return self.reply(entity)
 

@@ -9,10 +9,11 @@ from billing.entities.services.entities import (
     update_entity,
 )
 from billing.entities.services.grants import confirm_grant, grant_role, revoke_grant
-from billing.entities.services.hierarchy import apply_move, cancel_move, move_entity
+from billing.entities.services.hierarchy import apply_due_moves, apply_move, cancel_move, move_entity
 
 __all__ = [
     "activate_entity",
+    "apply_due_moves",
     "apply_move",
     "cancel_move",
     "close_entity",

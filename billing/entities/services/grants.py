@@ -176,9 +176,8 @@ def _require_role_fits(user: User, role: str, department: Department | None) -> 
 
 
 def _limit(amount: Decimal, currency: str) -> Decimal:
-    money = Money(amount, currency)
-    if amount < 0 or not money.is_payable:
-        raise Invalid(f"{money} is not a limit.", field="limits")
+    if not amount.is_finite() or amount < 0 or not Money(amount, currency).is_payable:
+        raise Invalid(f"{amount} {currency} is not a limit.", field="limits")
     return amount
 
 

@@ -1,3 +1,4 @@
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from billing.entities.paths import SEGMENT, depth_of
 from billing.entities.services.trees import lock_trees, require_active, require_depth
 from billing.entities.states import EntityState
 from billing.kernel import audit
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import DomainError, Invalid
 from billing.kernel.events import publish
 from billing.kernel.versions import require_version
 
@@ -86,6 +87,30 @@ def apply_move(*, actor: str, entity_id: UUID, as_of: date) -> BillingEntity:
         return entity  # a rival was faster
     _require_place(entity, parent)
     return _switch(entity, parent, actor=actor, effective_on=due.starts_on, reason="planned move")
+
+
+@dataclass(frozen=True)
+class MoveOutcome:
+    code: str
+    parent: str
+    effective_on: date
+    error: str = ""
+
+
+def apply_due_moves(*, actor: str, as_of: date) -> list[MoveOutcome]:
+    """Do every move that was planned for `as_of` or earlier, each in its own transaction.
+
+    One that cannot be made is reported and stops no other. Running again does what is left.
+    """
+    outcomes = []
+    for due in queries.due_moves(as_of=as_of):
+        outcome = MoveOutcome(due.entity.code, due.parent.code, due.starts_on)
+        try:
+            apply_move(actor=actor, entity_id=due.entity_id, as_of=as_of)
+        except DomainError as refusal:
+            outcome = replace(outcome, error=refusal.detail)
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _require_place(entity: BillingEntity, parent: BillingEntity) -> None:

@@ -15,6 +15,7 @@ from billing.invoicing.errors import (
     NegativeTotal,
 )
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries
+from billing.invoicing.services import issuing
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tests.makers import (
     AS_OF,
@@ -279,8 +280,6 @@ def test_a_number_that_the_series_did_not_give_cannot_be_committed(statement, co
 
 @pytest.mark.django_db(transaction=True)
 def test_an_invoice_that_is_not_allocated_to_the_cent_cannot_be_committed(monkeypatch):
-    from billing.invoicing.services import issuing
-
     draft = make_draft()
     honest = issuing.allocate
 

@@ -112,6 +112,13 @@ def _named(node: ast.expr, scope: dict) -> type | None:
 class BillingSchema(AutoSchema):
     """Adds what every address has in common: problems, write-once and version headers, shaping parameters."""
 
+    def get_operation(self, *args, **kwargs):
+        model = getattr(getattr(getattr(self.view, "serializer_class", None), "Meta", None), "model", None)
+        if model is not None and getattr(self.view, "queryset", None) is None:
+            # There is no request here: what a view narrows by its user or its address cannot be asked.
+            self.view.queryset = model._base_manager.none()
+        return super().get_operation(*args, **kwargs)
+
     def get_summary(self) -> str:
         said = super().get_summary()
         if said:

@@ -80,6 +80,16 @@ class Plumbing:
         if request.method not in SAFE:
             _ = request.data  # a malformed body is refused before anything is looked up
 
+    def perform_authentication(self, request) -> None:
+        """Who is refused is counted too, by address, so that keys cannot be guessed at leisure."""
+        try:
+            super().perform_authentication(request)
+        finally:
+            super().check_throttles(request)
+
+    def check_throttles(self, request) -> None:
+        """Done already: DRF would count only what the permissions let through."""
+
     def dispatch(self, request, *args, **kwargs):
         """DRF's, with one difference: a POST is carried out once per Idempotency-Key."""
         self.args, self.kwargs = args, kwargs

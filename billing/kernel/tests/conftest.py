@@ -1,19 +1,6 @@
 import pytest
 
-from billing.kernel import events, jobs, longwork
-
-
-@pytest.fixture
-def rung(monkeypatch):
-    """The bells rung for the workers: (task, arguments), in order."""
-    calls: list[tuple[str, dict]] = []
-
-    class Broker:
-        def send_task(self, name, kwargs):
-            calls.append((name, kwargs))
-
-    monkeypatch.setattr(jobs, "current_app", Broker())
-    return calls
+from billing.kernel import events, longwork
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_the_page_says_what_will_happen_and_does_nothing_yet(client, reader):
     assert states(dead) == ["dead"]
 
 
-def test_confirming_runs_the_service_once_however_often_it_is_clicked(client, reader, rung):
+def test_confirming_runs_the_service_once_however_often_it_is_clicked(client, reader, queued_jobs):
     person = reader(*VIEW, RETRY)
     dead = make_dead()
     answer = {"confirm": "yes", "reason": "fixed", "once": once_of(client.get(retry_url(dead)))}

@@ -24,7 +24,7 @@ def test_each_user_has_their_own_count(api):
     assert api().post(ECHO, {}, HTTP_X_SOMEBODY="2").status_code == 200
 
 
-def test_addresses_count_apart_from_each_other_only_where_they_say_so(api):
+def test_a_views_own_limit_leaves_the_general_one_alone(api):
     for _ in range(4):
         api().post(ECHO, {})
     assert api().get(JOBS)["RateLimit-Policy"] == '"default";q=600;w=60'

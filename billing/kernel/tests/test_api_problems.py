@@ -1,10 +1,11 @@
 import logging
 
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import ProtectedError
 
+from billing.kernel import audit
 from billing.kernel.api.problems import problem_of
 from billing.kernel.models import AuditEntry, IdempotencyKey, Job, OutboxEvent
 from billing.kernel.tests.races import start_rival
@@ -32,9 +33,10 @@ def test_a_broken_check_is_422_with_its_name():
 
 
 def test_a_broken_unique_rule_is_409_with_its_name():
+    row = {"principal": "a", "key": "b", "route": "c", "fingerprint": "d"}
+    IdempotencyKey.objects.create(**row)
     with pytest.raises(DatabaseError) as refusal, transaction.atomic():
-        for _ in range(2):
-            IdempotencyKey.objects.create(principal="a", key="b", route="c", fingerprint="d")
+        IdempotencyKey.objects.create(**row)
     body, _ = problem_of(refusal.value)
     assert (body["status"], body["code"]) == (409, "conflict")
     assert body["constraint"] == "one_write_per_principal_and_key"
@@ -90,6 +92,8 @@ def test_the_database_really_refuses_to_write_while_read_only():
         (InterfaceError("connection already closed"), 503),
         (ProtectedError("used", set()), 409),
         (PermissionDenied("internal words"), 403),
+        (RequestDataTooBig("internal words"), 413),
+        (SuspiciousOperation("internal words"), 400),
         (RecursionError(), 400),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), 400),
     ],
@@ -144,8 +148,6 @@ def test_a_request_id_is_echoed_if_it_is_one_and_made_otherwise(api):
 
 
 def test_the_request_is_named_in_the_audit_trail(api, monkeypatch):
-    from billing.kernel import audit
-
     def create(self, request):
         job = Job.objects.create(kind="a", requested_by=self.actor)
         audit.record(actor=self.actor, action="job.made", subject=job)

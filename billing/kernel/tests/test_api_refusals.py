@@ -93,10 +93,27 @@ BAD_VALUES = {
     "rate": [1, 0.5, "1e-3", "-0", "0.1234567890123", "10000000000000000", "١"],
     "currency": [1, None, "eur", "EURO", "XXX", "XTS", "€", "", "XAU"],
     "total": ["5", 5.0, 5.5, True, -1, 2**31, 10**18, [1]],
-    "on": ["2026-02-30", "2026-1-1", "20260101", "2026-W01-1", "1899-12-31", "3000-01-01", "0001-01-01"]
-    + ["9999-12-31", "٢٠٢٦-٠١-٠١", "2026-01-01T00:00:00Z", 20260101, "", " 2026-01-01"],
-    "at": ["2026-01-01T00:00:00", "2026-01-01", "2026-12-31T23:59:60Z", "1899-12-31T23:59:59Z", 1767225600]
-    + [
+    "on": [
+        "2026-02-30",
+        "2026-1-1",
+        "20260101",
+        "2026-W01-1",
+        "1899-12-31",
+        "3000-01-01",
+        "0001-01-01",
+        "9999-12-31",
+        "٢٠٢٦-٠١-٠١",
+        "2026-01-01T00:00:00Z",
+        20260101,
+        "",
+        " 2026-01-01",
+    ],
+    "at": [
+        "2026-01-01T00:00:00",
+        "2026-01-01",
+        "2026-12-31T23:59:60Z",
+        "1899-12-31T23:59:59Z",
+        1767225600,
         "9999-12-31T23:59:59-01:00",
         "2026-01-01 00:00:00Z",
         "2026-01-01T24:00:00Z",
@@ -112,8 +129,10 @@ BAD_VALUES = {
         "",
         "0197f3c28d5e7a319b2c4f60a1d2e3f4",
         "urn:uuid:0197f3c2-8d5e-7a31-9b2c-4f60a1d2e3f4",
-    ]
-    + ["{0197f3c2-8d5e-7a31-9b2c-4f60a1d2e3f4}", "0197f3c2-8d5e-7a31-9b2c-4f60a1d2e3fg", None],
+        "{0197f3c2-8d5e-7a31-9b2c-4f60a1d2e3f4}",
+        "0197f3c2-8d5e-7a31-9b2c-4f60a1d2e3fg",
+        None,
+    ],
     "note": ["a\u0000", "a\u001b[31m", 5, "\n"],
     "lines": [{}, "a", None, [1], [[]], [None], [{"amount": "1"}]],
 }
@@ -137,8 +156,15 @@ def test_a_bad_value_is_refused_at_its_field_and_nothing_changes(api, field, val
 
 @pytest.mark.parametrize(
     ("amount", "currency", "status"),
-    [("1.005", "EUR", 400), ("1.5", "JPY", 400), ("1.0005", "KWD", 400), ("1.005", "KWD", 201)]
-    + [("1.50", "EUR", 201), ("1.000", "EUR", 201), ("-999999999999999.99", "USD", 201)],
+    [
+        ("1.005", "EUR", 400),
+        ("1.5", "JPY", 400),
+        ("1.0005", "KWD", 400),
+        ("1.005", "KWD", 201),
+        ("1.50", "EUR", 201),
+        ("1.000", "EUR", 201),
+        ("-999999999999999.99", "USD", 201),
+    ],
 )
 def test_an_amount_has_no_more_decimals_than_its_currency(api, amount, currency, status):
     answer = api().post(JOBS, {"kind": "report", "amount": amount, "currency": currency})
@@ -166,8 +192,11 @@ def test_a_syntax_error_says_where(api):
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
-    + [
+    [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
         "application/json; charset=utf-16",
         "application/json; charset=latin-1",
         "text/json",

@@ -1,6 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from threading import Barrier
 
 import pytest
@@ -204,6 +205,6 @@ def test_amounts_that_look_alike_are_different_requests():
         def get_full_path(self):
             return JOBS
 
-    number = json.loads('{"a": 1.0}', parse_float=__import__("decimal").Decimal)
+    number = json.loads('{"a": 1.0}', parse_float=Decimal)
     prints = {idempotency.fingerprint_of(Request(body)) for body in (number, {"a": "1.0"}, {"a": 1})}
     assert len(prints) == 3

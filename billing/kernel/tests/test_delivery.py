@@ -35,31 +35,31 @@ def make_due(row: EventDelivery) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_reaches_every_subscriber_and_rings_once_for_each(subscribers, rung):
+def test_an_event_reaches_every_subscriber_and_rings_once_for_each(subscribers, queued_jobs):
     first, second = [], []
     subscribe(ThingHappened, name="one.reacts")(first.append)
     subscribe(ThingHappened, name="two.reacts")(second.append)
 
     with transaction.atomic():
         publish(ThingHappened())
-        assert rung == []  # nobody is told before the commit
+        assert queued_jobs == []  # nobody is told before the commit
 
-    assert [task for task, _ in rung] == ["kernel.deliver_event"] * 2
-    for _, arguments in rung:
+    assert [task for task, _ in queued_jobs] == ["kernel.deliver_event"] * 2
+    for _, arguments in queued_jobs:
         assert deliver_event(delivery_id=arguments["delivery_id"]) is True
     assert first == second == [{"entity_id": None}]
     assert set(EventDelivery.objects.values_list("state", "attempts")) == {(DELIVERED, 1)}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_of_a_transaction_that_rolls_back_never_happened(subscribers, rung):
+def test_an_event_of_a_transaction_that_rolls_back_never_happened(subscribers, queued_jobs):
     heard(subscribers)
 
     with pytest.raises(Conflict), transaction.atomic():
         publish(ThingHappened())
         raise Conflict("no")
 
-    assert rung == []
+    assert queued_jobs == []
     assert not OutboxEvent.objects.exists()
     assert not EventDelivery.objects.exists()
 
@@ -142,7 +142,7 @@ def test_the_pauses_grow_fourfold_up_to_an_hour():
 
 @pytest.mark.django_db
 def test_the_last_attempt_makes_it_dead_and_a_person_may_retry(
-    subscribers, rung, django_capture_on_commit_callbacks
+    subscribers, queued_jobs, django_capture_on_commit_callbacks
 ):
     subscribers["thing.happened"] = {"test.reaction": refuse}
     row = make_delivery(attempts=outbox.ATTEMPTS_MAX - 1)
@@ -155,7 +155,7 @@ def test_the_last_attempt_makes_it_dead_and_a_person_may_retry(
         retry_delivery(delivery_id=row.pk, actor="user:1", reason="fixed")
     row.refresh_from_db()
     assert (row.state, row.attempts) == (PENDING, 0)
-    assert rung == [("kernel.deliver_event", {"delivery_id": str(row.pk)})]
+    assert queued_jobs == [("kernel.deliver_event", {"delivery_id": str(row.pk)})]
     line = AuditEntry.objects.get(action="delivery.retried")
     assert (line.actor, line.reason, line.subject_id) == ("user:1", "fixed", str(row.pk))
     payloads = heard(subscribers)
@@ -177,14 +177,14 @@ def test_a_worker_that_died_in_the_last_attempt_leaves_a_dead_delivery(subscribe
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", [PENDING, DELIVERED])
-def test_only_a_dead_delivery_is_retried(state, rung):
+def test_only_a_dead_delivery_is_retried(state, queued_jobs):
     row = make_delivery(state=state, delivered_at=timezone.now() if state == DELIVERED else None, attempts=3)
 
     with pytest.raises(IllegalMove):
         retry_delivery(delivery_id=row.pk, actor="user:1")
 
     row.refresh_from_db()
-    assert (row.state, row.attempts, rung) == (state, 3, [])
+    assert (row.state, row.attempts, queued_jobs) == (state, 3, [])
     assert not AuditEntry.objects.exists()
 
 

@@ -23,21 +23,21 @@ def fresh(row: Job) -> Job:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_started_job_is_stored_and_rings_after_the_commit(handlers, rung):
+def test_a_started_job_is_stored_and_rings_after_the_commit(handlers, queued_jobs):
     job("test.work")(lambda claimed, progress: None)
 
     with transaction.atomic():
         started = start_job(kind="test.work", parameters={"on": timezone.localdate()}, requested_by="user:1")
-        assert rung == []
+        assert queued_jobs == []
 
-    assert rung == [("kernel.run_job", {"job_id": str(started.pk)})]
+    assert queued_jobs == [("kernel.run_job", {"job_id": str(started.pk)})]
     row = fresh(started)
     assert (row.state, row.attempts, row.requested_by) == (QUEUED, 0, "user:1")
     assert row.parameters == {"on": timezone.localdate().isoformat()}
 
 
 @pytest.mark.django_db
-def test_nobody_starts_a_job_that_nothing_does(handlers, rung):
+def test_nobody_starts_a_job_that_nothing_does(handlers, queued_jobs):
     with pytest.raises(AssertionError):
         start_job(kind="test.unknown", parameters={}, requested_by="user:1")
 
@@ -213,7 +213,7 @@ def test_progress_is_refused_inside_the_handlers_own_transaction(handlers, caplo
 
 @pytest.mark.django_db
 def test_the_sweep_rings_for_what_nobody_noticed_and_for_dead_workers(
-    rung, django_capture_on_commit_callbacks
+    queued_jobs, django_capture_on_commit_callbacks
 ):
     now = timezone.now()
     forgotten = make_job(created_at=now - LONG_AGO)
@@ -228,7 +228,7 @@ def test_the_sweep_rings_for_what_nobody_noticed_and_for_dead_workers(
     with django_capture_on_commit_callbacks(execute=True):
         assert sweep_jobs() == 2
 
-    assert [arguments["job_id"] for _, arguments in rung] == [str(forgotten.pk), str(orphaned.pk)]
+    assert [arguments["job_id"] for _, arguments in queued_jobs] == [str(forgotten.pk), str(orphaned.pk)]
 
 
 @pytest.mark.django_db

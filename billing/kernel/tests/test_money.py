@@ -148,7 +148,7 @@ def test_the_order_of_the_exact_parts_decides_only_ties(rounding, random):
     ],
 )
 def test_a_split_that_cannot_be_is_refused(_case, total, exact):
-    with pytest.raises(ValueError, match="payable|rounded sum"):
+    with pytest.raises(ValueError, match=r"payable|rounded sum"):
         split_exact(Decimal(total), decimals(*exact), "EUR")
 
 
@@ -223,9 +223,7 @@ def test_money_is_multiplied_by_exact_numbers_only(factor):
 def test_arithmetic_is_exact_beyond_the_default_context():
     large = Money(Decimal("999999999999999.9999"), "CLF")
     price = Decimal("0.123456789012")
-    assert (large * price).amount == Decimal("123456789011999.9999876543210988") or EXACT.multiply(
-        large.amount, price
-    ) == (large * price).amount
+    assert (large * price).amount == Decimal("123456789011999.9999876543210988")
     assert (large + large - large) == large
     assert total_of([Decimal("1e15"), Decimal("1e-12"), Decimal("-1e15")]) == Decimal("1e-12")
     assert Money.zero("JPY").amount == 0

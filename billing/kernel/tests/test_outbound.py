@@ -235,9 +235,11 @@ def test_nobody_is_called_inside_a_transaction():
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status):
-    with far_side(lambda far: far.answer(status, b"", Location="http://127.0.0.1:1/stolen")) as server:
-        with pytest.raises(UnexpectedRedirect):
-            fetch("POST", server.url(), data=b"x", headers={"Authorization": "Bearer abc"})
+    with (
+        far_side(lambda far: far.answer(status, b"", Location="http://127.0.0.1:1/stolen")) as server,
+        pytest.raises(UnexpectedRedirect),
+    ):
+        fetch("POST", server.url(), data=b"x", headers={"Authorization": "Bearer abc"})
 
     assert len(server.seen) == 1
 
@@ -269,9 +271,11 @@ def test_retry_after_is_read_in_every_form_and_kept_within_bounds(header, second
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_turned_away_at_the_door_means_try_later(method, status):
-    with far_side(lambda far: far.answer(status, b"", Retry_After="7")) as server:
-        with pytest.raises(Unavailable) as refusal:
-            fetch(method, server.url())
+    with (
+        far_side(lambda far: far.answer(status, b"", Retry_After="7")) as server,
+        pytest.raises(Unavailable) as refusal,
+    ):
+        fetch(method, server.url())
 
     assert type(refusal.value) is Unavailable
     assert (refusal.value.retry_after, refusal.value.extra["remote_status"]) == (7, status)
@@ -280,9 +284,11 @@ def test_turned_away_at_the_door_means_try_later(method, status):
 @pytest.mark.parametrize(("method", "kind"), [("GET", Unavailable), ("POST", OutcomeUnknown)])
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_an_error_page_says_nothing_about_what_happened_to_a_write(method, kind, status):
-    with far_side(lambda far: far.answer(status, b"<html>Bad Gateway</html>")) as server:
-        with pytest.raises(Unavailable) as refusal:
-            fetch(method, server.url())
+    with (
+        far_side(lambda far: far.answer(status, b"<html>Bad Gateway</html>")) as server,
+        pytest.raises(Unavailable) as refusal,
+    ):
+        fetch(method, server.url())
 
     assert type(refusal.value) is kind
 
@@ -382,9 +388,11 @@ def test_the_deadline_is_for_the_whole_exchange(method, kind, behave):
 
 @pytest.mark.slow
 def test_a_handshake_that_never_ends_was_no_call():
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        with pytest.raises(Unavailable, match="did not answer in time") as refusal:
-            fetch("POST", f"https://127.0.0.1:{mute.getsockname()[1]}/", timeout=1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        pytest.raises(Unavailable, match="did not answer in time") as refusal,
+    ):
+        fetch("POST", f"https://127.0.0.1:{mute.getsockname()[1]}/", timeout=1)
 
     assert type(refusal.value) is Unavailable
 
@@ -420,9 +428,11 @@ def test_a_body_of_exactly_the_limit_is_read():
 
 
 def test_a_certificate_nobody_signed_is_refused_and_nothing_was_sent(tmp_path):
-    with far_side(lambda far: far.answer(), certificate=make_certificate(tmp_path, "127.0.0.1")) as server:
-        with pytest.raises(Unavailable, match="no certificate that we trust") as refusal:
-            fetch("POST", server.url(scheme="https"))
+    with (
+        far_side(lambda far: far.answer(), certificate=make_certificate(tmp_path, "127.0.0.1")) as server,
+        pytest.raises(Unavailable, match="no certificate that we trust") as refusal,
+    ):
+        fetch("POST", server.url(scheme="https"))
 
     assert type(refusal.value) is Unavailable
     assert server.seen == []

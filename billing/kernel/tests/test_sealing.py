@@ -317,7 +317,7 @@ def test_the_command_names_the_first_broken_place_and_fails():
 
 @pytest.mark.django_db
 def test_a_head_kept_elsewhere_shows_that_the_end_was_cut_off():
-    first, second = sealed_trail(1, 1)
+    _, second = sealed_trail(1, 1)
     head = AuditSeal.objects.get(number=2).digest
     call_command("verify_audit", "--expect", head, stdout=StringIO())
     with triggers_off() as cursor:

@@ -96,7 +96,7 @@ def test_a_column_keeps_ciphertext_and_gives_a_secret_back(vault):
 
 
 def test_a_column_is_in_no_form_and_no_export(vault):
-    row = vault.objects.create(label="a", secret="t-1")  # noqa: S106
+    row = vault.objects.create(label="a", secret="t-1")
 
     assert list(modelform_factory(vault, fields="__all__")().fields) == ["label"]
     exported = serializers.serialize("json", [vault.objects.get(pk=row.pk)], ensure_ascii=False)
@@ -147,9 +147,9 @@ def test_an_interrupted_rotation_goes_on_where_it_stopped(vault, settings, monke
 
 
 def test_a_secret_under_a_lost_key_is_named_and_the_others_go_on(vault, settings):
-    lost = vault.objects.create(label="lost", secret="x")  # noqa: S106
+    lost = vault.objects.create(label="lost", secret="x")
     settings.FIELD_ENCRYPTION_KEYS = [NEW]
-    vault.objects.create(label="fine", secret="y")  # noqa: S106
+    vault.objects.create(label="fine", secret="y")
 
     with pytest.raises(CommandError, match="a key is missing"):
         rotate_command()
@@ -158,11 +158,11 @@ def test_a_secret_under_a_lost_key_is_named_and_the_others_go_on(vault, settings
 
 
 def test_a_secret_replaced_during_the_rotation_is_kept(vault, settings, monkeypatch):
-    row = vault.objects.create(label="a", secret="old")  # noqa: S106
+    row = vault.objects.create(label="a", secret="old")
     settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
 
     def rotated_while_someone_writes(token):
-        vault.objects.filter(pk=row.pk).update(secret="new")  # noqa: S106
+        vault.objects.filter(pk=row.pk).update(secret="new")
         return secrets.rotate(token)
 
     monkeypatch.setattr(rotation, "rotate", rotated_while_someone_writes)

@@ -52,13 +52,13 @@ def test_a_job_is_run(handlers):
 
 
 @pytest.mark.django_db
-def test_forgotten_jobs_are_swept(rung, django_capture_on_commit_callbacks):
+def test_forgotten_jobs_are_swept(queued_jobs, django_capture_on_commit_callbacks):
     row = Job.objects.create(kind="test.work", requested_by="user:1", created_at=timezone.now() - LONG_AGO)
 
     with django_capture_on_commit_callbacks(execute=True):
         tasks.sweep_jobs()
 
-    assert rung == [("kernel.run_job", {"job_id": str(row.pk)})]
+    assert queued_jobs == [("kernel.run_job", {"job_id": str(row.pk)})]
 
 
 @pytest.mark.django_db

@@ -68,7 +68,8 @@ def trail_of(key: object) -> list[AuditEntry]:
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE outbox_events SET name = 'x'", "DELETE FROM outbox_events", "TRUNCATE outbox_events CASCADE"]
+    "statement",
+    ["UPDATE outbox_events SET name = 'x'", "DELETE FROM outbox_events", "TRUNCATE outbox_events CASCADE"],
 )
 def test_a_fact_is_never_changed_deleted_or_truncated(statement):
     OutboxEvent.objects.create(name="thing.happened", payload={})

@@ -32,7 +32,9 @@ def test_ids_grow_within_a_process_also_when_the_clock_goes_back(time_machine):
 
 def test_threads_never_get_the_same_id():
     with ThreadPoolExecutor(8) as pool:
-        made = [one for batch in pool.map(lambda _: [uuid7() for _ in range(2000)], range(8)) for one in batch]
+        made = [
+            one for batch in pool.map(lambda _: [uuid7() for _ in range(2000)], range(8)) for one in batch
+        ]
     assert len(set(made)) == 16_000
     assert len({one.int >> 64 for one in made}) == 16_000  # by their order, not by luck
 

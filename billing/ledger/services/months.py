@@ -10,7 +10,7 @@ from django.db.models import Max, Min, Q
 from billing.ledger.errors import DayOutOfBounds, PeriodClosed
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
-from billing.ledger.triggers import BOOKS_LOCK
+from billing.ledger.triggers import BOOKS_LOCK, CLOSING_LOCK
 
 MONTHS_MADE_MAX = 240  # a mistyped year must not make ten thousand periods
 
@@ -34,6 +34,12 @@ def lock_books(entity_ids: Iterable[UUID]) -> None:
             "FROM (SELECT unnest(%s::uuid[]) AS entity ORDER BY 1) AS books",
             [list(set(entity_ids))],
         )
+
+
+def stop_newcomers(period_id: UUID) -> None:
+    """Entries that begin from now on wait until we commit; those under way are waited for."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({CLOSING_LOCK.format(period='%s')})", [period_id])
 
 
 def periods_of(months: set[Month]) -> dict[Month, AccountingPeriod]:

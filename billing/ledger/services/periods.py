@@ -12,7 +12,7 @@ from billing.kernel.versions import require_version
 from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
 from billing.ledger.events import BooksClosed, BooksReopened
 from billing.ledger.models import AccountingPeriod
-from billing.ledger.services.months import lock_books
+from billing.ledger.services.months import lock_books, stop_newcomers
 from billing.ledger.states import PERIOD_MOVES, PeriodState
 
 
@@ -111,6 +111,8 @@ def _move(
     if entity_id is None:
         raise NotFound("There is no such accounting period.")
     lock_books([entity_id])
+    if action == "close":
+        stop_newcomers(period_id)
     period = AccountingPeriod.objects.locked().get(pk=period_id)
     require_version(period, expected_version)
     period.state = next_state(PERIOD_MOVES, action=action, current=period.state)

@@ -72,13 +72,11 @@ def test_no_entry_lands_after_the_close():
     services.begin_closing_period(period_id=month.pk, actor="user:1")
 
     def post() -> int:
-        booked = 0
-        for _ in range(200):
+        for booked in range(200):
             try:
                 make_entry(books, sale("1.00"))
             except PeriodClosed:
                 return booked
-            booked += 1
         raise AssertionError("the month was never closed")
 
     def close() -> int:

@@ -27,7 +27,7 @@ def refused_by(constraint: str):
     """The database refuses, naming `constraint` (or saying it), at the latest at COMMIT."""
     tables = (JournalEntry, JournalLine, AccountBalance, AccountingPeriod, LedgerAccount)
     before = [list(table.objects.order_by("pk").values()) for table in tables]
-    with pytest.raises(IntegrityError) as refusal, transaction.atomic():  # noqa: PT012
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         yield
         run("SET CONSTRAINTS ALL IMMEDIATE")
     diagnostics = refusal.value.__cause__.diag
@@ -126,7 +126,7 @@ def test_no_table_of_the_books_is_emptied(books, table):
 
 @contextmanager
 def refused_by_truncation():
-    with pytest.raises(IntegrityError, match="is never truncated"):  # noqa: PT012
+    with pytest.raises(IntegrityError, match="is never truncated"):
         run("SET CONSTRAINTS ALL IMMEDIATE")
         yield
 

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from billing.entities.api.fields import EntityField
 from billing.kernel.api import fields
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 from billing.subscriptions.models import Price, PriceModel, Product, TaxCategory
@@ -39,7 +40,7 @@ class ProductUpdate(StrictSerializer):
 
 
 class ProductCreate(StrictSerializer):
-    entity = fields.IdField(help_text="The seller.")
+    entity = EntityField(help_text="The seller.")
     code = serializers.RegexField(CODE)
     name = fields.StrictCharField(max_length=200)
     unit = fields.StrictCharField(max_length=32, default="unit")

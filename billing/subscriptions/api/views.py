@@ -1,14 +1,15 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import get_object_or_404
 
-from billing.entities.queries import entities_for
+from billing.access.permissions import require
+from billing.entities.api.fields import ActingVerb
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.subscriptions import queries, services
 from billing.subscriptions.api import serializers
 from billing.subscriptions.api.filters import PriceFilter, ProductFilter
 
 
-class ProductViewSet(ServiceViewSet):
+class ProductViewSet(ActingVerb, ServiceViewSet):
     serializer_class = serializers.ProductRead
     filterset_class = ProductFilter
     search_fields = ("code", "name")
@@ -28,8 +29,8 @@ class ProductViewSet(ServiceViewSet):
     @extend_schema(request=serializers.ProductCreate, responses={201: serializers.ProductRead})
     def create(self, request):
         terms = self.parse(serializers.ProductCreate)
-        reachable = entities_for(request.user, "subscriptions.create_product")
-        seller = get_object_or_404(reachable, pk=terms.pop("entity"))
+        seller = terms.pop("entity")
+        require(request.user, "subscriptions.create_product", seller)
         product = services.create_product(actor=self.actor, entity_id=seller.pk, **terms)
         return self.reply(product, created=True)
 

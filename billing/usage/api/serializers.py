@@ -3,9 +3,11 @@ serializers here are the documented shape."""
 
 from rest_framework import serializers
 
+from billing.entities.api.fields import EntityField
 from billing.kernel.api import fields
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 from billing.usage.models import Aggregation, Meter, Quota, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.services import FORMATS
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
@@ -37,7 +39,7 @@ class MeterUpdate(StrictSerializer):
 
 
 class MeterCreate(StrictSerializer):
-    entity = fields.IdField(help_text="The seller.")
+    entity = EntityField(help_text="The seller.")
     code = serializers.RegexField(CODE)
     name = fields.StrictCharField(max_length=200)
     product = fields.IdField(source="product_id")
@@ -118,7 +120,7 @@ class QuotaRead(ReadSerializer):
 
 
 class QuotaSet(StrictSerializer):
-    entity = fields.IdField()
+    entity = EntityField()
     meter = fields.IdField()
     limit_quantity = fields.ExactAmountField(min_value=0)
     window = fields.StrictChoiceField(choices=QuotaWindow.choices, default=QuotaWindow.MONTH)
@@ -151,6 +153,17 @@ class Period(StrictSerializer):
         if period["period_end"] <= period["period_start"]:
             raise serializers.ValidationError({"period_end": "Must be after period_start."})
         return period
+
+
+class ImportOptions(StrictSerializer):
+    """`mark_up`, `sub_accounts` and `gl_code` are for FOCUS files."""
+
+    seller = fields.IdField()
+    file_format = fields.StrictChoiceField(choices=FORMATS)
+    mark_up = fields.ExactAmountField(required=False, help_text="Percent on the cost.")
+    sub_accounts = fields.StrictChoiceField(choices=("departments", "entities"), default="departments")
+    gl_code = fields.StrictCharField(max_length=64, default="")
+    allow_old = fields.StrictBooleanField(default=False)
 
 
 class MeterTotal(serializers.Serializer):

@@ -10,6 +10,7 @@ router.register("quotas", views.QuotaViewSet, basename="quota")
 
 urlpatterns = [
     path("quotas/check", views.QuotaCheckView.as_view(), name="quota-check"),
+    path("usage/imports", views.UsageImportView.as_view(), name="usage-import"),
     path("entities/<uuid:entity_id>/usage", views.EntityUsageView.as_view(), name="entity-usage"),
     path("", include(router.urls)),
 ]

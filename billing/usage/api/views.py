@@ -5,14 +5,17 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from billing.access.permissions import require
+from billing.entities.api.fields import ActingVerb
 from billing.entities.queries import departments_for, entities_for
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
+from billing.kernel.longwork import start_job
 from billing.usage import queries, services
-from billing.usage.api import filters, reporting, serializers
+from billing.usage.api import filters, parsers, reporting, serializers
 from billing.usage.errors import BatchTooLarge
 
 
-class MeterViewSet(ServiceViewSet):
+class MeterViewSet(ActingVerb, ServiceViewSet):
     serializer_class = serializers.MeterRead
     filterset_class = filters.MeterFilter
     search_fields = ("code", "name")
@@ -31,7 +34,8 @@ class MeterViewSet(ServiceViewSet):
     @extend_schema(request=serializers.MeterCreate, responses={201: serializers.MeterRead})
     def create(self, request):
         terms = self.parse(serializers.MeterCreate)
-        seller = get_object_or_404(entities_for(request.user, "usage.create_meter"), pk=terms.pop("entity"))
+        seller = terms.pop("entity")
+        require(request.user, "usage.create_meter", seller)
         meter = services.create_meter(actor=self.actor, entity_id=seller.pk, **terms)
         return self.reply(meter, created=True)
 
@@ -104,7 +108,7 @@ class UsageEventViewSet(ServiceViewSet):
         )
 
 
-class QuotaViewSet(ServiceViewSet):
+class QuotaViewSet(ActingVerb, ServiceViewSet):
     serializer_class = serializers.QuotaRead
     filterset_class = filters.QuotaFilter
     lookup_url_kwarg = "quota_id"
@@ -123,7 +127,8 @@ class QuotaViewSet(ServiceViewSet):
     def create(self, request):
         """There is one quota per entity and meter: setting it again changes it (200)."""
         terms = self.parse(serializers.QuotaSet)
-        entity = get_object_or_404(entities_for(request.user, "usage.set_quota"), pk=terms.pop("entity"))
+        entity = terms.pop("entity")
+        require(request.user, "usage.set_quota", entity)
         quota = services.set_quota(
             actor=self.actor, entity_id=entity.pk, meter_id=terms.pop("meter"), **terms
         )
@@ -155,6 +160,29 @@ def _standing(quota) -> dict:
         "remaining": status.remaining,
         "resets_at": status.resets_at,
     }
+
+
+class UsageImportView(ServiceView):
+    """Takes a file as the body (or as the part `file` of a form) and imports it: watch the job."""
+
+    parser_classes = parsers.FILES
+    action_permissions = {"post": "usage.import_usage"}
+    query_serializers = {"post": serializers.ImportOptions}
+
+    @extend_schema(parameters=[serializers.ImportOptions], request={"text/csv": bytes}, responses={202: dict})
+    def post(self, request):
+        options = self.query()
+        reachable = entities_for(request.user, "usage.import_usage").filter(is_seller=True)
+        seller = get_object_or_404(reachable, pk=options.pop("seller"))
+        require(request.user, "usage.import_usage", seller)
+        stored = services.keep_file(request.data["content"])
+        started = start_job(
+            kind=services.IMPORT_JOB,
+            parameters={"file": stored, "seller_id": seller.pk, **options},
+            requested_by=self.actor,
+            entity_id=seller.pk,
+        )
+        return self.accepted(started)
 
 
 class EntityUsageView(ServiceView):

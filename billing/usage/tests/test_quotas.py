@@ -8,6 +8,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import uuid7
+from billing.kernel.soundness import find_violations
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.usage import queries, services
@@ -296,3 +297,34 @@ def test_of_32_writers_exactly_as_many_fit_as_there_is_room():
     assert used_quantities() == [Decimal(100)]
     assert UsageEvent.objects.count() == 100
     assert_books_are_sound()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("tampering", "invariant"),
+    [
+        ("UPDATE quota_counters SET used_quantity = used_quantity - 1", "U1"),
+        ("UPDATE quota_counters SET ceiling = NULL", "U3"),
+    ],
+)
+def test_tampering_with_a_counter_is_found(tampering, invariant):
+    record(*reports_under(make_quota(limit_quantity=Decimal(10)), 4))
+    with connection.cursor() as cursor:
+        cursor.execute(tampering)
+
+    broken = [finding.invariant for finding in find_violations("usage") if finding.violations]
+
+    assert [name[:2] for name in broken] == [invariant]
+
+
+@pytest.mark.django_db
+def test_an_event_that_is_not_what_was_reported_is_found():
+    record(make_report())
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE usage_events SET quantity = quantity + 1")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    broken = [finding.invariant for finding in find_violations("usage") if finding.violations]
+
+    assert [name[:2] for name in broken] == ["U4"]

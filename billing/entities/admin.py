@@ -1,0 +1,368 @@
+"""The console's pages of entities, departments and role grants: read within reach, act by verbs."""
+
+from django import forms
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from billing.access.creating import CreatesByService, ScopedForm
+from billing.access.models import User
+from billing.access.roles import Role
+from billing.entities import queries, services
+from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.paths import depth_of
+from billing.entities.reach import may, only_proposes, visible
+from billing.entities.states import ENTITY_MOVES, EntityState
+from billing.kernel.admin import ReadOnlyAdmin
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
+from billing.kernel.errors import NotFound
+from billing.kernel.money import currencies
+
+STATE_COLOURS = {"draft": "info", "active": "success", "suspended": "warning", "closed": "danger"}
+TREE_NODES_MAX = 200
+
+
+class EntityScopedAdmin(ReadOnlyAdmin):
+    """Shows the rows within the reach of who looks. `entity` and `department` are lookups, as in `visible`."""
+
+    entity = "entity"
+    department = ""
+
+    def scope(self, request, queryset):
+        verb = f"{self.opts.app_label}.view_{self.opts.model_name}"
+        return visible(queryset, user=request.user, verb=verb, entity=self.entity, department=self.department)
+
+
+class CreatingAdmin(CreatesByService, EntityScopedAdmin):
+    """Read within reach, and add by a service."""
+
+
+class EntityForm(ScopedForm):
+    parent = forms.ModelChoiceField(BillingEntity.objects.none())
+    currency = forms.ChoiceField(choices=[(code, code) for code in currencies()], initial="EUR")
+    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+
+    class Meta:
+        model = BillingEntity
+        fields = (
+            *("parent", "code", "name", "legal_name", "currency", "country", "tax_id", "email"),
+            *("is_seller", "is_customer", "consolidation", "time_zone", "payment_terms_days"),
+        )
+
+    def limit_to(self, user: User) -> None:
+        within = queries.entities_for(user, "entities.create_entity")
+        self.fields["parent"].queryset = within.filter(state=EntityState.ACTIVE).order_by("code")
+
+
+class DepartmentForm(ScopedForm):
+    entity = forms.ModelChoiceField(BillingEntity.objects.none())
+    parent = forms.ModelChoiceField(Department.objects.none(), required=False)
+    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+
+    class Meta:
+        model = Department
+        fields = ("entity", "parent", "code", "name", "cost_centre", "headcount", "starts_on")
+
+    def limit_to(self, user: User) -> None:
+        verb = "entities.create_department"
+        self.fields["entity"].queryset = queries.entities_for(user, verb).order_by("code")
+        self.fields["parent"].queryset = queries.departments_for(user, verb).order_by("path")
+
+
+class GrantForm(ScopedForm):
+    email = forms.EmailField(help_text="Of the person or service account who receives the role.")
+    role = forms.ChoiceField(choices=Role.choices)
+    entity = forms.ModelChoiceField(BillingEntity.objects.none())
+    department = forms.ModelChoiceField(Department.objects.none(), required=False)
+
+    class Meta:
+        model = RoleGrant
+        fields = ("role", "entity", "department", "starts_on", "ends_on", "reason")
+
+    field_order = ("email", "role", "entity", "department", "starts_on", "ends_on", "reason")
+
+    def limit_to(self, user: User) -> None:
+        within = queries.entities_for(user, "entities.grant_role")
+        self.fields["entity"].queryset = within.order_by("code")
+        self.fields["department"].queryset = Department.objects.filter(entity__in=within).order_by("path")
+
+    def clean_email(self) -> User:
+        user = User.objects.filter(email=self.cleaned_data["email"].lower(), is_active=True).first()
+        if user is None:
+            raise forms.ValidationError("There is no active account with this address.")
+        return user
+
+
+class MoveForm(forms.Form):
+    parent_code = forms.CharField(max_length=64, label="Code of the new parent")
+    effective_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+def _move(request, entity, *, parent_code, effective_on, reason):
+    within = queries.entities_for(request.user, "entities.move_entity")
+    parent = within.filter(code__iexact=parent_code).first()
+    if parent is None:
+        raise NotFound("There is no entity with this code that you may move something to.")
+    services.move_entity(
+        actor=actor_of(request),
+        entity_id=entity.pk,
+        parent_id=parent.pk,
+        effective_on=effective_on,
+        as_of=queries.today_at(entity),
+        reason=reason,
+    )
+
+
+def _state_verb(name: str, effect: str, *, icon: str, danger: bool = False) -> AdminVerb:
+    service = getattr(services, f"{name}_entity")
+    return AdminVerb(
+        name=name,
+        description=f"{name.capitalize()}…",
+        effect=effect,
+        permission=f"entities.{name}_entity",
+        run=lambda request, entity, reason: service(
+            actor=actor_of(request), entity_id=entity.pk, reason=reason
+        ),
+        form=ReasonForm,
+        icon=icon,
+        danger=danger,
+        applies=lambda entity: entity.state in ENTITY_MOVES[name].sources,
+    )
+
+
+class _ReadOnlyInline(TabularInline):
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+class DepartmentInline(_ReadOnlyInline):
+    model = Department
+    fields = ("code", "name", "cost_centre", "manager", "is_default", "starts_on", "ends_on")
+    ordering = ("path",)
+    tab = True
+
+    def get_queryset(self, request):
+        queryset = super().get_queryset(request).select_related("manager")
+        return visible(queryset, user=request.user, verb=queries.VIEW_DEPARTMENT, department="self")
+
+
+class RelationInline(_ReadOnlyInline):
+    model = EntityRelation
+    fk_name = "entity"
+    fields = ("parent_seen", "starts_on", "ends_on")
+    readonly_fields = ("parent_seen",)
+    ordering = ("-starts_on",)
+    verbose_name_plural = "places in the hierarchy"
+    show_change_link = False
+    tab = True
+
+    def get_queryset(self, request):
+        self._seen = set(queries.entities_for(request.user).values_list("pk", flat=True)[:5000])
+        return super().get_queryset(request).select_related("parent")
+
+    def has_view_permission(self, request, obj=None):
+        return request.user.has_perm(queries.VIEW_ENTITY)
+
+    @display(description="Below")
+    def parent_seen(self, relation):
+        return str(relation.parent) if relation.parent_id in self._seen else "–"
+
+
+class GrantInline(_ReadOnlyInline):
+    model = RoleGrant
+    fk_name = "entity"
+    fields = ("user", "role", "department", "starts_on", "ends_on", "confirmed_at", "revoked_at")
+    ordering = ("-created_at",)
+    tab = True
+
+    def get_queryset(self, request):
+        queryset = super().get_queryset(request).select_related("user", "department")
+        return visible(queryset, user=request.user, verb=queries.VIEW_GRANT, department="department")
+
+
+@admin.register(BillingEntity)
+class BillingEntityAdmin(CreatingAdmin):
+    entity = ""
+    creates = "entities.create_entity"
+    create_form = EntityForm
+    list_display = ("code", "name", "shown_state", "currency", "country", "is_seller", "consolidation")
+    list_filter = ("state", "currency", "country", "consolidation", "is_seller")
+    search_fields = ("code", "name", "legal_name", "external_reference")
+    ordering = ("path",)
+    fields = (
+        *("code", "name", "legal_name", "shown_state", "shown_tree", "is_seller", "is_customer"),
+        *(
+            "consolidation",
+            "currency",
+            "country",
+            "shown_tax_id",
+            "email",
+            "address",
+            "time_zone",
+            "language",
+        ),
+        *("payment_terms_days", "fiscal_year_starts_in", "external_reference", "metadata", "created_at"),
+    )
+    readonly_fields = ("shown_state", "shown_tree", "shown_tax_id", "created_at")
+    inlines = (DepartmentInline, GrantInline, RelationInline)
+    verbs = (
+        _state_verb("activate", "The entity becomes active and can be billed.", icon="check_circle"),
+        _state_verb("suspend", "Nothing new is added below or billed to the entity.", icon="pause_circle"),
+        _state_verb("resume", "The entity is active again.", icon="play_circle"),
+        _state_verb("close", "The entity ends for good.", icon="cancel", danger=True),
+        AdminVerb(
+            name="move",
+            description="Move…",
+            effect="The entity, with everything below it, is placed under another parent from that day.",
+            permission="entities.move_entity",
+            run=_move,
+            form=MoveForm,
+            icon="account_tree",
+            applies=lambda entity: entity.state != EntityState.CLOSED,
+        ),
+    )
+
+    def get_object(self, request, object_id, from_field=None):
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            found.looked_at_by = request.user
+        return found
+
+    @display(description="State", ordering="state", label=STATE_COLOURS)
+    def shown_state(self, entity):
+        return entity.state, EntityState(entity.state).label
+
+    @display(description="Hierarchy")
+    def shown_tree(self, entity):
+        """Everything visible from the root down, indented, the present entity in bold."""
+        top = entity.path[:34]
+        rows = list(
+            queries.entities_for(entity.looked_at_by)
+            .filter(path__startswith=top)
+            .order_by("path")
+            .values_list("pk", "path", "code", "name", "state")[: TREE_NODES_MAX + 1]
+        )
+        lines = format_html_join("", "{}", ((_tree_line(row, entity),) for row in rows[:TREE_NODES_MAX]))
+        more = "…" if len(rows) > TREE_NODES_MAX else ""
+        return format_html('<ul class="leading-relaxed">{}{}</ul>', lines, more)
+
+    @display(description="Tax id")
+    def shown_tax_id(self, entity):
+        if may(entity.looked_at_by, "entities.view_tax_id", entity):
+            return entity.tax_id or "–"
+        if may(entity.looked_at_by, "entities.view_tax_id_ending", entity):
+            return queries.ending(entity.tax_id) or "–"
+        return "–"
+
+    def create(self, request, given):
+        parent = given.pop("parent")
+        return services.create_entity(
+            actor=actor_of(request),
+            parent_id=parent.pk,
+            as_draft=only_proposes(request.user, self.creates, parent),
+            **given,
+        )
+
+
+def _tree_line(row: tuple, present: BillingEntity):
+    pk, path, code, name, state = row
+    label = f"{name} ({code})" + ("" if state == EntityState.ACTIVE else f" – {state}")
+    where = format_html('<li style="padding-left: {}rem">', depth_of(path) - 1)
+    if pk == present.pk:
+        return format_html('{}<strong aria-current="true">{}</strong></li>', where, label)
+    url = reverse("admin:entities_billingentity_change", args=[pk])
+    return format_html('{}<a class="underline" href="{}">{}</a></li>', where, url, label)
+
+
+@admin.register(Department)
+class DepartmentAdmin(CreatingAdmin):
+    department = "self"
+    creates = "entities.create_department"
+    create_form = DepartmentForm
+    list_display = ("code", "name", "entity", "cost_centre", "manager", "is_default", "starts_on", "ends_on")
+    list_filter = ("is_default",)
+    list_select_related = ("entity", "manager")
+    search_fields = ("code", "name", "cost_centre", "entity__code", "entity__name")
+    ordering = ("path",)
+
+    def create(self, request, given):
+        entity, parent = given.pop("entity"), given.pop("parent")
+        return services.create_department(
+            actor=actor_of(request), entity_id=entity.pk, parent_id=parent.pk if parent else None, **given
+        )
+
+
+@admin.register(RoleGrant)
+class RoleGrantAdmin(CreatingAdmin):
+    department = "department"
+    creates = "entities.grant_role"
+    create_form = GrantForm
+    list_display = (
+        "user",
+        "role",
+        "entity",
+        "department",
+        "starts_on",
+        "ends_on",
+        "confirmed_at",
+        "revoked_at",
+    )
+    list_filter = ("role",)
+    list_select_related = ("user", "entity", "department")
+    search_fields = ("user__email", "user__name", "entity__code")
+    ordering = ("-created_at",)
+    verbs = (
+        AdminVerb(
+            name="confirm",
+            description="Confirm",
+            effect="The role takes effect at once.",
+            permission="entities.confirm_grant",
+            run=lambda request, grant: services.confirm_grant(actor=actor_of(request), grant_id=grant.pk),
+            icon="verified_user",
+            applies=lambda grant: grant.confirmed_at is None and grant.revoked_at is None,
+        ),
+        AdminVerb(
+            name="revoke",
+            description="Revoke…",
+            effect="The role is gone with the next request of its holder.",
+            permission="entities.revoke_grant",
+            run=lambda request, grant, reason: services.revoke_grant(
+                actor=actor_of(request), grant_id=grant.pk, reason=reason
+            ),
+            form=ReasonForm,
+            icon="block",
+            danger=True,
+            applies=lambda grant: grant.revoked_at is None,
+        ),
+    )
+
+    def create(self, request, given):
+        user, entity, department = given.pop("email"), given.pop("entity"), given.pop("department")
+        return services.grant_role(
+            actor=actor_of(request),
+            user_id=user.pk,
+            entity_id=entity.pk,
+            department_id=department.pk if department else None,
+            **given,
+        )
+
+
+class HeldGrantInline(GrantInline):
+    """On a user's page: the roles that account holds, as far as the reader may see them."""
+
+    fk_name = "user"
+    fields = ("role", "entity", "department", "starts_on", "ends_on", "confirmed_at", "revoked_at")
+
+
+# Users are below entities; their page gets what only entities know.
+admin.site.get_model_admin(User).inlines = (HeldGrantInline,)

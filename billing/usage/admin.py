@@ -1,0 +1,107 @@
+from decimal import Decimal
+
+from django import forms
+from django.contrib import admin
+
+from billing.kernel.admin import ReadOnlyAdmin
+from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.usage import queries, services
+from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
+
+
+class QuotaForm(forms.Form):
+    limit_quantity = forms.DecimalField(max_digits=28, decimal_places=12, min_value=Decimal(0))
+    window = forms.ChoiceField(choices=QuotaWindow.choices, initial=QuotaWindow.MONTH)
+    mode = forms.ChoiceField(choices=QuotaMode.choices, initial=QuotaMode.BLOCK)
+
+
+def _update_meter(**changes):
+    def run(request, meter):
+        services.update_meter(actor=actor_of(request), meter_id=meter.pk, changes=changes)
+
+    return run
+
+
+def _set_quota(request, quota, **terms):
+    services.set_quota(actor=actor_of(request), entity_id=quota.entity_id, meter_id=quota.meter_id, **terms)
+
+
+@admin.register(Meter)
+class MeterAdmin(ReadOnlyAdmin):
+    list_display = ("code", "name", "entity", "product", "aggregation", "unit", "is_active")
+    list_filter = ("is_active", "aggregation")
+    search_fields = ("code", "name")
+    list_select_related = ("entity", "product")
+    ordering = ("code",)
+    verbs = (
+        AdminVerb(
+            name="close_meter",
+            description="Take no more usage",
+            effect="Usage is rejected from now on for",
+            permission="usage.update_meter",
+            run=_update_meter(is_active=False),
+            icon="block",
+            danger=True,
+            applies=lambda meter: meter.is_active,
+        ),
+        AdminVerb(
+            name="open_meter",
+            description="Take usage again",
+            effect="Usage is accepted again for",
+            permission="usage.update_meter",
+            run=_update_meter(is_active=True),
+            applies=lambda meter: not meter.is_active,
+        ),
+    )
+
+    def scope(self, request, queryset):
+        return queryset.filter(pk__in=queries.meters_for(request.user))
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("occurred_at", "entity", "meter", "department", "quantity", "cost", "currency"),
+        *("billed_on", "source", "transaction_id"),
+    )
+    list_filter = ("meter", "currency", "billed_on")
+    search_fields = ("transaction_id__startswith", "source__startswith")
+    search_help_text = "Beginning of the transaction id or of the source"
+    list_select_related = ("entity", "meter", "department")
+    ordering = ("-id",)
+
+    def scope(self, request, queryset):
+        return queryset.filter(pk__in=queries.events_for(request.user))
+
+
+@admin.register(Quota)
+class QuotaAdmin(ReadOnlyAdmin):
+    list_display = ("entity", "meter", "limit_quantity", "window", "mode", "updated_at")
+    list_filter = ("window", "mode")
+    search_fields = ("entity__code", "entity__name", "meter__code")
+    list_select_related = ("entity", "meter")
+    ordering = ("-id",)
+    verbs = (
+        AdminVerb(
+            name="change_quota",
+            description="Change quota…",
+            effect="The quota changes, and what was used is counted anew, for",
+            permission="usage.set_quota",
+            form=QuotaForm,
+            run=_set_quota,
+            icon="speed",
+        ),
+    )
+
+    def scope(self, request, queryset):
+        return queryset.filter(pk__in=queries.quotas_for(request.user))
+
+
+@admin.register(QuotaCounter)
+class QuotaCounterAdmin(ReadOnlyAdmin):
+    list_display = ("quota", "starts_on", "used_quantity", "ceiling")
+    list_select_related = ("quota",)
+    ordering = ("-starts_on",)
+
+    def scope(self, request, queryset):
+        return queryset.filter(quota__in=queries.quotas_for(request.user))

@@ -1,0 +1,237 @@
+"""Whatever a client can send, to every operation of the published schema: a 4xx problem, and nothing changes.
+
+The operations come from the OpenAPI document, so a new endpoint is covered the day it is published.
+"""
+
+import json
+from functools import cache
+
+import pytest
+from django.db import connection
+from drf_spectacular.generators import SchemaGenerator
+
+from billing.access.roles import Role
+from billing.access.tests.makers import make_key
+from billing.entities.tests.makers import make_entity, make_grant
+from billing.invoicing import services as invoicing
+from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
+from billing.kernel.longwork import job, start_job
+from billing.kernel.models import Job, OutboxEvent
+from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
+from billing.subscriptions.models import Price, Product
+from billing.usage.models import Meter, UsageEvent
+from billing.usage.tests.makers import make_quota
+
+pytestmark = pytest.mark.django_db
+
+DEEP = 1_000
+BODIES = {
+    "nothing": b"",
+    "not JSON": b"{",
+    "a list": b"[]",
+    "null": b"null",
+    "a string": b'"x"',
+    "a member twice": b'{"name": "a", "name": "b"}',
+    "an unknown member": b'{"surprise": 1}',
+    "NaN": b'{"amount": NaN}',
+    "infinity": b'{"amount": -Infinity}',
+    "1e999": b'{"amount": 1e999}',
+    "a huge number": b'{"amount": ' + b"9" * 5000 + b"}",
+    "1,000 deep": b'{"a": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "100,000 deep and never closed": b'{"a": ' + b"[" * 100_000,
+    "NUL": b'{"name": "a\\u0000b"}',
+    "NUL in a member's name": b'{"na\\u0000me": "a"}',
+    "a lone surrogate": b'{"name": "\\ud800"}',
+    "not UTF-8": b'{"name": "\xff\xfe"}',
+    "UTF-16": '{"name": "a"}'.encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "a comment": b'{} // "name"',
+    "two documents": b"{}{}",
+}
+VALUES = [
+    None,
+    True,
+    0,
+    -1,
+    12.5,
+    10**40,
+    "",
+    " ",
+    "\u0661\u0662",
+    "１２",
+    "1_000",
+    "-0",
+    "1e3",
+    " 5 ",
+    "NaN",
+    "0001-01-01",
+    "9999-12-31",
+    "2026-02-30",
+    "23:59:60",
+    "../../etc/passwd",
+    "x" * 10_000,
+    [],
+    [[]],
+    {},
+    {"$gt": ""},
+]
+QUERIES = ["%00", "%ED%A0%80", "%FF", "x" * 3000, "%D9%A1", "1e999", "-1", "", "[]", "2026-02-30"]
+
+
+@cache
+def operations() -> list[tuple[str, str, dict]]:
+    """(method, path, operation) for everything published."""
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    schemas = document["components"]["schemas"]
+    found = []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            members = _members(content.get("schema", {}), schemas)
+            names = [p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]
+            found.append((method, path, {"members": members, "queries": names, "json": bool(content)}))
+    return found
+
+
+def _members(schema: dict, schemas: dict) -> list[str]:
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rsplit("/", 1)[1]]
+    inner = [m for part in schema.get("oneOf", []) + schema.get("allOf", []) for m in _members(part, schemas)]
+    return [*schema.get("properties", {}), *inner]
+
+
+def writes() -> list:
+    return [pytest.param(m, p, o, id=f"{m} {p}") for m, p, o in operations() if m != "get"]
+
+
+def reads() -> list:
+    return [pytest.param(p, o, id=p) for m, p, o in operations() if m == "get"]
+
+
+@job("test.nothing")
+def _nothing(job, progress):
+    return {}
+
+
+@pytest.fixture
+def world() -> dict[str, object]:
+    """One object of every kind, and two people who between them may do everything, for path parameters."""
+    seller = make_seller()
+    customer = make_entity(parent=seller)
+    draft = make_draft(seller=seller, customer=customer)
+    invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
+    run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
+    meter = Meter.objects.get()
+    quota = make_quota(meter=meter, entity=customer)
+    key, _ = make_key()
+    start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
+    return {
+        "entity_id": customer.pk,
+        "department_id": customer.departments.get().pk,
+        "invoice_id": draft.pk,
+        "run_id": run.pk,
+        "meter_id": meter.pk,
+        "quota_id": quota.pk,
+        "key_id": key.pk,
+        "product_id": Product.objects.get().pk,
+        "price_id": Price.objects.get().pk,
+        "account_id": LedgerAccount.objects.first().pk,
+        "entry_id": JournalEntry.objects.get().pk,
+        "period_id": AccountingPeriod.objects.get().pk,
+        "event_id": UsageEvent.objects.get().pk,
+        "job_id": Job.objects.get().pk,
+        "payment_id": OutboxEvent.objects.first().pk,
+        "seller": seller,
+    }
+
+
+@pytest.fixture
+def clients(world, api):
+    """A controller, an operator and a role admin: together they may call everything."""
+    return [
+        api(make_grant(role=role, entity=world["seller"]).user, raise_bugs=False)
+        for role in (Role.FINANCE_CONTROLLER, Role.BILLING_OPERATOR, Role.SYSTEM_ADMIN)
+    ]
+
+
+def everything() -> str:
+    """A digest of every row of every table of ours, but for write-once keys."""
+    with connection.cursor() as cursor:
+        tables = sorted(
+            set(connection.introspection.table_names(cursor)) - {"idempotency_keys", "django_session"}
+        )
+        union = " UNION ALL ".join(
+            f"SELECT '{table}', count(*)::text || coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') FROM \"{table}\" t"
+            for table in tables
+        )
+        cursor.execute(f"SELECT md5(string_agg(x::text, '')) FROM ({union}) x")
+        return cursor.fetchone()[0]
+
+
+def refused(answer, said: str) -> None:
+    assert 400 <= answer.status_code < 500, f"{said}: {answer.status_code}"
+    assert answer.headers["Content-Type"].startswith("application/problem+json"), said
+    problem = json.loads(answer.content)
+    assert {"type", "title", "status", "code", "request_id"} <= set(problem), said
+    assert problem["status"] == answer.status_code
+
+
+def send(client, method: str, path: str, body: bytes, content_type="application/json"):
+    return client.generic(
+        method.upper(), path, body, content_type, HTTP_IDEMPOTENCY_KEY="k" * 20, HTTP_IF_MATCH='"1"'
+    )
+
+
+def fill(path: str, world: dict) -> str:
+    for name, value in world.items():
+        path = path.replace(f"{{{name}}}", str(value))
+    assert "{" not in path, f"the world has no {path}"
+    return path
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), writes())
+def test_a_bad_body_is_refused_and_changes_nothing(method, path, operation, world, clients):
+    if not operation["json"]:
+        bodies = {"bytes": b"\x00\xff"}
+    else:
+        bodies = dict(BODIES)
+        for value in VALUES:
+            for member in operation["members"]:
+                bodies[f"{member}={value!r:.40}"] = json.dumps({member: value, "surprise": 1}).encode()
+    target = fill(path, world)
+    before = everything()
+
+    for client in clients:
+        for said, body in bodies.items():
+            refused(send(client, method, target, body), said)
+        for content_type in ("text/plain", "application/xml", "application/json; charset=utf-16", ""):
+            refused(send(client, method, target, b"<x/>", content_type), content_type)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("path", "operation"), reads())
+def test_a_bad_query_is_refused_or_harmless(path, operation, world, clients):
+    target = fill(path, world)
+
+    for client in clients:
+        for name in [*operation["queries"], "surprise", "a[b]"]:
+            for value in QUERIES:
+                answer = client.get(f"{target}?{name}={value}")
+                if answer.status_code != 200:
+                    refused(answer, f"{name}={value:.30}")
+        refused(client.get(f"{target}?surprise=1"), "an unknown parameter")
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), [p for p in writes() if "{" in p.values[1]])
+def test_a_wrong_id_is_not_found(method, path, operation, world, clients):
+    before = everything()
+
+    for wrong in ("abc", "%00", "..%2f..", "00000000-0000-0000-0000-000000000000", "0" * 400, "%ED%A0%80"):
+        target = path
+        for name in world:
+            target = target.replace(f"{{{name}}}", wrong)
+        for client in clients:
+            refused(send(client, method, target, b"{}"), wrong)
+
+    assert everything() == before

@@ -1,0 +1,81 @@
+"""Migrations: none missing, none in conflict, and every one can be undone and done again."""
+
+import os
+
+import pytest
+from django.apps import apps
+from django.db import connection, connections
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import ProjectState
+
+
+def test_no_change_of_a_model_lacks_its_migration():
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    missing = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps)).changes(
+        loader.graph
+    )
+    assert missing == {}
+
+
+def test_no_two_migrations_claim_the_same_place():
+    assert MigrationLoader(None, ignore_no_migrations=True).detect_conflicts() == {}
+
+
+@pytest.fixture
+def scratch(transactional_db):
+    """A copy of the (migrated) test database, in the place of the default one."""
+    name = f"scratch_{os.getpid()}"
+    usual = connections["default"]
+    usual.close()  # PostgreSQL copies no database that is in use
+    with usual._nodb_cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {usual.settings_dict['NAME']}")
+    copy = type(usual)({**usual.settings_dict, "NAME": name}, "default")
+    connections["default"] = copy
+    try:
+        yield copy
+    finally:
+        copy.close()
+        connections["default"] = usual
+        with usual._nodb_cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
+
+
+def everything_in(database) -> list[str]:
+    """What the database holds, by kind and name: apart from Django's own list of migrations, and from the
+    bodies of triggers, which the trigger library leaves behind when a table goes."""
+    with database.cursor() as cursor:
+        cursor.execute("""
+            SELECT 'relation ' || relname FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'django_migrations%'
+            UNION ALL
+            SELECT 'function ' || proname FROM pg_proc
+             WHERE pronamespace = 'public'::regnamespace AND proname !~ '^_?pgtrigger_'
+            UNION ALL
+            SELECT 'constraint ' || conname FROM pg_constraint
+             WHERE connamespace = 'public'::regnamespace AND conname NOT LIKE 'django_migrations%'
+            UNION ALL
+            SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
+            UNION ALL
+            SELECT 'type ' || typname FROM pg_type
+             WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%django_migrations%'
+            ORDER BY 1""")
+        return [row for (row,) in cursor.fetchall()]
+
+
+@pytest.mark.slow
+def test_every_migration_can_be_undone_and_done_again(scratch):
+    assert connection.settings_dict["NAME"] == scratch.settings_dict["NAME"]
+    before = everything_in(scratch)
+    assert any(row.startswith("trigger ") for row in before)
+
+    with scratch.cursor() as cursor:  # Django's own first columns were too narrow for today's names
+        cursor.execute("TRUNCATE auth_permission CASCADE")
+    executor = MigrationExecutor(scratch)
+    newest = executor.loader.graph.leaf_nodes()
+    executor.migrate([(app, None) for app, _ in newest])
+    assert everything_in(scratch) == []
+
+    MigrationExecutor(scratch).migrate(newest)
+    assert everything_in(scratch) == before
