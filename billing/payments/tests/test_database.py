@@ -142,7 +142,11 @@ def test_amounts_are_positive_and_payable(amount):
             [amount, payment.pk],
         )
 
-    assert constraint_of(refusal.value) in {"payment_payable", "payment_positive"}
+    assert constraint_of(refusal.value) in {
+        "payment_payable",
+        "payment_positive",
+        "payment_applied_within_amount",
+    }
     assert Payment.objects.count() == 1
 
 

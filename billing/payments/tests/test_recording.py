@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing.entities import services as entities
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.errors import InvoiceOverpaid, NotTheSeller
@@ -396,8 +397,15 @@ def test_refuses_strangers_and_those_who_do_not_sell():
 def test_a_customer_that_moved_away_still_pays_its_old_seller():
     invoice = make_open_invoice(total="80.00")
     customer = invoice.customer
-    customer.parent = make_seller()
-    customer.save(update_fields=["parent"])
+    entities.move_entity(
+        actor="test",
+        entity_id=customer.pk,
+        parent_id=make_seller().pk,
+        effective_on=RECEIVED,
+        as_of=RECEIVED,
+        reason="sold",
+    )
+    customer.refresh_from_db()
 
     make_payment(customer=customer, seller=invoice.seller, amount="80.00")
 
