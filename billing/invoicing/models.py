@@ -161,6 +161,7 @@ class Invoice(BaseModel):
                     ~Q(state=InvoiceState.DRAFT)
                     & Q(
                         number__isnull=False,
+                        sequence__isnull=False,
                         sequence__gte=1,
                         fiscal_year__isnull=False,
                         issued_on__isnull=False,

@@ -73,3 +73,8 @@ def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
         billing_key__startswith="usage:",
     )
     return BillingEntity.objects.filter(Exists(unclaimed) | Exists(drafts)).order_by("code")
+
+
+def has_invoices(entity_id: UUID) -> bool:
+    """Has the entity sent or received one? From then on it keeps its currency."""
+    return Invoice.objects.filter(Q(customer_id=entity_id) | Q(seller_id=entity_id)).exists()

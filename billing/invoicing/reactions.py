@@ -1,8 +1,9 @@
-"""The long work of invoicing."""
+"""What invoicing does when others ask: its long work, and whether an entity has documents."""
 
 from uuid import UUID
 
-from billing.invoicing import services
+from billing.entities import documents
+from billing.invoicing import queries, services
 from billing.invoicing.models import BillingRunItem
 from billing.invoicing.states import RunItemState
 from billing.kernel.longwork import Progress, job
@@ -17,3 +18,6 @@ def run_billing(asked: Job, progress: Progress) -> dict:
     )
     failed = BillingRunItem.objects.filter(run=run, state=RunItemState.FAILED).count()
     return {"run": str(run.pk), "state": run.state, "customers_failed": failed}
+
+
+documents.register(queries.has_invoices)

@@ -76,8 +76,19 @@ class Price(AppendOnlyModel):
             ),
             models.CheckConstraint(
                 name="price_has_its_models_figure",
-                condition=Q(model=PriceModel.PER_UNIT, unit_price__gte=0, markup_percent__isnull=True)
-                | Q(model=PriceModel.PASS_THROUGH, unit_price__isnull=True, markup_percent__gt=-100),
+                # A comparison with NULL is neither true nor false, and a CHECK lets it pass: ask for both.
+                condition=Q(
+                    model=PriceModel.PER_UNIT,
+                    unit_price__isnull=False,
+                    unit_price__gte=0,
+                    markup_percent__isnull=True,
+                )
+                | Q(
+                    model=PriceModel.PASS_THROUGH,
+                    unit_price__isnull=True,
+                    markup_percent__isnull=False,
+                    markup_percent__gt=-100,
+                ),
             ),
         ]
         triggers = append_only()

@@ -2,9 +2,12 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from billing.entities import services as entities
+from billing.entities.errors import CurrencyFixed
+from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
 from billing.invoicing.errors import NotTheSeller, PriceMissing, TaxRateMissing
@@ -247,3 +250,15 @@ def test_two_at_once_bill_each_event_once():
     assert rival.result(timeout=5) == []
     assert Invoice.objects.count() == 1
     assert UsageClaim.objects.count() == 1
+
+
+def test_an_entity_with_an_invoice_keeps_its_currency():
+    customer = make_draft().customer
+
+    with pytest.raises(CurrencyFixed):
+        entities.update_entity(actor="user:1", entity_id=customer.pk, changes={"currency": "USD"})
+    with pytest.raises(IntegrityError, match="keeps its currency"), transaction.atomic():
+        BillingEntity.objects.filter(pk=customer.pk).update(currency="USD")
+
+    customer.refresh_from_db()
+    assert customer.currency == "EUR"

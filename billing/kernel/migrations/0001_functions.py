@@ -14,7 +14,7 @@ KNOWN = ", ".join(
 
 FORWARD = f"""
 CREATE FUNCTION currency_exponent(currency text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN currency NOT IN ({KNOWN}) THEN NULL ELSE CASE currency {EXPONENTS} ELSE 2 END END
+    SELECT CASE WHEN currency IN ({KNOWN}) THEN CASE currency {EXPONENTS} ELSE 2 END END
 $$;
 COMMENT ON FUNCTION currency_exponent IS 'Decimals of an ISO 4217 currency; NULL for an unknown code';
 

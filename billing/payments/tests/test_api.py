@@ -175,3 +175,35 @@ def test_a_key_with_the_scope_to_write_records_without_seeing(api):
     )
 
     assert recorded.status_code == 201, recorded.json()
+
+
+def test_the_timeline_of_an_invoice_tells_of_its_payments(api):
+    invoice = make_open_invoice(total="80.00")
+    other = make_open_invoice(customer=invoice.customer, seller=invoice.seller, total="5.00")
+    operator = user("BO", invoice.seller)
+    client = api(operator)
+    half = {"applications": [{"invoice": str(invoice.pk), "amount": "30.00"}]}
+    payment = client.post(f"{API}payments", order_of(invoice, **half), headers=once()).json()
+    for settled, amount in ((other, "5.00"), (invoice, "50.00")):
+        client.post(
+            f"{API}payments/{payment['id']}/apply",
+            {"invoice": str(settled.pk), "amount": amount},
+            headers=once(),
+        )
+
+    told = client.get(f"{API}invoices/{invoice.pk}/timeline").json()["results"]
+
+    paid = [moment for moment in told if moment["kind"] == "payment"]
+    assert [(moment["detail"]["amount"], moment["who"]) for moment in paid] == [
+        ("30.00", f"user:{operator.pk}"),
+        ("50.00", f"user:{operator.pk}"),
+    ]
+    assert {"invoice.issued", "invoice.paid"} <= {m["what"] for m in told if m["kind"] == "event"}
+
+
+def test_the_proof_of_an_invoice_holds_whatever_was_paid_of_it(api):
+    invoice = make_open_invoice(net="80.00", percent="19")
+    make_payment(customer=invoice.customer, amount="10.00")
+    client = api(user("AU", invoice.seller))
+
+    assert client.get(f"{API}invoices/{invoice.pk}/allocations").json()["holds"] is True

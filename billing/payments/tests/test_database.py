@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
 
 from billing.invoicing.models import Invoice
@@ -130,17 +130,23 @@ def test_no_more_is_applied_than_was_received_and_no_more_paid_than_is_owed():
 def test_amounts_are_positive_and_payable(amount):
     payment = make_payment(applications=[])
 
-    with pytest.raises(DatabaseError), transaction.atomic():
-        Payment.objects.create(
-            seller=payment.seller,
-            customer=payment.customer,
-            method="cheque",
-            amount=Decimal(amount),
-            currency="EUR",
-            received_on=RECEIVED,
-            reference="raw",
+    with pytest.raises(IntegrityError) as refusal, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO payments (id, seller_id, customer_id, method, state, amount, applied_amount, currency,
+                                  received_on, reference, note, content_digest, version)
+            SELECT gen_random_uuid(), seller_id, customer_id, 'cheque', state, %s, 0, currency,
+                   received_on, 'raw', '', '', 1
+            FROM payments WHERE id = %s
+            """,
+            [amount, payment.pk],
         )
 
+    assert constraint_of(refusal.value) in {
+        "payment_payable",
+        "payment_positive",
+        "payment_applied_within_amount",
+    }
     assert Payment.objects.count() == 1
 
 

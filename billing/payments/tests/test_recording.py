@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing.entities import services as entities
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.errors import InvoiceOverpaid, NotTheSeller
@@ -12,6 +13,7 @@ from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalEntry
+from billing.ledger.tests.makers import closed_month
 from billing.payments import services
 from billing.payments.errors import (
     ApplicationsExceedPayment,
@@ -180,6 +182,18 @@ def test_money_that_came_before_the_invoice_waits_on_the_balance_until_it_is_iss
     assert sorted(received.lines.values_list("account__code", flat=True)) == ["1000", "2300"]
     assert sorted(later.lines.values_list("account__code", flat=True)) == ["1100", "2300"]
     assert ("2300", "EUR") not in balances(invoice.seller)
+    assert_books_are_sound()
+
+
+def test_money_of_a_closed_month_is_booked_and_counts_from_the_first_open_day():
+    invoice = make_open_invoice(total="50.00")
+    closed_month(invoice.seller, ISSUED.replace(day=1))
+
+    payment = make_payment(customer=invoice.customer, amount="60.00", received_on=ISSUED)
+
+    entry = JournalEntry.objects.get(source=f"payment:{payment.pk}")
+    assert (payment.received_on, entry.posted_on) == (ISSUED, date(2026, 2, 1))
+    assert PaymentApplication.objects.get().applied_on == date(2026, 2, 1)
     assert_books_are_sound()
 
 
@@ -383,8 +397,15 @@ def test_refuses_strangers_and_those_who_do_not_sell():
 def test_a_customer_that_moved_away_still_pays_its_old_seller():
     invoice = make_open_invoice(total="80.00")
     customer = invoice.customer
-    customer.parent = make_seller()
-    customer.save(update_fields=["parent"])
+    entities.move_entity(
+        actor="test",
+        entity_id=customer.pk,
+        parent_id=make_seller().pk,
+        effective_on=RECEIVED,
+        as_of=RECEIVED,
+        reason="sold",
+    )
+    customer.refresh_from_db()
 
     make_payment(customer=customer, seller=invoice.seller, amount="80.00")
 
@@ -393,12 +414,11 @@ def test_a_customer_that_moved_away_still_pays_its_old_seller():
     assert_books_are_sound()
 
 
-def test_a_batch_of_invoices_costs_as_many_queries_as_one(django_assert_max_num_queries):
+def test_five_invoices_cost_a_bounded_number_of_queries(django_assert_max_num_queries):
     customer = make_customer()
     for _ in range(5):
         make_open_invoice(customer=customer, total="10.00")
-    make_payment(customer=customer, amount="1.00")  # the accounts and months exist from here on
-    assert date(2026, 2, 1) <= RECEIVED
+    make_payment(customer=customer, amount="1.00")  # the months and accounts exist from here on
 
-    with django_assert_max_num_queries(60):
+    with django_assert_max_num_queries(50):
         make_payment(customer=customer, amount="49.00")

@@ -13,6 +13,7 @@ from billing.invoicing.models import BillingRun
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
 from billing.kernel.money import round_half_up
+from billing.kernel.patience import patient
 
 ACTOR = "command:run_billing"
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *, as_of, seller, dry_run, **options):
         as_of = as_of or timezone.now().date()
         results = []
-        with acting(actor=ACTOR):
+        with acting(actor=ACTOR), patient():
             for entity in self._sellers(seller):
                 results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
         self._say(results, as_of, as_json=options["json"])

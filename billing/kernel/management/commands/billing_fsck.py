@@ -3,8 +3,8 @@ import json
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 
+from billing.kernel.patience import patient
 from billing.kernel.soundness import find_violations
 
 
@@ -18,16 +18,15 @@ class Command(BaseCommand):
     def handle(self, *, app, **options):
         if app and app not in {config.label for config in apps.get_app_configs()}:
             raise CommandError(f"There is no app '{app}'.")
-        with connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0")  # whole tables are read
         findings = []
-        for finding in find_violations(app):
-            findings.append(finding)
-            if not options["json"]:
-                found = f"{finding.violations} violations: {', '.join(finding.samples)}"
-                self.stdout.write(
-                    f"{finding.app}: {finding.invariant}: {found if finding.violations else 'ok'}"
-                )
+        with patient():  # whole tables are read
+            for finding in find_violations(app):
+                findings.append(finding)
+                if not options["json"]:
+                    found = f"{finding.violations} violations: {', '.join(finding.samples)}"
+                    self.stdout.write(
+                        f"{finding.app}: {finding.invariant}: {found if finding.violations else 'ok'}"
+                    )
         violations = sum(finding.violations for finding in findings)
         if options["json"]:
             document = {

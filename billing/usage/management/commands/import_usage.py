@@ -11,6 +11,7 @@ from tqdm import tqdm
 from billing.entities.models import BillingEntity
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
+from billing.kernel.patience import patient
 from billing.usage import services
 from billing.usage.services import Import, Refusal
 
@@ -85,6 +86,7 @@ class Command(BaseCommand):
                     writer.writerow(_told(refusal).values())
 
             stack.enter_context(acting(actor=ACTOR))
+            stack.enter_context(patient())
             return services.import_usage(
                 actor=ACTOR,
                 file=source,
