@@ -157,7 +157,7 @@ def test_the_web_server_starts_first_and_stops_first():
 
 
 @slow
-def test_the_whole_demo_answers_and_stops_cleanly():
+def test_the_whole_demo_answers_takes_the_tour_and_stops_cleanly():
     with tempfile.TemporaryDirectory(prefix="eb-") as folder:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
@@ -182,10 +182,26 @@ def test_the_whole_demo_answers_and_stops_cleanly():
             if "Ctrl-C stops" in line:
                 port = int(re.search(r"http://localhost:(\d+)/admin/", said).group(1))
                 assert status_of(port, "/ready") == 200
+                tour = take_tour(environment | {"PORT": str(port)})
                 demo.send_signal(signal.SIGINT)
         assert demo.wait() == 0, said
+        assert tour.returncode == 0, tour.stdout + tour.stderr
+        assert "issued=10 failed=0" in tour.stdout
+        assert tour.stdout.endswith("differences=0\nviolations=0\n")
         order = re.findall(r"Stopping (\w+)", said)
         assert order == ["web", "worker", "beat"]
         assert status_of(port, "/ready") is None
         assert not (Path(folder) / "pg" / "postmaster.pid").exists()
         assert not (Path(folder) / "valkey" / "valkey.pid").exists()
+
+
+def take_tour(environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """The README's five minutes, as they stand in docs/tour.sh."""
+    return subprocess.run(
+        ["sh", "docs/tour.sh"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
