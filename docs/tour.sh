@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 BASE=${BASE:-http://localhost:${PORT:-8000}/api/v1/enterprise-billing}
 VAR=${BILLING_VAR:-var}
 KEY=$(cat "$VAR/demo-key.txt")
-PYTHON=${PYTHON:-.venv/bin/python}
+PYTHON=${TOUR_PYTHON:-.venv/bin/python}
 
 get() { curl --silent --show-error --fail-with-body -H "Authorization: Bearer $KEY" "$BASE/$1"; }
 post() { # post <address> <idempotency key> <body>

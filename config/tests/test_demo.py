@@ -200,7 +200,7 @@ def take_tour(environment: dict[str, str]) -> subprocess.CompletedProcess:
     return subprocess.run(
         ["sh", "docs/tour.sh"],
         cwd=ROOT,
-        env=environment,
+        env=environment | {"TOUR_PYTHON": sys.executable},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0001_initial'),
+        ('invoicing', '0003_currency_stays_after_the_first_document'),
     ]
 
     operations = [
