@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Model, QuerySet, Sum
+from django.urls import reverse
+from django.utils.html import format_html
 
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
 from billing.invoicing.proof import Proof, proof_of
@@ -82,10 +84,21 @@ def failures_of(run: BillingRun) -> Table:
         title="Customers that could not be billed",
         headers=["Customer", "Reason", "What to do"],
         rows=[
-            [str(item.customer), (item.failure or {}).get("code", ""), (item.failure or {}).get("detail", "")]
+            [
+                link(item.customer, "entities_billingentity"),
+                (item.failure or {}).get("code", ""),
+                (item.failure or {}).get("detail", ""),
+            ]
             for item in failed
         ],
         note="Put right what the reason names, then continue the run: they get another try.",
+    )
+
+
+def link(obj: Model, page: str) -> str:
+    """A table's cell that leads to the object's page in the console."""
+    return format_html(
+        '<a class="underline" href="{}">{}</a>', reverse(f"admin:{page}_change", args=[obj.pk]), obj
     )
 
 

@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from billing.entities import queries as entities
 from billing.entities.reach import visible
-from billing.invoicing.console import Table, money
+from billing.invoicing.console import Table, link, money
 from billing.invoicing.queries import invoices_for
 from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of, styled
@@ -161,7 +161,7 @@ def _applications(payment: Payment) -> Table:
         headers=["Invoice", "Customer", "Amount", "On"],
         rows=[
             [
-                application.invoice.number,
+                link(application.invoice, "invoicing_invoice"),
                 str(application.invoice.customer),
                 money(application.amount, application.currency),
                 str(application.applied_on),

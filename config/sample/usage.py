@@ -15,9 +15,9 @@ SOURCE = "northwind-metering"
 LATE_DAYS = range(29, 32)  # of August: their pipeline hung for three days
 LATE = {"FALKEN-WERKE", "PRAIRIE-OMAHA"}
 SERVICES = [
-    ("Compute", "Virtual machines", "Hours"),
+    ("AI and Machine Learning", "Speech to text", "Minutes"),
     ("Databases", "Managed PostgreSQL", "Hours"),
-    ("Storage", "Object storage", "GB-month"),
+    ("Analytics", "Data warehouse", "TB"),
     ("Integration", "Message queue", "Requests"),
 ]
 CHARGES_PER_BILL = 60
@@ -158,15 +158,15 @@ def _charge(company: Company, month: date, n: int) -> dict[str, str]:
 def _credit(company: Company, month: date) -> dict[str, str]:
     return _row(company, month) | {
         "Id": f"{company.cloud_account}-{month:%Y%m}-credit",
-        "BilledCost": f"-{1 + draw(900, 'credit', company.code, month)}.5",
+        "BilledCost": f"-{1 + draw(60, 'credit', company.code, month)}.5",
         "ChargeCategory": "Credit",
         "ChargeDescription": "Volume credit",
         "ChargePeriodStart": f"{month} 00:00:00",
         "ChargePeriodEnd": f"{month_after(month)} 00:00:00",
         "ConsumedQuantity": "NULL",
         "ConsumedUnit": "NULL",
-        "ServiceCategory": "Compute",
-        "ServiceName": "Virtual machines",
+        "ServiceCategory": "Databases",
+        "ServiceName": "Managed PostgreSQL",
         "SubAccountId": "NULL",
         "SubAccountName": "NULL",
         "Tags": "NULL",
