@@ -6,6 +6,7 @@ import socket
 import pytest
 import time_machine
 from celery import Celery
+from django.core.management.commands import flush
 from rest_framework.test import APIClient
 
 from billing.kernel.api import throttling
@@ -42,6 +43,15 @@ def queued_jobs(monkeypatch) -> list[tuple[str, dict]]:
 
     monkeypatch.setattr(Celery, "send_task", record)
     return asked
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_leaves_permissions():
+    """Emptying the tables after a test that commits keeps content types and permissions (see
+    config.pgbackend.testing), so they need not be made again hundreds of times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
