@@ -3,7 +3,7 @@
 from datetime import date
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing.kernel import audit, events
 from billing.kernel.errors import NotFound
@@ -22,7 +22,8 @@ def reverse_entry(*, entry_id: UUID, actor: str, posted_on: date, reason: str) -
     `posted_on` as in `post_entry`. Raises AlreadyReversed, ReversalIsFinal (the entry is itself a reversal),
     PeriodClosed, NotFound.
     """
-    entry = JournalEntry.objects.locked().filter(pk=entry_id).first()
+    _one_at_a_time(entry_id)
+    entry = JournalEntry.objects.filter(pk=entry_id).first()
     if entry is None:
         raise NotFound("There is no such entry.")
     if entry.reverses_id:
@@ -47,6 +48,14 @@ def reverse_entry(*, entry_id: UUID, actor: str, posted_on: date, reason: str) -
     )
     events.publish(EntryReversed(entry_id=entry.pk, reversed_by_id=reversal.pk, entity_id=entry.entity_id))
     return reversal
+
+
+def _one_at_a_time(entry_id: UUID) -> None:
+    """Whoever may not change a row may not lock it either: entries are append-only."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('reversing ' || %s::text, 0))", [entry_id]
+        )
 
 
 def _as_posting(line: JournalLine) -> Posting:
