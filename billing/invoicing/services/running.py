@@ -14,11 +14,13 @@ from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
-from billing.kernel.errors import DomainError
+from billing.kernel.errors import DomainError, Unavailable
+from billing.kernel.retrying import retrying
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
 
 
+@retrying
 @transaction.atomic
 def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun:
     """Note what is due for `seller_id` as of a day: everything used before that day's month.
@@ -58,7 +60,7 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
 
     Each chunk of customers commits by itself, so a kill loses at most the chunk at hand, and running
     again does the rest: same invoices, same numbers. A customer that cannot be billed is marked with
-    the reason and stops nobody else; its draft stays for a look.
+    the reason and stops nobody else; its draft stays for a look. Raises Unavailable when others are in the way.
     """
     run = BillingRun.objects.get(pk=run_id)
     total = run.items.count()
@@ -91,6 +93,7 @@ def preview_billing(*, seller_id: UUID, as_of: date) -> tuple[list[Invoice], dic
     return invoices, refused
 
 
+@retrying
 @transaction.atomic
 def _bill(run: BillingRun, customer_ids: Sequence[UUID], *, actor: str) -> None:
     items = {
@@ -119,10 +122,13 @@ def _draft_and_issue(
 def _bill_alone(run: BillingRun, customer_id: UUID, *, actor: str) -> None:
     try:
         _bill(run, [customer_id], actor=actor)
+    except Unavailable:
+        raise  # nothing is wrong with the customer; the run goes on later
     except DomainError as error:
         _note_failure(run, customer_id, error, actor=actor)
 
 
+@retrying
 @transaction.atomic
 def _note_failure(run: BillingRun, customer_id: UUID, error: DomainError, *, actor: str) -> None:
     failure = {"code": error.code, "detail": error.detail}
@@ -147,6 +153,7 @@ def _keep_draft(run: BillingRun, customer_id: UUID, failure: dict, *, actor: str
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).update(failure=failure)
 
 
+@retrying
 @transaction.atomic
 def _finish(run: BillingRun, *, actor: str) -> BillingRun:
     run = BillingRun.objects.locked().get(pk=run.pk)

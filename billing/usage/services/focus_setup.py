@@ -11,6 +11,7 @@ from django.db.models.functions import Length
 
 from billing.entities.models import BillingEntity, Consolidation, Department
 from billing.entities.services import create_department, create_entity
+from billing.kernel.retrying import retrying
 from billing.subscriptions.models import Price, PriceModel, Product
 from billing.subscriptions.queries import price_of
 from billing.subscriptions.services import add_price, create_product
@@ -69,6 +70,7 @@ def plan_of(lines: Iterable[Line]) -> Plan:
     return plan
 
 
+@retrying
 @transaction.atomic
 def prepare(
     *,
