@@ -82,15 +82,23 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
 def preview_billing(*, seller_id: UUID, as_of: date) -> tuple[list[Invoice], dict[UUID, DomainError]]:
     """What a run would issue, and which customers it could not bill and why. Changes nothing."""
     invoices, refused = [], {}
-    with transaction.atomic():
-        for customer_id in customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True):
-            try:
-                with transaction.atomic():
-                    invoices += _draft_and_issue(seller_id, [customer_id], as_of, actor="preview")
-            except DomainError as error:
-                refused[customer_id] = error
-        transaction.set_rollback(True)
+    for customer_id in list(customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True)):
+        try:
+            invoices += _preview(seller_id, customer_id, as_of)
+        except Unavailable:
+            raise
+        except DomainError as error:
+            refused[customer_id] = error
     return invoices, refused
+
+
+@retrying
+@transaction.atomic
+def _preview(seller_id: UUID, customer_id: UUID, as_of: date) -> list[Invoice]:
+    """Undone for each customer, so that nobody who issues waits for the numbers until the whole is seen."""
+    invoices = _draft_and_issue(seller_id, [customer_id], as_of, actor="preview")
+    transaction.set_rollback(True)
+    return invoices
 
 
 @retrying
