@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from uuid import UUID
@@ -9,6 +10,7 @@ from django.utils import timezone
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
+from billing.invoicing.numbering import number_text
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
@@ -84,12 +86,23 @@ def preview_billing(*, seller_id: UUID, as_of: date) -> tuple[list[Invoice], dic
     invoices, refused = [], {}
     for customer_id in list(customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True)):
         try:
-            invoices += _preview(seller_id, customer_id, as_of)
+            invoices += _numbered_after(invoices, _preview(seller_id, customer_id, as_of))
         except Unavailable:
             raise
         except DomainError as error:
             refused[customer_id] = error
     return invoices, refused
+
+
+def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Invoice]:
+    """Each was numbered as if it were the first to come."""
+    taken = Counter(invoice.series for invoice in before)
+    for invoice in previewed:
+        invoice.sequence += taken[invoice.series]
+        invoice.number = number_text(
+            series=invoice.series, fiscal_year=invoice.fiscal_year, sequence=invoice.sequence
+        )
+    return previewed
 
 
 @retrying
