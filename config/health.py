@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from billing.kernel import isolation
+
 logger = logging.getLogger(__name__)
 BROKER_PATIENCE_SECONDS = 1
 OUTBOX_LAG_SECONDS_MAX = 300
@@ -23,6 +25,7 @@ FIGURES = """
     UNION ALL SELECT 'jobs', state, count(*) FROM jobs GROUP BY state
     UNION ALL SELECT 'audit_unsealed', '', count(*) FROM audit_entries WHERE seal IS NULL
     UNION ALL SELECT 'outbox_oldest_seconds', '', {lag}
+    UNION ALL SELECT 'deadlocks', '', deadlocks FROM pg_stat_database WHERE datname = current_database()
 """
 LAG = """coalesce(extract(epoch FROM clock_timestamp() -
     (SELECT min(due_at) FROM outbox_deliveries WHERE state = 'pending' AND due_at < clock_timestamp())), 0)::bigint"""
@@ -40,11 +43,12 @@ def ready(request: HttpRequest) -> JsonResponse:
     database = _outcome(_database)
     checks = {
         "database": database,
+        "isolation": _outcome(isolation.outcome) if database == "ok" else "unknown",
         "migrations": _outcome(_migrations) if database == "ok" else "unknown",
         "broker": _outcome(_broker),
         "outbox": _outcome(_outbox) if database == "ok" else "unknown",
     }
-    able = checks["database"] == checks["migrations"] == "ok"
+    able = checks["database"] == checks["isolation"] == checks["migrations"] == "ok"
     well = all(outcome == "ok" for outcome in checks.values())
     status = "ok" if well else "degraded" if able else "unavailable"
     return JsonResponse({"status": status, "checks": checks}, status=200 if able else 503)
@@ -71,6 +75,7 @@ class Figures:
             "outbox_deliveries": ("Events owed to subscribers, by state.", ["state"]),
             "jobs": ("Long work, by state.", ["state"]),
             "audit_unsealed": ("Lines of the audit trail not sealed yet.", []),
+            "deadlocks": ("Transactions the database has broken off since its statistics began.", []),
             "outbox_oldest_seconds": ("How long the most overdue delivery has been due.", []),
         }
         gauges = {

@@ -25,6 +25,7 @@ from unfold.widgets import (
 )
 
 from billing.kernel.errors import DomainError
+from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
 
 OBJECTS_MAX = 200
@@ -166,7 +167,7 @@ class VerbsMixin:
             self.message_user(request, f"{obj}: you may not do this here.", messages.ERROR)
         for obj in objects:
             try:
-                verb.run(request, obj, **form.cleaned_data)
+                retrying(verb.run)(request, obj, **form.cleaned_data)
             except DomainError as error:
                 self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
             else:

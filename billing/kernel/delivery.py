@@ -13,6 +13,7 @@ from billing.kernel.errors import DomainError
 from billing.kernel.events import SUBSCRIBERS, Reaction
 from billing.kernel.jobs import enqueue
 from billing.kernel.models import DELIVERY_MOVES, DeliveryState, EventDelivery
+from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state
 
 ATTEMPTS_MAX = 12
@@ -57,6 +58,7 @@ def sweep_outbox(*, limit: int = 500) -> int:
     return sum(deliver_event(delivery_id=pk) for pk in ids)
 
 
+@retrying
 @transaction.atomic
 def retry_delivery(*, delivery_id: UUID, actor: str, reason: str = "") -> EventDelivery:
     """Owe a dead delivery again, with all its attempts. Raises IllegalMove unless it is dead."""
@@ -75,6 +77,7 @@ def retry_delivery(*, delivery_id: UUID, actor: str, reason: str = "") -> EventD
     return delivery
 
 
+@retrying
 @transaction.atomic(durable=True)
 def _claim(delivery_id: UUID) -> EventDelivery | None:
     """Count the attempt and put the due date behind the lease.
@@ -95,6 +98,7 @@ def _claim(delivery_id: UUID) -> EventDelivery | None:
     return delivery
 
 
+@retrying
 @transaction.atomic(durable=True)
 def _react(delivery: EventDelivery, reaction: Reaction) -> bool:
     still_ours = _ours(delivery).locked(skip_locked=True).first()

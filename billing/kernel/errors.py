@@ -73,3 +73,10 @@ class Unavailable(DomainError):
     def __init__(self, detail: str, *, retry_after: int = 5, **extra: object) -> None:
         super().__init__(detail, **extra)
         self.retry_after = retry_after
+
+
+class InEachOthersWay(Unavailable):
+    """The database broke the transaction off, again and again, because others were changing the same things."""
+
+    code = "try-again"
+    title = "Two changes got into each other's way. Nothing was changed."

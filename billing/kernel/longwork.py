@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -14,6 +14,7 @@ from billing.kernel.context import acting
 from billing.kernel.errors import DomainError, Unavailable
 from billing.kernel.jobs import enqueue
 from billing.kernel.models import Job, JobState
+from billing.kernel.retrying import given_up, retrying, transient
 
 ATTEMPTS_MAX = 5
 LEASE = timedelta(minutes=5)  # renewed by every report of progress
@@ -60,7 +61,8 @@ def run_job(*, job_id: UUID) -> bool:
     """Do one queued job; True if it succeeded. A repeated delivery finds it taken or finished.
 
     A refusal becomes the job's error with its code, a bug becomes "internal" and is logged. What
-    is merely unavailable goes back into the queue until the attempts are spent.
+    is merely unavailable, or kept losing to others in the database, goes back into the queue until the
+    attempts are spent.
     """
     claimed = _claim(job_id)
     if claimed is None:
@@ -75,9 +77,14 @@ def run_job(*, job_id: UUID) -> bool:
         _release(claimed, error)
     except DomainError as error:
         _fail(claimed, code=error.code, detail=error.detail)
+    except OperationalError as error:
+        reason = transient(error)
+        if reason is None:
+            _fail_of_a_bug(claimed)
+        else:
+            _release(claimed, given_up(reason))
     except Exception:
-        logger.exception("job failed", extra={"job": str(claimed.pk), "kind": claimed.kind})
-        _fail(claimed, code="internal", detail="The work failed because of an error in this system.")
+        _fail_of_a_bug(claimed)
     else:
         return _finish(claimed, state=JobState.SUCCEEDED, result=plain(result or {}), error=None)
     return False
@@ -99,6 +106,7 @@ def _free() -> Q:
     )
 
 
+@retrying
 @transaction.atomic(durable=True)
 def _claim(job_id: UUID) -> Job | None:
     claimed = Job.objects.filter(_free(), pk=job_id).locked(skip_locked=True).first()
@@ -137,6 +145,11 @@ def _release(claimed: Job, error: Unavailable) -> None:
 
 def _fail(claimed: Job, *, code: str, detail: str) -> None:
     _finish(claimed, state=JobState.FAILED, error={"code": code, "detail": detail})
+
+
+def _fail_of_a_bug(claimed: Job) -> None:
+    logger.exception("job failed", extra={"job": str(claimed.pk), "kind": claimed.kind})
+    _fail(claimed, code="internal", detail="The work failed because of an error in this system.")
 
 
 def _finish(claimed: Job, **changes: object) -> bool:

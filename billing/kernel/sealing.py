@@ -16,6 +16,7 @@ from django.db import connection, models, transaction
 from django.db.models.functions import Cast
 
 from billing.kernel.models import AuditEntry, AuditSeal
+from billing.kernel.retrying import retrying
 
 LINES_PER_SEAL_MAX = 5_000  # well within the statement timeout
 GENESIS = "0" * 64
@@ -42,6 +43,7 @@ FIELDS = (
 logger = logging.getLogger(__name__)
 
 
+@retrying
 @transaction.atomic
 def seal_audit(*, limit: int = LINES_PER_SEAL_MAX) -> AuditSeal | None:
     """Seal up to `limit` unsealed lines; None if there are none or another sealer is at work."""

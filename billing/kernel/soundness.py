@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import connection
 
+from billing.kernel import isolation
+
 SAMPLES = 5
 
 
@@ -41,10 +43,8 @@ def _violating(query: str) -> tuple[int, list[str]]:
 
 def _isolation() -> Finding:
     """Under another level the sums that triggers check are sums of the past."""
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW default_transaction_isolation")
-        level = cursor.fetchone()[0]
-    wrong = level != "read committed"
+    level = isolation.level()
+    wrong = level != isolation.NEEDED
     return Finding(
         app="kernel",
         invariant="X1 transactions are read committed",

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from billing.kernel.models import EventDelivery, Job, OutboxEvent
 from config import health
@@ -37,6 +37,18 @@ def test_not_ready_with_pending_migrations(client, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_not_ready_under_another_isolation_level(client):
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    try:
+        answer = client.get("/ready")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_isolation = 'read committed'")
+    assert (answer.status_code, answer.json()["checks"]["isolation"]) == (503, "wrong")
+
+
+@pytest.mark.django_db
 def test_degraded_but_ready_without_the_broker(client, settings, tmp_path):
     settings.CELERY_BROKER_URL = f"redis+socket://{tmp_path}/nothing.sock"
     answer = client.get("/ready")
@@ -68,6 +80,7 @@ def test_metrics_count_what_waits_and_what_is_stuck(client):
     assert 'billing_outbox_deliveries{state="dead"} 1.0' in lines
     assert 'billing_jobs{state="queued"} 1.0' in lines
     assert "billing_audit_unsealed 0.0" in lines
+    assert any(line.startswith("billing_deadlocks ") for line in lines)
     oldest = next(line for line in lines if line.startswith("billing_outbox_oldest_seconds "))
     assert Decimal(oldest.split()[1]) > 180_000_000
 

@@ -10,6 +10,7 @@ from billing.entities.services.entities import (
 )
 from billing.entities.services.grants import confirm_grant, grant_role, revoke_grant
 from billing.entities.services.hierarchy import apply_due_moves, apply_move, cancel_move, move_entity
+from billing.entities.services.trees import lock_trees
 
 __all__ = [
     "activate_entity",
@@ -22,6 +23,7 @@ __all__ = [
     "create_entity",
     "create_root_entity",
     "grant_role",
+    "lock_trees",
     "move_entity",
     "resume_entity",
     "revoke_grant",

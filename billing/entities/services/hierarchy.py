@@ -16,6 +16,7 @@ from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.errors import DomainError, Invalid
 from billing.kernel.events import publish
+from billing.kernel.retrying import retrying
 from billing.kernel.versions import require_version
 
 
@@ -72,6 +73,7 @@ def cancel_move(*, actor: str, entity_id: UUID, as_of: date, reason: str) -> Bil
     return entity
 
 
+@retrying
 @transaction.atomic
 def apply_move(*, actor: str, entity_id: UUID, as_of: date) -> BillingEntity:
     """Do the move that was planned for `as_of` or earlier. If it is done already, nothing changes.

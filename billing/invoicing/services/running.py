@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from uuid import UUID
@@ -9,16 +10,19 @@ from django.utils import timezone
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
+from billing.invoicing.numbering import number_text
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
-from billing.kernel.errors import DomainError
+from billing.kernel.errors import DomainError, Unavailable
+from billing.kernel.retrying import retrying
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
 
 
+@retrying
 @transaction.atomic
 def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun:
     """Note what is due for `seller_id` as of a day: everything used before that day's month.
@@ -58,7 +62,7 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
 
     Each chunk of customers commits by itself, so a kill loses at most the chunk at hand, and running
     again does the rest: same invoices, same numbers. A customer that cannot be billed is marked with
-    the reason and stops nobody else; its draft stays for a look.
+    the reason and stops nobody else; its draft stays for a look. Raises Unavailable when others are in the way.
     """
     run = BillingRun.objects.get(pk=run_id)
     total = run.items.count()
@@ -80,17 +84,37 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
 def preview_billing(*, seller_id: UUID, as_of: date) -> tuple[list[Invoice], dict[UUID, DomainError]]:
     """What a run would issue, and which customers it could not bill and why. Changes nothing."""
     invoices, refused = [], {}
-    with transaction.atomic():
-        for customer_id in customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True):
-            try:
-                with transaction.atomic():
-                    invoices += _draft_and_issue(seller_id, [customer_id], as_of, actor="preview")
-            except DomainError as error:
-                refused[customer_id] = error
-        transaction.set_rollback(True)
+    for customer_id in list(customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True)):
+        try:
+            invoices += _numbered_after(invoices, _preview(seller_id, customer_id, as_of))
+        except Unavailable:
+            raise
+        except DomainError as error:
+            refused[customer_id] = error
     return invoices, refused
 
 
+def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Invoice]:
+    """Each was numbered as if it were the first to come."""
+    taken = Counter(invoice.series for invoice in before)
+    for invoice in previewed:
+        invoice.sequence += taken[invoice.series]
+        invoice.number = number_text(
+            series=invoice.series, fiscal_year=invoice.fiscal_year, sequence=invoice.sequence
+        )
+    return previewed
+
+
+@retrying
+@transaction.atomic
+def _preview(seller_id: UUID, customer_id: UUID, as_of: date) -> list[Invoice]:
+    """Undone for each customer, so that nobody who issues waits for the numbers until the whole is seen."""
+    invoices = _draft_and_issue(seller_id, [customer_id], as_of, actor="preview")
+    transaction.set_rollback(True)
+    return invoices
+
+
+@retrying
 @transaction.atomic
 def _bill(run: BillingRun, customer_ids: Sequence[UUID], *, actor: str) -> None:
     items = {
@@ -119,10 +143,13 @@ def _draft_and_issue(
 def _bill_alone(run: BillingRun, customer_id: UUID, *, actor: str) -> None:
     try:
         _bill(run, [customer_id], actor=actor)
+    except Unavailable:
+        raise  # nothing is wrong with the customer; the run goes on later
     except DomainError as error:
         _note_failure(run, customer_id, error, actor=actor)
 
 
+@retrying
 @transaction.atomic
 def _note_failure(run: BillingRun, customer_id: UUID, error: DomainError, *, actor: str) -> None:
     failure = {"code": error.code, "detail": error.detail}
@@ -147,6 +174,7 @@ def _keep_draft(run: BillingRun, customer_id: UUID, failure: dict, *, actor: str
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).update(failure=failure)
 
 
+@retrying
 @transaction.atomic
 def _finish(run: BillingRun, *, actor: str) -> BillingRun:
     run = BillingRun.objects.locked().get(pk=run.pk)

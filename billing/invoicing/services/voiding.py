@@ -68,9 +68,10 @@ def _unbook(invoice: Invoice, *, actor: str, voided_on: date, reason: str) -> No
     """Mirror the issue and every later move of cost between departments."""
     moved = CostAllocation.objects.filter(invoice=invoice, reverses__isnull=True).values_list("pk", flat=True)
     sources = [f"invoice:{invoice.pk}", *(f"allocation:{pk}" for pk in moved)]
-    for entry in JournalEntry.objects.filter(source__in=sources, reverses__isnull=True).order_by("pk"):
-        ledger.reverse_entry(
-            entry_id=entry.pk,
+    booked = JournalEntry.objects.filter(source__in=sources, reverses__isnull=True).order_by("pk")
+    if entry_ids := list(booked.values_list("pk", flat=True)):
+        ledger.reverse_entries(
+            entry_ids=entry_ids,
             actor=actor,
             posted_on=posting_day(entity_id=invoice.seller_id, day=voided_on),
             reason=reason,

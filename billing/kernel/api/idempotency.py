@@ -28,6 +28,7 @@ from billing.kernel.api.errors import (
     IdempotencyKeyReused,
 )
 from billing.kernel.models import IdempotencyKey
+from billing.kernel.retrying import retrying
 
 KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}", re.ASCII)
 LEASE = timedelta(seconds=30)
@@ -61,7 +62,7 @@ def once(view, carry_out: Callable[[], Response]) -> HttpResponse | Response:
     if key is None:
         if getattr(view, "action", None) in view.idempotency_required_actions:
             raise IdempotencyKeyRequired("Make a key up (a UUID), and send the same one when you repeat.")
-        return carry_out()
+        return whole(view, carry_out)
     if not KEY.fullmatch(key):
         raise IdempotencyKeyMalformed("1 to 255 characters out of A-Z a-z 0-9 _ - : .")
     found = _claim(view.request, principal=view.actor, key=key)
@@ -74,14 +75,31 @@ def once(view, carry_out: Callable[[], Response]) -> HttpResponse | Response:
                 _keep(found, view, response)
                 return response
             raise _Refused(response)
-        with transaction.atomic():
-            response = carry_out()
-            if response.status_code >= 400:
-                raise _Refused(response)
-            _keep(found, view, response)
-        return response
+        return _in_one_transaction(carry_out, lambda response: _keep(found, view, response))
     except Exception as exc:
         return _refusal(found, view, exc)
+
+
+def whole(view, carry_out: Callable[[], Response]) -> Response:
+    """Carry a write out in one transaction. A refusal leaves nothing of it."""
+    if view.idempotency_separate_transaction:
+        return carry_out()
+    try:
+        return _in_one_transaction(carry_out)
+    except _Refused as refused:
+        return refused.response
+
+
+@retrying
+@transaction.atomic
+def _in_one_transaction(
+    carry_out: Callable[[], Response], keep: Callable[[Response], None] = lambda response: None
+) -> Response:
+    response = carry_out()
+    if response.status_code >= 400:
+        raise _Refused(response)
+    keep(response)
+    return response
 
 
 def fingerprint_of(request) -> str:

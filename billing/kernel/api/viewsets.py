@@ -91,7 +91,7 @@ class Plumbing:
         """Done already: DRF would count only what the permissions let through."""
 
     def dispatch(self, request, *args, **kwargs):
-        """DRF's, with one difference: a POST is carried out once per Idempotency-Key."""
+        """DRF's, with two differences: a write is one transaction, a POST is carried out once per key."""
         self.args, self.kwargs = args, kwargs
         self.request = request = self.initialize_request(request, *args, **kwargs)
         self.headers = self.default_response_headers
@@ -100,6 +100,8 @@ class Plumbing:
             handler = getattr(self, request.method.lower())
             if request.method == "POST":
                 response = idempotency.once(self, lambda: handler(request, *args, **kwargs))
+            elif request.method in {"PUT", "PATCH", "DELETE"}:
+                response = idempotency.whole(self, lambda: handler(request, *args, **kwargs))
             else:
                 response = handler(request, *args, **kwargs)
         except Exception as exc:

@@ -8,7 +8,7 @@ from billing.ledger.services.periods import (
     reopen_period,
 )
 from billing.ledger.services.posting import post_entries, post_entry
-from billing.ledger.services.reversing import reverse_entry
+from billing.ledger.services.reversing import reverse_entries, reverse_entry
 
 __all__ = [
     "accounts_of",
@@ -18,5 +18,6 @@ __all__ = [
     "post_entries",
     "post_entry",
     "reopen_period",
+    "reverse_entries",
     "reverse_entry",
 ]

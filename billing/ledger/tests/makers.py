@@ -7,7 +7,7 @@ from itertools import count
 from uuid import UUID
 
 from billing.entities.models import BillingEntity
-from billing.entities.states import EntityState
+from billing.entities.tests.makers import make_entity
 from billing.ledger import services
 from billing.ledger.accounts import RECEIVABLE, REVENUE
 from billing.ledger.models import AccountingPeriod, JournalEntry
@@ -19,15 +19,9 @@ DAY = date(2026, 3, 15)
 
 def make_seller(**overrides) -> BillingEntity:
     number = next(_serial)
-    values = {
-        "code": f"books-{number}",
-        "name": f"Books {number}",
-        "state": EntityState.ACTIVE,
-        "is_seller": True,
-        "currency": "EUR",
-        "country": "DE",
-    } | overrides
-    return BillingEntity.objects.create(**values)
+    return make_entity(
+        **{"code": f"books-{number}", "name": f"Books {number}", "is_seller": True} | overrides
+    )
 
 
 def sale(amount: str = "100.00", currency: str = "EUR", **dimensions: object) -> list[Posting]:

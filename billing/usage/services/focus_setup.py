@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models.functions import Length
 
 from billing.entities.models import BillingEntity, Consolidation, Department
-from billing.entities.services import create_department, create_entity
+from billing.entities.services import create_department, create_entity, lock_trees
+from billing.kernel.retrying import retrying
 from billing.subscriptions.models import Price, PriceModel, Product
 from billing.subscriptions.queries import price_of
 from billing.subscriptions.services import add_price, create_product
@@ -69,6 +70,7 @@ def plan_of(lines: Iterable[Line]) -> Plan:
     return plan
 
 
+@retrying
 @transaction.atomic
 def prepare(
     *,
@@ -80,8 +82,9 @@ def prepare(
     mark_up: Decimal | None,
 ) -> Places:
     """Create what is missing, find what is there. Raises MarkUpAlreadySet and what the services raise."""
-    BillingEntity.objects.locked().get(pk=seller.pk)  # two imports for one seller do not create twice
+    lock_trees([seller.pk])  # two imports for one seller do not create twice
     customers = _customers(actor, seller, plan)
+    lock_trees({seller.pk, *(customer.pk for customer in customers.values())})  # at once, so in one order
     for category in sorted({category for category, _ in plan.priced}):
         _product(actor, seller, category, gl_code)
     for (category, currency), period_start in sorted(plan.priced.items()):

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
 from billing.kernel.ids import uuid7
+from billing.kernel.retrying import retrying
 from billing.usage import calendar, soundness
 from billing.usage.errors import BatchTooLarge
 from billing.usage.reports import Outcome, UsageReport
@@ -24,6 +25,7 @@ BATCH_MAX = 10_000
 CLOCKS_MAY_DIFFER_BY = timedelta(minutes=5)
 
 
+@retrying
 @transaction.atomic
 def record_usage(
     *,

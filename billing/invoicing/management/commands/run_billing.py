@@ -12,6 +12,7 @@ from billing.invoicing import services
 from billing.invoicing.models import BillingRun
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
+from billing.kernel.errors import Unavailable
 from billing.kernel.money import round_half_up
 from billing.kernel.patience import patient
 
@@ -41,7 +42,10 @@ class Command(BaseCommand):
         results = []
         with acting(actor=ACTOR), patient():
             for entity in self._sellers(seller):
-                results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
+                try:
+                    results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
+                except Unavailable as error:
+                    raise CommandError(f"{entity.code}: {error.detail} Run it again to go on.") from error
         self._say(results, as_of, as_json=options["json"])
         if failed := sum(len(result["failures"]) for result in results):
             raise CommandError(f"{failed} customer(s) could not be billed; correct the cause and run again.")

@@ -1,0 +1,532 @@
+"""Every public service that writes takes its locks in one order, so that no two of them can deadlock."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from inspect import isfunction
+from io import BytesIO
+
+import pytest
+
+from billing.entities import services as entities
+from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.invoicing import services as invoicing
+from billing.invoicing.models import InvoiceLine
+from billing.invoicing.tests.makers import (
+    AS_OF,
+    make_draft,
+    make_invoice,
+    make_seller,
+    make_sold_meter,
+    make_usage,
+)
+from billing.kernel.tests.locking import lock_order
+from billing.ledger import services as ledger
+from billing.ledger.models import AccountingPeriod
+from billing.ledger.tests.makers import make_draft as make_entry_draft
+from billing.ledger.tests.makers import make_entry
+from billing.payments import services as payments
+from billing.payments.tests.makers import as_if_committed, make_payment, payment_terms
+from billing.subscriptions.tests.makers import make_product
+from billing.usage import services as usage
+from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_report
+from billing.usage.tests.test_import_focus import focus_file
+
+pytestmark = pytest.mark.django_db
+
+# What is planned (runs) before what it works on; who and where before what; documents before books; what makes
+# everybody wait (numbers) last, and the audit trail, which is never waited for, behind it.
+ORDER = (
+    "billing_runs",
+    "billing_run_items",
+    "users",
+    "role_grants",
+    "billing_entities",
+    "entity_relations",
+    "departments",
+    "products",
+    "meters",
+    "quotas",
+    "quota_counters",
+    "billing_contracts",
+    "budgets",
+    "invoices",
+    "payments",
+    "approval_requests",
+    "accounting_periods",
+    "account_balances",
+    "number_series",
+    "audit_entries",
+)
+BY_INSERT = {
+    "journal_entries": "accounting_periods",
+    "journal_lines": "account_balances",
+    "number_series": "number_series",
+}
+FIRST_WHERE = {"billing_entities": "parent_id IS NULL"}  # trees are locked from their roots
+UNDER = {
+    "billing_run_items": "billing_runs",
+    "departments": "billing_entities",
+    "entity_relations": "billing_entities",
+    "invoice_lines": "invoices",
+    "invoice_taxes": "invoices",
+    "usage_claims": "invoices",
+    "quota_counters": "quotas",
+}
+
+ME, YOU = "user:1", "user:2"
+DAY = date(2026, 3, 1)
+NOW = datetime(2024, 9, 16, tzinfo=UTC)
+SCENARIOS: dict[Callable, Callable] = {}
+READ_ONLY = {entities: set(), ledger: set(), usage: {"keep_file"}, invoicing: set(), payments: set()}
+
+
+def scene(service: Callable) -> Callable:
+    """Register what prepares a call of `service`; it returns the call."""
+
+    def register(prepare: Callable) -> Callable:
+        SCENARIOS[service] = prepare
+        return prepare
+
+    return register
+
+
+def two_levels():
+    """A younger root above an older child: the order of the keys is not the order of the tree."""
+    child, parent = make_entity(), make_entity()
+    entities.move_entity(
+        actor=ME, entity_id=child.pk, parent_id=parent.pk, effective_on=DAY, as_of=DAY, reason="bought"
+    )
+    return child, parent
+
+
+@scene(entities.create_root_entity)
+def _():
+    return lambda: entities.create_root_entity(
+        actor=ME, code="ROOT", name="Root", currency="EUR", country="DE", starts_on=DAY
+    )
+
+
+@scene(entities.create_entity)
+def _():
+    child, _ = two_levels()
+    return lambda: entities.create_entity(
+        actor=ME, parent_id=child.pk, code="NEW", name="New", currency="EUR", country="DE", starts_on=DAY
+    )
+
+
+@scene(entities.update_entity)
+def _():
+    entity = make_entity()
+    return lambda: entities.update_entity(actor=ME, entity_id=entity.pk, changes={"name": "Other"})
+
+
+@scene(entities.activate_entity)
+def _():
+    entity = make_entity(state="draft", parent=two_levels()[0])
+    return lambda: entities.activate_entity(actor=ME, entity_id=entity.pk)
+
+
+@scene(entities.suspend_entity)
+def _():
+    entity = make_entity()
+    return lambda: entities.suspend_entity(actor=ME, entity_id=entity.pk, reason="late")
+
+
+@scene(entities.resume_entity)
+def _():
+    entity = make_entity(state="suspended")
+    return lambda: entities.resume_entity(actor=ME, entity_id=entity.pk)
+
+
+@scene(entities.close_entity)
+def _():
+    child, _ = two_levels()
+    return lambda: entities.close_entity(actor=ME, entity_id=child.pk, reason="sold")
+
+
+@scene(entities.move_entity)
+def _():
+    (child, _), (_, elsewhere) = two_levels(), two_levels()
+    return lambda: entities.move_entity(
+        actor=ME, entity_id=child.pk, parent_id=elsewhere.pk, effective_on=DAY, as_of=DAY, reason="sold"
+    )
+
+
+def planned_move():
+    (child, _), (_, elsewhere) = two_levels(), two_levels()
+    later = date(2026, 4, 1)
+    entities.move_entity(
+        actor=ME, entity_id=child.pk, parent_id=elsewhere.pk, effective_on=later, as_of=DAY, reason="sold"
+    )
+    return child, later
+
+
+@scene(entities.cancel_move)
+def _():
+    child, _ = planned_move()
+    return lambda: entities.cancel_move(actor=ME, entity_id=child.pk, as_of=DAY, reason="kept")
+
+
+@scene(entities.apply_move)
+def _():
+    child, later = planned_move()
+    return lambda: entities.apply_move(actor=ME, entity_id=child.pk, as_of=later)
+
+
+@scene(entities.apply_due_moves)
+def _():
+    _, later = planned_move()
+    planned_move()
+    return lambda: entities.apply_due_moves(actor=ME, as_of=later)
+
+
+@scene(entities.create_department)
+def _():
+    parent = make_department()
+    return lambda: entities.create_department(
+        actor=ME, entity_id=parent.entity_id, code="NEW", name="New", starts_on=DAY, parent_id=parent.pk
+    )
+
+
+@scene(entities.update_department)
+def _():
+    department = make_department()
+    return lambda: entities.update_department(
+        actor=ME, department_id=department.pk, changes={"name": "Other"}
+    )
+
+
+@scene(entities.grant_role)
+def _():
+    user, entity = make_user(), make_entity()
+    return lambda: entities.grant_role(
+        actor=f"user:{make_user().pk}", user_id=user.pk, role="FC", entity_id=entity.pk, starts_on=DAY
+    )
+
+
+@scene(entities.confirm_grant)
+def _():
+    grant = make_grant(role="FC", entity=make_entity(), confirmed_at=None, granted_by=make_user())
+    other = make_user()
+    return lambda: entities.confirm_grant(actor=f"user:{other.pk}", grant_id=grant.pk)
+
+
+@scene(entities.revoke_grant)
+def _():
+    grant = make_grant(role="FC", entity=make_entity())
+    return lambda: entities.revoke_grant(actor=ME, grant_id=grant.pk, reason="left")
+
+
+@scene(ledger.accounts_of)
+def _():
+    seller = make_seller()
+    return lambda: ledger.accounts_of([seller.pk])
+
+
+@scene(ledger.post_entry)
+def _():
+    draft = make_entry_draft(make_seller())
+    return lambda: ledger.post_entry(
+        entity_id=draft.entity_id,
+        posted_on=draft.posted_on,
+        source=draft.source,
+        event=draft.event,
+        description=draft.description,
+        lines=draft.lines,
+    )
+
+
+@scene(ledger.post_entries)
+def _():
+    drafts = [make_entry_draft(make_seller()) for _ in range(2)]
+    return lambda: ledger.post_entries(drafts)
+
+
+@scene(ledger.reverse_entry)
+def _():
+    entry = make_entry(make_seller())
+    return lambda: ledger.reverse_entry(
+        entry_id=entry.pk, actor=ME, posted_on=entry.posted_on, reason="wrong"
+    )
+
+
+@scene(ledger.reverse_entries)
+def _():
+    seller = make_seller()
+    ids = [make_entry(seller).pk for _ in range(2)]
+    return lambda: ledger.reverse_entries(
+        entry_ids=ids[::-1], actor=ME, posted_on=date(2026, 3, 15), reason="wrong"
+    )
+
+
+@scene(entities.lock_trees)
+def _():
+    (child, _), (other, _) = two_levels(), two_levels()
+    return lambda: entities.lock_trees([other.pk, child.pk])
+
+
+def month(*, closing=False, closed=False) -> AccountingPeriod:
+    make_entry(make_seller())
+    period = AccountingPeriod.objects.get()
+    if closing or closed:
+        ledger.begin_closing_period(period_id=period.pk, actor=ME)
+    if closed:
+        ledger.close_period(period_id=period.pk, actor=YOU)
+    return period
+
+
+@scene(ledger.begin_closing_period)
+def _():
+    period = month()
+    return lambda: ledger.begin_closing_period(period_id=period.pk, actor=ME)
+
+
+@scene(ledger.close_period)
+def _():
+    period = month(closing=True)
+    return lambda: ledger.close_period(period_id=period.pk, actor=YOU)
+
+
+@scene(ledger.keep_period_open)
+def _():
+    period = month(closing=True)
+    return lambda: ledger.keep_period_open(period_id=period.pk, actor=YOU, reason="more to come")
+
+
+@scene(ledger.reopen_period)
+def _():
+    period = month(closed=True)
+    return lambda: ledger.reopen_period(period_id=period.pk, actor=ME, reason="forgotten")
+
+
+@scene(usage.create_meter)
+def _():
+    product = make_product()
+    return lambda: usage.create_meter(
+        actor=ME, entity_id=product.entity_id, code="m", name="M", product_id=product.pk, unit="GB"
+    )
+
+
+@scene(usage.update_meter)
+def _():
+    meter = make_meter()
+    return lambda: usage.update_meter(actor=ME, meter_id=meter.pk, changes={"name": "Other"})
+
+
+@scene(usage.set_quota)
+def _():
+    quota = make_quota()
+    usage.record_usage(actor=ME, events=[make_report(meter=quota.meter, entity=quota.entity)], as_of=NOW)
+    return lambda: usage.set_quota(
+        actor=ME, entity_id=quota.entity_id, meter_id=quota.meter_id, limit_quantity=Decimal(7)
+    )
+
+
+@scene(usage.record_usage)
+def _():
+    meter = make_meter()
+    customers = [make_customer(meter) for _ in range(3)]
+    for customer in reversed(customers):
+        make_quota(meter=meter, entity=customer)
+    usage.record_usage(actor=ME, events=[make_report(meter=meter, entity=c) for c in customers], as_of=NOW)
+    events = [make_report(meter=meter, entity=customer) for customer in reversed(customers)]
+    return lambda: usage.record_usage(actor=ME, events=events, as_of=NOW)
+
+
+def focus_import(*, sub_accounts: str):
+    """A seller that is not the root, and customers the file names in another order than that of their keys."""
+    seller, _ = two_levels()
+    type(seller).objects.filter(pk=seller.pk).update(is_seller=True)
+    for reference in ("b", "a"):
+        make_entity(parent=seller, external_reference=reference, currency="USD")
+    file = focus_file(*({"BillingAccountId": name, "BillingAccountName": name} for name in ("a", "b", "c")))
+    return seller, file, {"format": "focus", "sub_accounts": sub_accounts, "gl_code": "6400"}
+
+
+@scene(usage.import_usage)
+def _():
+    seller, file, options = focus_import(sub_accounts="departments")
+    wanted = usage.Import(seller_id=seller.pk, **options)
+    return lambda: usage.import_usage(actor=ME, file=file, wanted=wanted, as_of=NOW)
+
+
+@scene(usage.import_kept_file)
+def _():
+    seller, file, options = focus_import(sub_accounts="entities")
+    parameters = {
+        "file": usage.keep_file(BytesIO(file.getvalue()).read()),
+        "file_format": "focus",
+        "seller_id": str(seller.pk),
+        "sub_accounts": options["sub_accounts"],
+        "gl_code": "6400",
+        "allow_old": True,
+    }
+    return lambda: usage.import_kept_file(
+        actor=ME, parameters=parameters, as_of=NOW, progress=lambda done, total: None
+    )
+
+
+@scene(invoicing.add_tax_rate)
+def _():
+    return lambda: invoicing.add_tax_rate(
+        actor=ME, country="FR", category="S", percent=Decimal(20), starts_on=DAY
+    )
+
+
+def used_by_two():
+    seller = make_seller()
+    meter = make_sold_meter(seller)
+    customers = [make_entity(parent=seller, code=code) for code in ("Z", "A")]
+    for customer in customers:
+        make_usage(customer, meter, "400")
+    return seller, customers
+
+
+@scene(invoicing.draft_invoices)
+def _():
+    seller, customers = used_by_two()
+    wanted = {
+        "actor": ME,
+        "seller_id": seller.pk,
+        "customer_ids": [c.pk for c in reversed(customers)],
+        "as_of": AS_OF,
+    }
+    invoicing.draft_invoices(**wanted)
+    return lambda: invoicing.draft_invoices(**wanted)
+
+
+@scene(invoicing.issue_invoice)
+def _():
+    draft = make_draft()
+    return lambda: invoicing.issue_invoice(actor=ME, invoice_id=draft.pk, issued_on=AS_OF)
+
+
+@scene(invoicing.issue_invoices)
+def _():
+    seller, customers = used_by_two()
+    drafts = invoicing.draft_invoices(
+        actor=ME, seller_id=seller.pk, customer_ids=[c.pk for c in customers], as_of=AS_OF
+    )
+    ids = [draft.pk for draft in reversed(drafts)] + [make_draft().pk]
+    return lambda: invoicing.issue_invoices(actor=ME, invoice_ids=ids, issued_on=AS_OF)
+
+
+@scene(invoicing.allocate_cost)
+def _():
+    invoice = make_invoice()
+    line, target = InvoiceLine.objects.get(invoice=invoice), make_department(entity=invoice.customer)
+    return lambda: move(line, target)
+
+
+def move(line, target) -> None:
+    invoicing.allocate_cost(
+        actor=ME,
+        department_id=target.pk,
+        line_id=line.pk,
+        amount=Decimal("30.00"),
+        reason="theirs",
+        posted_on=AS_OF,
+    )
+
+
+@scene(invoicing.void_invoice)
+def _():
+    invoice = make_invoice()
+    move(InvoiceLine.objects.get(invoice=invoice), make_department(entity=invoice.customer))
+    return lambda: invoicing.void_invoice(actor=ME, invoice_id=invoice.pk, voided_on=AS_OF, reason="wrong")
+
+
+@scene(invoicing.settle_invoices)
+def _():
+    settlements = {make_invoice().pk: Decimal(1) for _ in range(2)}
+    settlements = dict(reversed(settlements.items()))
+    return lambda: invoicing.settle_invoices(actor=ME, settlements=settlements)
+
+
+@scene(invoicing.start_billing_run)
+def _():
+    seller, _ = used_by_two()
+    invoicing.start_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
+    return lambda: invoicing.start_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
+
+
+@scene(invoicing.queue_billing_run)
+def _():
+    seller, _ = used_by_two()
+    return lambda: invoicing.queue_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
+
+
+@scene(invoicing.continue_billing_run)
+def _():
+    seller, customers = used_by_two()
+    make_usage(
+        customers[0], make_sold_meter(seller, gl_code=""), "400"
+    )  # cannot be issued: nowhere to book it
+    run = invoicing.start_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
+    return lambda: invoicing.continue_billing_run(actor=ME, run_id=run.pk)
+
+
+@scene(invoicing.preview_billing)
+def _():
+    seller, _ = used_by_two()
+    return lambda: invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+
+
+@scene(payments.record_payment)
+def _():
+    first = make_invoice()
+    second = make_invoice(seller=first.seller, customer=make_entity(parent=first.customer))
+    applications = [(second.pk, Decimal("19.00")), (first.pk, Decimal("19.00"))]
+    terms = payment_terms(customer=first.customer, seller=first.seller, applications=applications)
+    return lambda: payments.record_payment(**terms)
+
+
+@scene(payments.apply_payment)
+def _():
+    invoice = make_invoice()
+    payment = make_payment(customer=invoice.customer, seller=invoice.seller, applications=[])
+    return lambda: payments.apply_payment(
+        actor=ME,
+        payment_id=payment.pk,
+        invoice_id=invoice.pk,
+        amount=Decimal(9),
+        applied_on=payment.received_on,
+    )
+
+
+def named(service: Callable) -> str:
+    return f"{service.__module__.split('.')[1]}.{service.__name__}"
+
+
+@pytest.mark.parametrize("service", SCENARIOS, ids=named)
+def test_locks_are_taken_in_order(service, tmp_path, settings):
+    settings.MEDIA_ROOT = tmp_path
+    call = SCENARIOS[service]()
+    as_if_committed()
+    with lock_order(ORDER, by_insert=BY_INSERT, first_where=FIRST_WHERE, under=UNDER):
+        call()
+
+
+def test_every_public_service_has_a_scenario():
+    public = {
+        getattr(services, name)
+        for services, harmless in READ_ONLY.items()
+        for name in services.__all__
+        if isfunction(getattr(services, name)) and name not in harmless
+    }
+    assert {named(service) for service in public - SCENARIOS.keys()} == set()
+
+
+def test_a_payment_is_seen_to_lock_what_it_changes():
+    call = SCENARIOS[payments.apply_payment]()
+    with lock_order(ORDER, by_insert=BY_INSERT) as watch:
+        call()
+    assert watch.taken == ["invoices", "payments", "accounting_periods", "account_balances"]
+
+
+def test_issuing_is_seen_to_lock_the_numbers_last():
+    call = SCENARIOS[invoicing.issue_invoice]()
+    with lock_order(ORDER, by_insert=BY_INSERT) as watch:
+        call()
+    assert watch.taken == ["invoices", "accounting_periods", "account_balances", "number_series"]
