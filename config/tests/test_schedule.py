@@ -45,6 +45,7 @@ def test_the_scheduler_keeps_no_file_so_that_two_of_them_do_not_fight_over_it():
     assert settings.CELERY_BEAT_SCHEDULER == "celery.beat:Scheduler"
 
 
+@pytest.mark.django_db
 def test_a_task_acts_under_its_own_name():
     @celery_app.task(name="config.tests.who", shared=False)
     def who() -> str:

@@ -116,6 +116,7 @@ def test_no_cent_is_lost_or_made_on_the_way_to_lines_departments_and_ledger(bill
     assert_books_are_sound()
 
 
+@pytest.mark.django_db(transaction=True)  # verify_ledger reads one snapshot of its own
 def test_the_books_verify_and_the_invoices_settle(bill, seller):
     import_bill(seller)
     run_billing()
