@@ -13,6 +13,7 @@ from django.apps import apps
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
 from billing.invoicing.timeline import TELLERS
+from billing.kernel.admin import WITHIN
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.longwork import HANDLERS
 from billing.ledger.controls import CONTROLS
@@ -23,6 +24,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
     "billing.invoicing.timeline.TELLERS": TELLERS,
+    "billing.kernel.admin.WITHIN": WITHIN,
     "billing.kernel.longwork.HANDLERS": HANDLERS,
     "billing.ledger.controls.CONTROLS": CONTROLS,
 }
