@@ -20,8 +20,8 @@ CREATE = (
            fiscal_year_starts_in, external_reference, metadata, version)
        SELECT %(id)s, %(code)s, 'New', '', 'draft', id, '', false, true, 'standalone', 'EUR', 'DE', '', '', '{}', 'UTC',
            'en', 30, 1, '', '{}', 1 FROM billing_entities WHERE id = %(parent)s""",
-    """INSERT INTO entity_relations (id, entity_id, parent_id, starts_on)
-       VALUES (gen_random_uuid(), %(id)s, %(parent)s, current_date)""",
+    """INSERT INTO entity_relations (id, entity_id, parent_id, starts_on, version)
+       VALUES (gen_random_uuid(), %(id)s, %(parent)s, current_date, 1)""",
     """INSERT INTO departments (id, entity_id, code, name, path, cost_centre, default_gl_code, is_default,
            external_reference, starts_on, metadata, version)
        VALUES (gen_random_uuid(), %(id)s, 'GENERAL', 'General', '', '', '', true, '', current_date, '{}', 1)""",
