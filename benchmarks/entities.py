@@ -23,11 +23,12 @@ CREATE = (
     """INSERT INTO entity_relations (id, entity_id, parent_id, starts_on, version)
        VALUES (gen_random_uuid(), %(id)s, %(parent)s, current_date, 1)""",
     """INSERT INTO departments (id, entity_id, code, name, path, cost_centre, default_gl_code, is_default,
-           external_reference, starts_on, metadata, version)
-       VALUES (gen_random_uuid(), %(id)s, 'GENERAL', 'General', '', '', '', true, '', current_date, '{}', 1)""",
+           external_reference, starts_on, metadata, headcount, version)
+       VALUES (gen_random_uuid(), %(id)s, 'GENERAL', 'General', '', '', '', true, '', current_date, '{}', 0, 1)""",
     """INSERT INTO outbox_events (id, name, entity_id, payload) VALUES (gen_random_uuid(), 'entity.created', %(id)s, '{}')""",
-    """INSERT INTO audit_entries (kind, action, subject_type, subject_id, entity_id, actor, request_id, reason)
-       VALUES ('verb', 'entity.created', 'billing_entities', %(id)s::text, %(id)s, 'bench', '', '')""",
+    """INSERT INTO audit_entries (kind, action, subject_type, subject_id, entity_id, actor, request_id, ip, reason,
+           detail)
+       VALUES ('verb', 'entity.created', 'billing_entities', %(id)s::text, %(id)s, 'bench', '', '', '', '{}')""",
 )
 
 
