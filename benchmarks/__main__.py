@@ -30,7 +30,7 @@ def main() -> None:
     django.setup()
     from django.db import connection
 
-    name = connection.creation.create_test_db(verbosity=0, serialize=False)
+    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
         rows = [row for module in _modules(chosen) for row in _measure(module)]
     finally:

@@ -15,7 +15,7 @@ from billing.entities.models import BillingEntity, Department, EntityRelation, R
 from billing.entities.paths import depth_of
 from billing.entities.reach import may, only_proposes, visible
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
+from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
@@ -369,6 +369,10 @@ class HeldGrantInline(GrantInline):
     fk_name = "user"
     fields = ("role", "entity", "department", "starts_on", "ends_on", "confirmed_at", "revoked_at")
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("entity")
 
-# Users are below entities; their page gets what only entities know.
+
+# Users and the kernel's pages are below entities; they get what only entities know.
+WITHIN.append(queries.of_entities_within)
 admin.site.get_model_admin(User).inlines = (HeldGrantInline,)

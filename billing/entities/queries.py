@@ -27,6 +27,11 @@ def departments_for(user: User, verb: str = VIEW_DEPARTMENT) -> QuerySet[Departm
     return visible(Department.objects.all(), user=user, verb=verb, department="self")
 
 
+def of_entities_within(queryset: QuerySet, user: User, verb: str, entity_id: str = "entity_id") -> QuerySet:
+    """Of the kernel's rows, which name an entity by id, those whose entity is within reach of `user`."""
+    return queryset.filter(**{f"{entity_id}__in": entities_for(user, verb).values("pk")})
+
+
 def grants_for(user: User) -> QuerySet[RoleGrant]:
     return visible(RoleGrant.objects.all(), user=user, verb=VIEW_GRANT, department="department")
 

@@ -22,6 +22,10 @@ declare("entities.update_department_gl_code", FC)
 
 declare("kernel.view_outboxevent", BO, FC, IA, AU, scope="events:read")
 declare("kernel.view_auditentry", FC, AU)
+declare("kernel.view_auditseal", FC, AU)
+declare("kernel.view_eventdelivery", FC, IA, AU)
+declare("kernel.retry_delivery", FC, IA)
+declare("kernel.view_job", BO, FC, IA, AU)
 
 declare("entities.view_rolegrant", SY, FC, AU)
 declare("entities.grant_role", SY)

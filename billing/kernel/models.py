@@ -170,6 +170,11 @@ class EventDelivery(BaseModel):
     def __str__(self) -> str:
         return f"{self.event_id} → {self.subscriber}"
 
+    @property
+    def entity_id(self):
+        """A delivery is within reach of those who reach what its event is about."""
+        return self.event.entity_id
+
 
 class JobState(models.TextChoices):
     QUEUED = "queued"

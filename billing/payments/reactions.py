@@ -1,7 +1,11 @@
 """What payments adds when others ask."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
+from django.db.models import Q
+
+from billing.entities import documents
 from billing.invoicing.models import Invoice
 from billing.invoicing.timeline import Moment, tells
 from billing.kernel.models import AuditEntry, AuditKind
@@ -32,3 +36,9 @@ def payments_of(invoice: Invoice) -> Iterable[Moment]:
                         "currency": payment.currency,
                     },
                 )
+
+
+@documents.register
+def has_payments(entity_id: UUID) -> bool:
+    """Made or received, also ahead of any invoice."""
+    return Payment.objects.filter(Q(seller_id=entity_id) | Q(customer_id=entity_id)).exists()

@@ -95,3 +95,8 @@ class Price(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.product_id} v{self.number} {self.currency}"
+
+    @property
+    def entity_id(self):
+        """A price is within reach of those who reach the seller of its product."""
+        return self.product.entity_id

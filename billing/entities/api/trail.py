@@ -4,10 +4,8 @@ Their tables are the kernel's; who reaches which entity is known from here upwar
 """
 
 import django_filters as filters
-from django.db.models import QuerySet
 
-from billing.entities.models import BillingEntity
-from billing.entities.reach import visible
+from billing.entities.queries import of_entities_within
 from billing.kernel.api.serializers import ReadSerializer
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
@@ -41,7 +39,7 @@ class EventViewSet(ServiceViewSet):
     action_permissions = {"list": "kernel.view_outboxevent", "retrieve": "kernel.view_outboxevent"}
 
     def get_queryset(self):
-        return _within_reach(OutboxEvent.objects.all(), self.request.user, "kernel.view_outboxevent")
+        return of_entities_within(OutboxEvent.objects.all(), self.request.user, "kernel.view_outboxevent")
 
 
 class AuditRead(ReadSerializer):
@@ -92,9 +90,4 @@ class AuditLogViewSet(ServiceViewSet):
     action_permissions = {"list": "kernel.view_auditentry"}
 
     def get_queryset(self):
-        return _within_reach(AuditEntry.objects.all(), self.request.user, "kernel.view_auditentry")
-
-
-def _within_reach(queryset: QuerySet, user, verb: str) -> QuerySet:
-    entities = visible(BillingEntity.objects.all(), user=user, verb=verb, entity="")
-    return queryset.filter(entity_id__in=entities.values("pk"))
+        return of_entities_within(AuditEntry.objects.all(), self.request.user, "kernel.view_auditentry")

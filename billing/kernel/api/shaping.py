@@ -1,4 +1,5 @@
-"""`?expand=entity,lines` puts objects where ids were, one level deep; `?fields=id,number` leaves others out.
+"""`?expand=entity,lines` puts objects where ids were, one level deep; `?fields=id,number` leaves others out,
+but never what was to be expanded.
 
 The view says `expandable = {"entity": EntityBrief}` and `expand_related = {"entity": ("select", "entity"),
 "lines": ("prefetch", "lines")}`, so an expanded list costs a fixed number of queries.
@@ -41,14 +42,14 @@ def joined(queryset: QuerySet, request, view) -> QuerySet:
 def shape(serializer: BaseSerializer, request, view) -> BaseSerializer:
     """The read serializer with the fields that were asked for."""
     one = serializer.child if isinstance(serializer, ListSerializer) else serializer
-    only = wanted(request, "fields")
-    for name in wanted(request, "expand"):
+    only, expanded = wanted(request, "fields"), wanted(request, "expand")
+    for name in expanded:
         how, path = view.expand_related[name]
         source = path.replace("__", ".")
         one.fields[name] = view.expandable[name](
             read_only=True, many=how == "prefetch", source=None if source == name else source
         )
     if only:
-        for name in set(one.fields) - set(only):
+        for name in set(one.fields) - {*only, *expanded}:
             del one.fields[name]
     return serializer

@@ -7,6 +7,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from billing.kernel import admin as kernel_admin
 from billing.kernel.context import acting
 from billing.kernel.models import AuditEntry, DeliveryState, EventDelivery, Job
 from billing.kernel.sealing import seal_audit
@@ -20,8 +21,9 @@ _serial = count(1)
 
 
 @pytest.fixture(autouse=True)
-def console(settings):
-    """Without the middlewares and grants of the apps above."""
+def console(settings, monkeypatch):
+    """Without the middlewares, grants and entities of the apps above."""
+    monkeypatch.setattr(kernel_admin, "WITHIN", [lambda rows, reader, verb, entity_id: rows])
     settings.ROOT_URLCONF = "billing.kernel.tests.console"
     settings.AUTHENTICATION_BACKENDS = ["billing.kernel.tests.console.Granted"]
     settings.MIDDLEWARE = [
@@ -91,6 +93,17 @@ def test_every_list_and_object_page_opens_and_offers_no_change(client, reader, p
 def test_without_the_permission_there_is_nothing_to_see(client, reader):
     reader("kernel.view_job")
     assert client.get(reverse("admin:kernel_auditentry_changelist")).status_code == 403
+
+
+def test_rows_are_nobodys_until_an_app_says_whose_they_are(client, reader, monkeypatch):
+    reader(*VIEW)
+    make_line(action="secret.done")
+    monkeypatch.setattr(kernel_admin, "WITHIN", [])
+
+    listed = client.get(reverse("admin:kernel_auditentry_changelist"))
+
+    assert listed.status_code == 200
+    assert "secret.done" not in listed.content.decode()
 
 
 def test_the_list_costs_the_same_for_few_and_many(client, reader, django_assert_num_queries):

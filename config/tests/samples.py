@@ -1,0 +1,216 @@
+"""A company with so many rows of everything, for tests that go through every list, object and console page.
+
+A new model, endpoint or console page gets its rows here, and is covered by those tests from then on.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from billing.access.models import ApiKey, User, UserKind
+from billing.access.verbs import VERBS
+from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key, make_user
+from billing.invoicing import services as invoicing
+from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
+from billing.invoicing.states import RunItemState, RunState
+from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
+from billing.kernel.models import Job, OutboxEvent
+from billing.kernel.sealing import seal_audit
+from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.makers import make_delivery, make_line
+from billing.ledger.accounts import RECEIVABLE
+from billing.ledger.models import JournalEntry, LedgerAccount
+from billing.ledger.tests.makers import make_entry
+from billing.payments.tests.makers import make_open_invoice, make_payment
+from billing.subscriptions.tests.makers import make_price, make_product
+from billing.usage.tests.makers import make_quota
+
+FIRST_MONTH = date(2021, 1, 1)
+READERS = ("FC", "AU", "SY", "IA")  # between them they may look at everything
+
+
+class Company:
+    """`rows` of everything, and one object of each kind that itself has `rows` of what it can have many of."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.root = make_seller()
+        self.customer = make_entity(parent=self.root)
+        self.people = {role: make_grant(role=role, entity=self.root).user for role in READERS}
+        self.browsers = {role: _signed_in(person) for role, person in self.people.items()}
+        self._fill_organisation()
+        self._fill_catalogue()
+        self._fill_invoices()
+        self._fill_books()
+        self._fill_system()
+
+    def _fill_organisation(self) -> None:
+        self.children = [make_entity(parent=self.customer) for _ in range(self.rows)]
+        self.departments = [make_department(entity=self.customer) for _ in range(self.rows)]
+        self.viewer = make_user()
+        for child in self.children:
+            make_grant(role="VW", entity=child, user=self.viewer)
+        for child in self.children:
+            account = make_user(kind=UserKind.SERVICE, owner=self.people["SY"])
+            make_grant(role="SA", entity=child, user=account)
+            self.key: ApiKey = make_key(user=account)[0]
+
+    def _fill_catalogue(self) -> None:
+        self.meters = [make_sold_meter(self.root) for _ in range(self.rows)]
+        self.product = make_product(entity=self.root)
+        for day in range(self.rows):
+            self.price = make_price(product=self.product, starts_on=FIRST_MONTH + timedelta(days=day))
+            make_tax_rate(country="DE", category="Z", starts_on=FIRST_MONTH + timedelta(days=day))
+            NumberSeries.objects.create(seller=self.root, series=f"S{day}", fiscal_year=2021)
+
+    def _fill_invoices(self) -> None:
+        """One invoice over every meter; then many small ones, paid by one payment, and more payments."""
+        for meter in self.meters:
+            self.quota = make_quota(entity=self.customer, meter=meter)
+            self.usage_event = make_usage(self.customer, meter)
+        [draft] = invoicing.draft_invoices(
+            actor="test", seller_id=self.root.pk, customer_ids=[self.customer.pk], as_of=AS_OF
+        )
+        invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
+        as_if_committed()
+        self.invoice = Invoice.objects.get(pk=draft.pk)
+        payer = self.children[0]
+        for _ in range(self.rows):
+            make_open_invoice(customer=payer, seller=self.root, total="10.00")
+        self.payment = make_payment(customer=payer, seller=self.root, amount=Decimal(10) * self.rows)
+        for _ in range(self.rows):
+            make_payment(customer=payer, seller=self.root, amount="5.00")
+        self._fill_runs()
+
+    def _fill_runs(self) -> None:
+        runs = [
+            BillingRun.objects.create(
+                seller=self.root,
+                as_of=FIRST_MONTH + timedelta(days=day),
+                state=RunState.FINISHED,
+                requested_by="test",
+            )
+            for day in range(self.rows)
+        ]
+        self.run = runs[0]
+        for child in self.children:
+            BillingRunItem.objects.create(
+                run=self.run,
+                customer=child,
+                state=RunItemState.FAILED,
+                failure={"code": "price-missing", "detail": "No price."},
+            )
+
+    def _fill_books(self) -> None:
+        for month in range(self.rows):
+            day = date(FIRST_MONTH.year + month // 12, month % 12 + 1, 15)
+            make_entry(self.root, posted_on=day)
+        for child in self.children[: self.rows // 10]:
+            make_entry(child)  # a chart of accounts of its own
+        as_if_committed()
+        self.entry = JournalEntry.objects.get(source=f"invoice:{self.invoice.pk}")
+        self.account = LedgerAccount.objects.get(entity=self.root, code=RECEIVABLE.code)
+
+    def _fill_system(self) -> None:
+        for _ in range(self.rows):
+            self.job = Job.objects.create(
+                kind="test.work", requested_by=f"user:{self.people['FC'].pk}", entity_id=self.customer.pk
+            )
+            self.event = OutboxEvent.objects.create(
+                name="thing.happened", payload={"thing": "1"}, entity_id=self.customer.pk
+            )
+            self.delivery = make_delivery(event=self.event, state="dead")
+            make_line(entity_id=self.customer.pk)
+            seal_audit()
+
+    @cached_property
+    def widest(self) -> dict[type[Model], Model]:
+        """Of models whose objects differ in size, the largest."""
+        large = (
+            *(self.customer, self.viewer, self.invoice, self.payment, self.run),
+            *(self.entry, self.account, self.product),
+        )
+        return {type(obj): obj for obj in large}
+
+    def role_for(self, permission: str) -> str:
+        """The first of the roles that may say it."""
+        verb = VERBS.get(permission)
+        role = next((role for role in READERS if verb and verb.allows(role)), None)
+        assert role, f"none of {READERS} may say {permission}: is it declared in a verbs.py?"
+        return role
+
+    def reader_of(self, model: type[Model]) -> str:
+        """Who may look at it in the console."""
+        return self.role_for(f"{model._meta.app_label}.view_{model._meta.model_name}")
+
+    def page_of(self, model: type[Model]) -> str:
+        """The console's page of the largest object, or of the newest."""
+        return page(model, "change", self.shown(model)[0].pk)
+
+    def shown(self, model: type[Model]) -> list[Model]:
+        """What the console shows of it, the largest object first."""
+        request = self.request_of(self.reader_of(model))
+        rows = list(admin.site.get_model_admin(model).get_queryset(request))
+        return sorted(rows, key=lambda row: row != self.widest.get(model))
+
+    def request_of(self, role: str) -> HttpRequest:
+        """As one of them would send it, with nothing remembered from an earlier one."""
+        request = RequestFactory().get("/")
+        request.user = User.objects.get(pk=self.people[role].pk)
+        return request
+
+    def path(self, template: str) -> str:
+        """The address with its parameters filled in. Fails for one that nobody has said below."""
+        filled = template
+        for parameter in re.finditer(r"\{\w+\}", template):
+            known = template[: parameter.end()]
+            assert known in OBJECTS, f"config/tests/samples.py does not say what {known} is"
+            filled = filled.replace(parameter[0], str(OBJECTS[known](self).pk), 1)
+        return filled
+
+    def query(self, template: str) -> dict[str, str]:
+        """The parameters without which this address refuses to answer."""
+        return QUERIES.get(template, lambda company: {})(self)
+
+
+def page(model: type[Model], name: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+def _signed_in(person: User) -> Client:
+    browser = Client()
+    browser.force_login(person, backend="billing.entities.backends.GrantBackend")
+    return browser
+
+
+OBJECTS: dict[str, Callable[[Company], Model]] = {
+    "billing-runs/{run_id}": lambda company: company.run,
+    "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
+    "entities/{entity_id}": lambda company: company.customer,
+    "events/{event_id}": lambda company: company.event,
+    "invoices/{invoice_id}": lambda company: company.invoice,
+    "jobs/{job_id}": lambda company: company.job,
+    "keys/{key_id}": lambda company: company.key,
+    "ledger/accounts/{account_id}": lambda company: company.account,
+    "ledger/entries/{entry_id}": lambda company: company.entry,
+    "ledger/periods/{period_id}": lambda company: company.entry.period,
+    "meters/{meter_id}": lambda company: company.meters[0],
+    "payments/{payment_id}": lambda company: company.payment,
+    "products/{product_id}": lambda company: company.product,
+    "products/{product_id}/prices/{price_id}": lambda company: company.price,
+    "quotas/{quota_id}": lambda company: company.quota,
+    "usage/events/{event_id}": lambda company: company.usage_event,
+}
+QUERIES: dict[str, Callable[[Company], dict[str, str]]] = {
+    "entities/{entity_id}/usage": lambda company: {"period_start": "2024-09-01", "period_end": "2024-10-01"},
+    "ledger/trial-balance": lambda company: {"entity": str(company.root.pk)},
+    "quotas/check": lambda company: {"entity": str(company.customer.pk), "meter": str(company.meters[0].pk)},
+}

@@ -1,0 +1,86 @@
+"""Who reacts to what: every event with its subscribers, and everything that is registered with a lower app.
+
+An app never imports upwards, so a reader cannot follow these arrows in the code. Here they are as text.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.util import find_spec
+
+from celery import current_app
+from django.apps import apps
+
+from billing.access.queries import SCOPES
+from billing.entities.documents import PREDICATES
+from billing.invoicing.timeline import TELLERS
+from billing.kernel.admin import WITHIN
+from billing.kernel.events import SUBSCRIBERS, Event
+from billing.kernel.longwork import HANDLERS
+from billing.ledger.controls import CONTROLS
+from config.schedule import SCHEDULE
+
+# Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
+REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
+    "billing.access.queries.SCOPES": SCOPES,
+    "billing.entities.documents.PREDICATES": PREDICATES,
+    "billing.invoicing.timeline.TELLERS": TELLERS,
+    "billing.kernel.admin.WITHIN": WITHIN,
+    "billing.kernel.longwork.HANDLERS": HANDLERS,
+    "billing.ledger.controls.CONTROLS": CONTROLS,
+}
+SHOWN_OTHERWISE = {
+    "billing.kernel.events.SUBSCRIBERS",  # beside their events
+    "billing.access.verbs.VERBS",  # declarations, not arrows
+}
+
+
+def lines() -> list[str]:
+    """One arrow per line, sorted: who asks or tells, what about, and what answers."""
+    return sorted({*_events(), *_registered(), *_periodic()})
+
+
+def _events() -> Iterable[str]:
+    for kind in _event_classes():
+        reactions = SUBSCRIBERS.get(kind.name, {})
+        for subscriber, reaction in reactions.items():
+            yield f"event {kind.name} -> {subscriber}: {_place(reaction)}"
+        if not reactions:
+            yield f"event {kind.name} -> nobody"
+
+
+def _event_classes() -> list[type[Event]]:
+    """Every event that an app of ours declares in its `events` module."""
+    for app in apps.get_app_configs():
+        if find_spec(f"{app.name}.events"):
+            import_module(f"{app.name}.events")
+    return [kind for kind in _below(Event) if hasattr(kind, "name") and not _is_of_a_test(kind)]
+
+
+def _below(kind: type[Event]) -> list[type[Event]]:
+    return [deeper for lower in kind.__subclasses__() for deeper in (lower, *_below(lower))]
+
+
+def _registered() -> Iterable[str]:
+    for registry, held in REGISTRIES.items():
+        if not held:
+            yield f"{registry} -> nobody"
+        named = held.items() if isinstance(held, dict) else (("", answering) for answering in held)
+        for name, answering in named:
+            if not _is_of_a_test(answering):
+                yield f"{registry} -> {name}{': ' if name else ''}{_place(answering)}"
+
+
+def _periodic() -> Iterable[str]:
+    current_app.loader.import_default_modules()
+    for entry in SCHEDULE.values():
+        task = current_app.tasks.get(entry["task"])
+        yield f"every {entry['schedule']} -> {entry['task']}: {_place(task.run) if task else 'nobody'}"
+
+
+def _is_of_a_test(thing: Callable) -> bool:
+    return ".tests." in thing.__module__
+
+
+def _place(function: Callable) -> str:
+    """Where a reader finds it. What a factory made is found where the factory is."""
+    return f"{function.__module__}.{function.__qualname__}".replace(".<locals>.<lambda>", "")
