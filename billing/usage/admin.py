@@ -126,19 +126,20 @@ class QuotaAdmin(ReadOnlyAdmin):
     )
 
     def scope(self, request, queryset):
-        return queryset.filter(pk__in=queries.quotas_for(request.user))
+        mine = queryset.filter(pk__in=queries.quotas_for(request.user))
+        return queries.with_use(mine, as_of=timezone.now())
 
     @display(description="Limit", ordering="limit_quantity")
     def shown_limit(self, quota):
         return f"{plain(quota.limit_quantity)} {quota.meter.unit}"
 
-    @display(description="Used now")
+    @display(description="Used now", ordering="used_now")
     def used(self, quota):
-        return plain(queries.quota_status(quota, as_of=timezone.now()).used)
+        return plain(quota.used_now)
 
-    @display(description="Left now")
+    @display(description="Left now", ordering="left_now")
     def left(self, quota):
-        return plain(queries.quota_status(quota, as_of=timezone.now()).remaining)
+        return plain(quota.left_now)
 
 
 @admin.register(QuotaCounter)

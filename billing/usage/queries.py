@@ -6,13 +6,27 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import (
+    Case,
+    Count,
+    DateField,
+    DateTimeField,
+    F,
+    Func,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce, Greatest
 
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.usage import calendar
-from billing.usage.models import Aggregation, Meter, Quota, QuotaCounter, QuotaMode, UsageEvent
+from billing.usage.models import Aggregation, Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
 
 
 def meters_for(user: User, verb: str = "usage.view_meter") -> QuerySet[Meter]:
@@ -91,14 +105,41 @@ class QuotaStatus:
         return self.quota.mode == QuotaMode.WARN or self.remaining > 0
 
 
+class MonthStart(Func):
+    """The first moment of the month of a local time (Django's own would convert it to a zone once more)."""
+
+    function = "date_trunc"
+    template = "%(function)s('month', %(expressions)s)"
+    output_field = DateTimeField()
+
+
+def with_use(quotas: QuerySet[Quota], *, as_of: datetime) -> QuerySet[Quota]:
+    """Each with `used_now` and `left_now`: what it counted in the window of the moment, by its own calendar."""
+    here = Func(
+        F("entity__time_zone"),
+        Cast(Value(as_of), DateTimeField()),
+        function="timezone",
+        output_field=DateTimeField(),
+    )
+    starts_on = Case(
+        When(window=QuotaWindow.DAY, then=Cast(here, DateField())),
+        When(window=QuotaWindow.MONTH, then=Cast(MonthStart(here), DateField())),
+        default=Value(calendar.FIRST_DAY),
+        output_field=DateField(),
+    )
+    counted = QuotaCounter.objects.filter(quota=OuterRef("pk"), starts_on=OuterRef("window_starts_on"))
+    return (
+        quotas.annotate(window_starts_on=starts_on)
+        .annotate(used_now=Coalesce(Subquery(counted.values("used_quantity")[:1]), Value(Decimal(0))))
+        .annotate(left_now=Greatest(F("limit_quantity") - F("used_now"), Value(Decimal(0))))
+    )
+
+
 def nearly_used(quotas: QuerySet[Quota], *, as_of: datetime) -> QuerySet[Quota]:
-    """Those with nine tenths of their limit used in the window of the moment, each by its own calendar."""
-    near = [
-        quota.pk
-        for quota in quotas.select_related("entity")
-        if (limit := quota.limit_quantity) and quota_status(quota, as_of=as_of).used * 10 >= limit * 9
-    ]
-    return quotas.filter(pk__in=near)
+    """Those with nine tenths of their limit used in the window of the moment."""
+    return with_use(quotas, as_of=as_of).filter(
+        limit_quantity__gt=0, used_now__gte=F("limit_quantity") * Value(Decimal("0.9"))
+    )
 
 
 def quota_status(quota: Quota, *, as_of: datetime) -> QuotaStatus:

@@ -14,7 +14,14 @@ from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.usage import queries, services
 from billing.usage.errors import MeterOfAnotherSeller, QuotaOutOfRange
 from billing.usage.models import Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
-from billing.usage.tests.makers import NOON, make_customer, make_meter, make_quota, make_report
+from billing.usage.tests.makers import (
+    NOON,
+    make_customer,
+    make_meter,
+    make_quota,
+    make_report,
+    make_usage_event,
+)
 
 EXCEEDED = ("rejected", "quota-exceeded")
 OK = ("accepted", "")
@@ -328,3 +335,21 @@ def test_an_event_that_is_not_what_was_reported_is_found():
     broken = [finding.invariant for finding in find_violations("usage") if finding.violations]
 
     assert [name[:2] for name in broken] == ["U4"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("window", QuotaWindow.values)
+@pytest.mark.parametrize("time_zone", ["UTC", "Pacific/Auckland", "America/Los_Angeles"])
+@pytest.mark.parametrize("as_of", [NOON, datetime(2024, 9, 30, 23, 30, tzinfo=UTC)])
+def test_the_set_of_quotas_says_the_same_as_each_one(window, time_zone, as_of):
+    meter = make_meter()
+    customer = make_customer(meter, time_zone=time_zone)
+    quota = make_quota(meter=meter, entity=customer, window=window, limit_quantity=Decimal(10))
+    for occurred_at in (NOON, datetime(2024, 9, 30, 20, tzinfo=UTC)):
+        make_usage_event(meter=meter, entity=customer, quantity=Decimal("4.5"), occurred_at=occurred_at)
+
+    [shown] = queries.with_use(Quota.objects.all(), as_of=as_of)
+
+    one = queries.quota_status(quota, as_of=as_of)
+    assert (shown.used_now, shown.left_now) == (one.used, one.remaining)
+    assert (list(queries.nearly_used(Quota.objects.all(), as_of=as_of)) == [quota]) == (one.used >= 9)
