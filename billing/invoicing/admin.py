@@ -1,5 +1,7 @@
 """Invoices, billing runs, tax rates and number series in the console: looked at freely, changed by verbs."""
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -177,7 +179,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @display(description="Period")
     def shown_period(self, invoice):
-        return f"{invoice.period_starts_on} up to, not including, {invoice.period_ends_on}"
+        return f"{invoice.period_starts_on} – {invoice.period_ends_on - timedelta(days=1)}"
 
     @display(description="Why it could not be issued")
     def shown_failure(self, invoice):

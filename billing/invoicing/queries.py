@@ -76,5 +76,6 @@ def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
 
 
 def has_invoices(entity_id: UUID) -> bool:
-    """Has the entity sent or received one? From then on it keeps its currency."""
-    return Invoice.objects.filter(Q(customer_id=entity_id) | Q(seller_id=entity_id)).exists()
+    """Has the entity sent or received one? From then on it keeps its currency. (A draft is made anew.)"""
+    theirs = Invoice.objects.filter(Q(customer_id=entity_id) | Q(seller_id=entity_id))
+    return theirs.exclude(state=InvoiceState.DRAFT).exists()

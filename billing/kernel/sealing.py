@@ -45,14 +45,14 @@ logger = logging.getLogger(__name__)
 
 @retrying
 @transaction.atomic
-def seal_audit(*, limit: int = LINES_PER_SEAL_MAX) -> AuditSeal | None:
-    """Seal up to `limit` unsealed lines; None if there are none or another sealer is at work."""
+def seal_audit(*, limit: int | None = None) -> AuditSeal | None:
+    """Seal up to `limit` (LINES_PER_SEAL_MAX) unsealed lines; None if there are none or another sealer is at work."""
     if not _only_sealer():
         return None
     last = AuditSeal.objects.order_by("-number").first()
     previous = last.digest if last else GENESIS
     ids, digest = [], previous
-    for entry in _lines(AuditEntry.objects.filter(seal__isnull=True), limit=limit):
+    for entry in _lines(AuditEntry.objects.filter(seal__isnull=True), limit=limit or LINES_PER_SEAL_MAX):
         digest = _link(digest, entry)
         ids.append(entry["id"])
     if not ids:

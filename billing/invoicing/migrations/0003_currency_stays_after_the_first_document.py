@@ -1,4 +1,4 @@
-"""An entity keeps its currency once it has sent or received an invoice, also for raw SQL.
+"""An entity keeps its currency once it has sent or received an issued invoice, also for raw SQL.
 
 The rule is invoicing's, the table is not: that is why this is not a trigger of the entities app.
 """
@@ -8,7 +8,7 @@ from django.db import migrations
 FORWARD = """
 CREATE FUNCTION entity_keeps_its_currency() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM invoices WHERE customer_id = OLD.id OR seller_id = OLD.id) THEN
+    IF EXISTS (SELECT FROM invoices WHERE (customer_id = OLD.id OR seller_id = OLD.id) AND number IS NOT NULL) THEN
         RAISE EXCEPTION 'entity % has invoices and keeps its currency', OLD.code
             USING ERRCODE = 'restrict_violation';
     END IF;

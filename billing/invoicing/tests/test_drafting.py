@@ -253,7 +253,7 @@ def test_two_at_once_bill_each_event_once():
 
 
 def test_an_entity_with_an_invoice_keeps_its_currency():
-    customer = make_draft().customer
+    customer = make_invoice().customer
 
     with pytest.raises(CurrencyFixed):
         entities.update_entity(actor="user:1", entity_id=customer.pk, changes={"currency": "USD"})

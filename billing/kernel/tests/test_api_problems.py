@@ -105,7 +105,7 @@ def test_what_else_a_request_can_cause_is_a_problem(error, status):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_waits_too_long_for_a_lock_is_told_that_it_is_busy(api):
+def test_who_waits_too_long_for_a_lock_again_and_again_is_told_to_come_back(api):
     job = Job.objects.create(kind="report", requested_by="user:1")
 
     def change():
@@ -117,7 +117,7 @@ def test_who_waits_too_long_for_a_lock_is_told_that_it_is_busy(api):
         Job.objects.locked().get(pk=job.pk)
         answer = start_rival(change).result(timeout=5)
 
-    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (409, "busy", "1")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "try-again", "1")
     job.refresh_from_db()
     assert job.kind == "report"
 

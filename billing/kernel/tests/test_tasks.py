@@ -63,7 +63,7 @@ def test_forgotten_jobs_are_swept(queued_jobs, django_capture_on_commit_callback
 
 @pytest.mark.django_db
 def test_the_trail_is_sealed_to_its_end(monkeypatch):
-    monkeypatch.setattr("billing.kernel.sealing.seal_audit.__wrapped__.__kwdefaults__", {"limit": 2})
+    monkeypatch.setattr("billing.kernel.sealing.LINES_PER_SEAL_MAX", 2)
     for _ in range(5):
         make_line()
 
