@@ -6,6 +6,7 @@ A grant is read live on every request: a role taken away is gone with the next o
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -48,30 +49,27 @@ def live_grants_of(user: User) -> QuerySet[RoleGrant]:
     """The grants of `user` that are in effect now."""
     now = timezone.now()
     today = now.date()
-    return (
-        RoleGrant.objects.filter(
-            Q(ends_on__isnull=True) | Q(ends_on__gt=today),
-            Q(ends_at__isnull=True) | Q(ends_at__gt=now),
-            user_id=user.pk,
-            starts_on__lte=today,
-            confirmed_at__isnull=False,
-            revoked_at__isnull=True,
-        )
-        .select_related("entity", "department")
-        .prefetch_related("limits")
-        .order_by("pk")
-    )
+    return RoleGrant.objects.filter(
+        Q(ends_on__isnull=True) | Q(ends_on__gt=today),
+        Q(ends_at__isnull=True) | Q(ends_at__gt=now),
+        user_id=user.pk,
+        starts_on__lte=today,
+        confirmed_at__isnull=False,
+        revoked_at__isnull=True,
+    ).order_by("pk")
 
 
 def _read_reaches(user: User) -> list[Reach]:
+    """One row per grant and limit, without making models of them: every request starts with this."""
+    rows = live_grants_of(user).values_list(
+        "pk", "role", "entity__path", "department__path", "limits__currency", "limits__amount"
+    )
     return [
         Reach(
-            role=grant.role,
-            entity_path=grant.entity.path,
-            department_path=grant.department.path if grant.department else None,
-            limits=tuple((limit.currency, limit.amount) for limit in grant.limits.all()),
+            *grant,
+            limits=tuple((currency, amount) for *_, currency, amount in limited if currency is not None),
         )
-        for grant in live_grants_of(user)
+        for (_, *grant), limited in groupby(rows, key=lambda row: row[:4])
     ]
 
 

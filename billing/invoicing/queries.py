@@ -3,7 +3,7 @@
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -22,6 +22,12 @@ def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
     """Invoices whose customer is within reach."""
     invoices = Invoice.objects.select_related("seller", "customer")
     return visible(invoices, user=user, verb=verb, entity="customer")
+
+
+def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
+    """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots."""
+    named = invoices.select_related(None).defer("snapshot")
+    return named.annotate(seller_name=F("seller__name"), customer_name=F("customer__name"))
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:

@@ -183,7 +183,7 @@ class MeView(ServiceView):
 
     def get(self, request):
         user, key = request.user, request.auth
-        grants = live_grants_of(user)
+        grants = live_grants_of(user).select_related("entity", "department").prefetch_related("limits")
         body = {
             "id": user.pk,
             "kind": user.kind,

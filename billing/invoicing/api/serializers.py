@@ -110,8 +110,8 @@ class ShareRead(ReadSerializer):
 class InvoiceRead(ReadSerializer):
     """`balance_amount` is what is still open. `overdue`: open, and due before today (UTC)."""
 
-    seller_name = serializers.CharField(source="seller.name", read_only=True)
-    customer_name = serializers.CharField(source="customer.name", read_only=True)
+    seller_name = serializers.CharField(read_only=True)  # both annotated by `queries.with_names`
+    customer_name = serializers.CharField(read_only=True)
     balance_amount = MoneyAmountField(read_only=True)
     overdue = serializers.SerializerMethodField()
 

@@ -49,7 +49,8 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
     }
 
     def get_queryset(self):
-        return seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
+        invoices = seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
+        return invoices if self.action in {"allocations", "timeline"} else queries.with_names(invoices)
 
     @extend_schema(request=serializers.InvoiceDraft, responses={201: serializers.Drafted})
     @action(detail=False, methods=["post"])

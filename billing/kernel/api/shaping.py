@@ -5,6 +5,8 @@ The view says `expandable = {"entity": EntityBrief}` and `expand_related = {"ent
 "lines": ("prefetch", "lines")}`, so an expanded list costs a fixed number of queries.
 """
 
+from functools import cache
+
 from django.db.models import QuerySet
 from rest_framework.serializers import BaseSerializer, ListSerializer
 
@@ -20,7 +22,13 @@ def check(request, view) -> None:
     """Raises InvalidParameter for names outside of the closed lists."""
     _require(wanted(request, "expand"), view.expandable, "expand")
     if wanted(request, "fields"):
-        _require(wanted(request, "fields"), view.get_serializer_class()().fields, "fields")
+        _require(wanted(request, "fields"), names_of(view.get_serializer_class()), "fields")
+
+
+@cache
+def names_of(serializer_class: type[BaseSerializer]) -> frozenset[str]:
+    """Building a serializer costs as much as filling it: once per class is enough for its names."""
+    return frozenset(serializer_class().fields)
 
 
 def _require(names: tuple[str, ...], known, parameter: str) -> None:
