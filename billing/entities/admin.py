@@ -16,7 +16,7 @@ from billing.entities.paths import depth_of
 from billing.entities.reach import may, only_proposes, visible
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
 
@@ -42,7 +42,7 @@ class CreatingAdmin(CreatesByService, EntityScopedAdmin):
 class EntityForm(ScopedForm):
     parent = forms.ModelChoiceField(BillingEntity.objects.none())
     currency = forms.ChoiceField(choices=[(code, code) for code in currencies()], initial="EUR")
-    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), initial=today)
 
     class Meta:
         model = BillingEntity
@@ -59,7 +59,7 @@ class EntityForm(ScopedForm):
 class DepartmentForm(ScopedForm):
     entity = forms.ModelChoiceField(BillingEntity.objects.none())
     parent = forms.ModelChoiceField(Department.objects.none(), required=False)
-    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), initial=today)
 
     class Meta:
         model = Department
@@ -97,7 +97,7 @@ class GrantForm(ScopedForm):
 
 class MoveForm(forms.Form):
     parent_code = forms.CharField(max_length=64, label="Code of the new parent")
-    effective_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    effective_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), initial=today)
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
 
 

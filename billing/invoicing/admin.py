@@ -13,9 +13,9 @@ from billing.invoicing import console, queries, services
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
 from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
-from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.kernel.adminverbs import AdminVerb, actor_of, today
 
-DAY = {"widget": forms.DateInput()}
+DAY = {"widget": forms.DateInput(), "initial": today}
 
 
 class IssueForm(forms.Form):
@@ -144,6 +144,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
     )
     def shown_state(self, invoice):
         return Labelled(invoice.state, InvoiceState)
+
+    def described(self, invoice):
+        total = console.money(invoice.total_amount, invoice.currency)
+        return f"{invoice}, {total}, to {invoice.customer}"
 
     @display(description="Net")
     def shown_net(self, invoice):

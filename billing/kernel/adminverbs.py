@@ -3,6 +3,7 @@ that says what will happen and asks for a confirmation. The work is one service 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -40,6 +42,11 @@ THEME = {
     forms.Select: UnfoldAdminSelectWidget,
     forms.CheckboxInput: UnfoldBooleanSwitchWidget,
 }
+
+
+def today() -> date:
+    """What a form suggests for a day. In UTC, as the API's days are."""
+    return timezone.now().date()
 
 
 class ReasonForm(forms.Form):
@@ -110,6 +117,10 @@ class VerbsMixin:
                 actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)
         return actions
 
+    def described(self, obj: models.Model) -> str:
+        """What a confirmation says of an object; admins of money add the amount."""
+        return str(obj)
+
     def may(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
         return request.user.has_perm(verb.permission, obj)
 
@@ -148,7 +159,7 @@ class VerbsMixin:
             "opts": self.opts,
             "verb": verb,
             "form": styled(form),
-            "objects": allowed,
+            "objects": [(obj.pk, self.described(obj)) for obj in allowed],
             "selected_name": ACTION_CHECKBOX_NAME,
             "once": request.POST.get("once") or uuid4().hex,
             "back": back,

@@ -14,7 +14,7 @@ from billing.entities.reach import visible
 from billing.invoicing.console import Table, link, money
 from billing.invoicing.queries import invoices_for
 from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, styled
+from billing.kernel.adminverbs import AdminVerb, actor_of, styled, today
 from billing.kernel.errors import DomainError, NotFound
 from billing.kernel.money import currencies
 from billing.payments import queries, services
@@ -35,7 +35,7 @@ class RecordForm(forms.Form):
     customer_code = forms.CharField(max_length=64)
     amount = forms.DecimalField(max_digits=19, decimal_places=4, min_value=0)
     currency = forms.ChoiceField(choices=[(code, code) for code in currencies()], initial="EUR")
-    received_on = forms.DateField(widget=forms.DateInput())
+    received_on = forms.DateField(widget=forms.DateInput(), initial=today)
     method = forms.ChoiceField(choices=PaymentMethodKind.choices)
     reference = forms.CharField(max_length=100)
     note = forms.CharField(max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
