@@ -7,6 +7,7 @@ from inspect import isfunction
 from io import BytesIO
 
 import pytest
+from django.db import transaction
 
 from billing.entities import services as entities
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
@@ -441,7 +442,14 @@ def _():
 def _():
     settlements = {make_invoice().pk: Decimal(1) for _ in range(2)}
     settlements = dict(reversed(settlements.items()))
-    return lambda: invoicing.settle_invoices(actor=ME, settlements=settlements)
+
+    @transaction.atomic
+    def settle_and_think_better_of_it():
+        """Without payments behind it, it could not be committed."""
+        invoicing.settle_invoices(actor=ME, settlements=settlements)
+        transaction.set_rollback(True)
+
+    return settle_and_think_better_of_it
 
 
 @scene(invoicing.start_billing_run)

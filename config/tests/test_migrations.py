@@ -2,13 +2,18 @@
 
 import os
 
+import pgtrigger
 import pytest
 from django.apps import apps
-from django.db import connection, connections
+from django.core.management import call_command
+from django.db import IntegrityError, connection, connections, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
+
+from billing.invoicing.models import Invoice
+from billing.invoicing.tests.makers import make_invoice
 
 
 def test_no_change_of_a_model_lacks_its_migration():
@@ -79,3 +84,20 @@ def test_every_migration_can_be_undone_and_done_again(scratch):
 
     MigrationExecutor(scratch).migrate(newest)
     assert everything_in(scratch) == before
+
+
+@pytest.mark.django_db
+def test_no_session_can_switch_a_trigger_off():
+    call_command("migrate", verbosity=0)
+    invoice = make_invoice()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('pgtrigger.ignore', %s, true)",
+            ["{" + ",".join(t.get_pgid(model) for model, t in pgtrigger.registered()) + "}"],
+        )
+
+    with pytest.raises(IntegrityError, match="is final"), transaction.atomic():
+        Invoice.objects.filter(pk=invoice.pk).update(net_amount=1, total_amount=20)
+
+    invoice.refresh_from_db()
+    assert invoice.net_amount == 100

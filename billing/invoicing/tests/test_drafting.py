@@ -82,10 +82,9 @@ def test_metered_lines_are_rounded_each_half_up():
 def test_costs_passed_through_are_rounded_once_and_split_by_largest_remainder():
     seller = make_seller()
     customer = make_entity(parent=seller)
-    for cost in ("0.0000008", "0.004", "0.004", "0.0069992"):
-        make_usage(
-            customer, make_sold_meter(seller, markup_percent="0"), "0", cost=Decimal(cost), currency="EUR"
-        )
+    for position, cost in enumerate(("0.0000008", "0.004", "0.004", "0.0069992")):
+        meter = make_sold_meter(seller, markup_percent="0", code=f"cost-{position}")  # lines follow the codes
+        make_usage(customer, meter, "0", cost=Decimal(cost), currency="EUR")
 
     [invoice] = draft(seller, customer)
 

@@ -199,3 +199,16 @@ def test_fsck_and_the_controls_see_what_the_triggers_would_have_refused(unguarde
 def _broken() -> set[str]:
     by_fsck = {found.invariant for found in find_violations("payments") if found.violations}
     return by_fsck | {name for name, compare in CONTROLS.items() if compare().count}
+
+
+@pytest.mark.parametrize("state", ["issued", "paid"])
+def test_an_invoice_is_not_paid_by_saying_so(state):
+    invoice = make_open_invoice(total="80.00")
+    paid = "80.00" if state == "paid" else "10.00"
+
+    with pytest.raises(IntegrityError) as refusal:
+        Invoice.objects.filter(pk=invoice.pk).update(paid_amount=Decimal(paid), state=state)
+
+    assert constraint_of(refusal.value) == "invoice_paid_by_applications"
+    invoice.refresh_from_db()
+    assert (invoice.paid_amount, invoice.state) == (0, "issued")
