@@ -41,6 +41,8 @@ def folder():
     path = Path(tempfile.mkdtemp(prefix="eb-"))
     yield path
     shutil.rmtree(path)
+    for lock in path.parent.glob(f"{path.name}.*"):
+        lock.unlink()
 
 
 @contextmanager
