@@ -4,7 +4,7 @@ CHECKS = {
     "K1 price versions are numbered without a gap, each starting after the one before": """
         SELECT id, product_id, currency, number FROM (
             SELECT p.*, row_number() OVER versions AS expected, lag(starts_on) OVER versions AS before
-            FROM prices p WINDOW versions AS (PARTITION BY product_id, currency ORDER BY number)
+            FROM prices p WINDOW versions AS (PARTITION BY product_id, plan_id, currency ORDER BY number)
         ) AS numbered
         WHERE number <> expected OR starts_on <= before
     """,
