@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from billing.access.models import User
 from billing.entities.reach import visible
 from billing.subscriptions.models import Price, Product
+from billing.subscriptions.true_up import peak_seats as peak_seats
+from billing.subscriptions.true_up import seats_to_true_up as seats_to_true_up
 
 
 def products_for(user: User, verb: str = "subscriptions.view_product") -> QuerySet[Product]:

@@ -93,15 +93,23 @@ class License(BaseModel):
 
 
 class LicenseTerms(AppendOnlyModel):
-    """What a licence granted from a day on: its tier, seats and features as they were, for ever."""
+    """What a licence granted from a day on: its tier, seats, features, end and payer as they were, for ever.
+
+    Terms are in force from `starts_on` until the next ones start or `ends_on`, whichever is first; of two that
+    start on one day only the later number ever was.
+    """
 
     license = models.ForeignKey(License, models.PROTECT, related_name="terms")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, related_name="license_terms", help_text="Pays the true-up."
+    )
     number = models.PositiveIntegerField()
     tier = models.CharField(max_length=64)
     features = models.JSONField(default=list)
     seats = models.PositiveIntegerField()
     included_seats = models.PositiveIntegerField()
     starts_on = models.DateField()
+    ends_on = models.DateField(null=True, help_text="The first day the licence was no longer valid.")
 
     class Meta(AppendOnlyModel.Meta):
         db_table = "license_terms"
