@@ -1,6 +1,6 @@
 """Who may do what in the catalogue. Setting prices is not for those who bill them."""
 
-from billing.access.roles import AU, BO, CM, FC, VW
+from billing.access.roles import AP, AU, BO, CM, FC, VW
 from billing.access.verbs import declare
 
 declare("subscriptions.view_product", VW, BO, CM, FC, AU, scope="catalogue:read")
@@ -8,3 +8,10 @@ declare("subscriptions.view_price", VW, BO, CM, FC, AU, scope="catalogue:read")
 declare("subscriptions.create_product", CM, FC, scope="catalogue:write")
 declare("subscriptions.update_product", CM, FC, scope="catalogue:write")
 declare("subscriptions.create_price", CM, FC, scope="catalogue:write")
+
+# Endpoint 6 of the table of roles: whom it lets read, it lets read the subscriptions themselves.
+declare("subscriptions.view_subscription", VW, BO, CM, AP, FC, AU, scope="subscriptions:read")
+declare("subscriptions.create_subscription", BO, CM, FC, scope="subscriptions:write")
+declare("subscriptions.change_subscription_terms", BO, CM, FC, scope="subscriptions:write")
+declare("subscriptions.pause_subscription", BO, CM, FC, scope="subscriptions:write")
+declare("subscriptions.cancel_subscription", CM, FC, scope="subscriptions:write")

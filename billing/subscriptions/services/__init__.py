@@ -1,4 +1,28 @@
+from billing.subscriptions.services.accounts import Preview
+from billing.subscriptions.services.canceling import cancel_subscription, preview_cancellation
+from billing.subscriptions.services.changing import change_subscription, preview_change, withdraw_change
+from billing.subscriptions.services.pausing import pause_subscription, resume_subscription
 from billing.subscriptions.services.pricing import add_price
 from billing.subscriptions.services.products import create_product, update_product
+from billing.subscriptions.services.rolling import roll_forward
+from billing.subscriptions.services.standing import mark_past_due, mark_recovered
+from billing.subscriptions.services.subscribing import create_subscription, preview_subscription
 
-__all__ = ["add_price", "create_product", "update_product"]
+__all__ = [
+    "Preview",
+    "add_price",
+    "cancel_subscription",
+    "change_subscription",
+    "create_product",
+    "create_subscription",
+    "mark_past_due",
+    "mark_recovered",
+    "pause_subscription",
+    "preview_cancellation",
+    "preview_change",
+    "preview_subscription",
+    "resume_subscription",
+    "roll_forward",
+    "update_product",
+    "withdraw_change",
+]

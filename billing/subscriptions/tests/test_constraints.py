@@ -24,7 +24,10 @@ pytestmark = pytest.mark.django_db
 def test_a_price_has_the_figure_of_its_model_and_no_other(_case, figures):
     product = make_product()
 
-    with pytest.raises(IntegrityError, match="price_(has_its_models_figures|not_negative)"), transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match=r"price_(has_its_models_figures|not_negative)"),
+        transaction.atomic(),
+    ):
         Price.objects.create(product=product, number=1, currency="USD", starts_on=date(2026, 1, 1), **figures)
 
     assert not Price.objects.exists()

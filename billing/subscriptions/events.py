@@ -1,0 +1,34 @@
+from dataclasses import dataclass
+from uuid import UUID
+
+from billing.kernel.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionCreated(Event):
+    name = "subscription.created"
+    subscription_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionChanged(Event):
+    name = "subscription.changed"
+    subscription_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionPaused(Event):
+    name = "subscription.paused"
+    subscription_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionResumed(Event):
+    name = "subscription.resumed"
+    subscription_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionCanceled(Event):
+    name = "subscription.canceled"
+    subscription_id: UUID
