@@ -111,6 +111,9 @@ class Account:
         self._require_day(on)
         if self._keeps_cycle(target.plan):
             self._swap(on, target)
+        elif self._in_trial:  # its cycle has not begun yet
+            self._swap(on, target)
+            self._recycle(self.subscription.trial_ends_on, target.plan)
         else:
             self._cut(on)
             self._swap(on, target)
@@ -175,7 +178,7 @@ class Account:
         if self.subscription.cancels_on and self.subscription.cancels_on <= day:
             self._end(day)
             return
-        if self.subscription.state == SubscriptionState.TRIALING and self.subscription.trial_ends_on <= day:
+        if self._in_trial and self.subscription.trial_ends_on <= day:
             self._move("end_trial")
         if self._has_scheduled and self.subscription.state in CHANGEABLE:  # while paused it waits
             self._apply_scheduled(day)
@@ -190,16 +193,15 @@ class Account:
         self.scheduled.state = next_state(CHANGE_MOVES, action="apply", current=self.scheduled.state)
 
     def _open_period(self, day: date) -> None:
-        in_trial = self.subscription.state == SubscriptionState.TRIALING
         is_first = self.subscription.next_on == self.subscription.starts_on
-        whole = Period(day, self.subscription.trial_ends_on) if in_trial else self._cycle.period_of(day)
+        whole = Period(day, self.subscription.trial_ends_on) if self._in_trial else self._cycle.period_of(day)
         self.period = SubscriptionPeriod(
             subscription=self.subscription,
             starts_on=day,
             ends_on=whole.ends_on,
             whole_starts_on=whole.starts_on,
             whole_ends_on=whole.ends_on,
-            is_trial=in_trial,
+            is_trial=self._in_trial,
         )
         self.periods_opened.append(self.period)
         self.subscription.next_on = whole.ends_on
@@ -396,6 +398,10 @@ class Account:
         return self.subscription.state != SubscriptionState.CANCELED
 
     @property
+    def _in_trial(self) -> bool:
+        return self.subscription.state == SubscriptionState.TRIALING
+
+    @property
     def _has_scheduled(self) -> bool:
         return self.scheduled is not None and self.scheduled.state == ChangeState.SCHEDULED
 
@@ -414,10 +420,8 @@ class Account:
         return Period(starts_on, ends_on) if starts_on < ends_on else None
 
     def _keeps_cycle(self, plan: Plan) -> bool:
-        """A trial has not begun its cycle yet: it takes the new plan's when it ends."""
         own = self.subscription.plan
-        same = (plan.interval, plan.interval_count) == (own.interval, own.interval_count)
-        return same or self.subscription.state == SubscriptionState.TRIALING
+        return (plan.interval, plan.interval_count) == (own.interval, own.interval_count)
 
     def _recycle(self, on: date, plan: Plan) -> None:
         self.subscription.plan = plan

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -97,22 +97,23 @@ def accounts_of(subscription_ids: Sequence[UUID]) -> list[Account]:
         )
         for subscription in subscriptions
     ]
-    for account in accounts:
-        if account.scheduled:
-            account.scheduled_target = scheduled_target(account)
+    _add_scheduled_targets([account for account in accounts if account.scheduled])
     return accounts
 
 
-def scheduled_target(account: Account) -> Target:
-    """What was scheduled, at the prices in force on the day it takes effect."""
-    change = account.scheduled
-    return target_for(
-        change.plan,
-        quantity=change.quantity,
-        currency=account.subscription.currency,
-        on=change.effective_on,
-        uses_current_prices=change.uses_current_prices,
-    )
+def _add_scheduled_targets(accounts: Iterable[Account]) -> None:
+    """What was scheduled, at the prices in force on the day: read once per plan, currency and day."""
+    offers: dict[tuple, Target] = {}
+    for account in accounts:
+        change, currency = account.scheduled, account.subscription.currency
+        key = (change.plan_id, currency, change.effective_on)
+        if key not in offers:
+            offers[key] = target_for(
+                change.plan, quantity=change.quantity, currency=currency, on=change.effective_on
+            )
+        account.scheduled_target = replace(
+            offers[key], quantity=change.quantity, uses_current_prices=change.uses_current_prices
+        )
 
 
 def target_for(

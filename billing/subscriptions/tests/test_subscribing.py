@@ -114,7 +114,9 @@ def test_a_trial_charges_nothing_and_the_cycle_begins_when_it_ends():
     subscription.refresh_from_db()
     assert subscription.state == SubscriptionState.ACTIVE
     assert charges_of(subscription) == [("recurring", "30.00", date(2024, 9, 15), date(2024, 10, 15))]
-    assert list(subscription.periods.order_by("starts_on").values_list("starts_on", "ends_on", "is_trial")) == [
+    assert list(
+        subscription.periods.order_by("starts_on").values_list("starts_on", "ends_on", "is_trial")
+    ) == [
         (SEP, date(2024, 9, 15), True),
         (date(2024, 9, 15), date(2024, 10, 15), False),
     ]
@@ -408,4 +410,23 @@ def test_what_is_scheduled_waits_while_it_is_paused():
     assert charges_of(subscription)[2:] == [
         ("proration", "30.00", OCT, NOV),
         ("recurring", "60.00", NOV, DEC),
+    ]
+
+
+def test_a_plan_changed_in_a_trial_begins_its_own_cycle_when_the_trial_ends():
+    weekly = make_plan(interval="week")
+    monthly = make_plan(entity=weekly.entity)
+    subscription = make_subscription(
+        plan=weekly, starts_on=date(2024, 9, 3), trial_days=14, alignment=Alignment.CALENDAR
+    )
+
+    services.change_subscription(
+        actor="test", subscription_id=subscription.pk, plan_id=monthly.pk, as_of=date(2024, 9, 10)
+    )
+    roll(subscription, date(2024, 10, 5))
+
+    # 14 of September's 30 days are left on the 17th: 30.00 × 14/30 = 14.00
+    assert charges_of(subscription) == [
+        ("recurring", "14.00", date(2024, 9, 17), OCT),
+        ("recurring", "30.00", OCT, NOV),
     ]
