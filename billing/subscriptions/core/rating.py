@@ -60,7 +60,11 @@ OPTIONAL = {
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """From the previous tier's `up_to` (excluded) to this one's (included); None is open at the end."""
+    """From the previous tier's `up_to` (excluded) to this one's (included); None is open at the end.
+
+    The flat amount is due once, when the quantity is in the tier (volume) or reaches it (graduated). Zero
+    is in the first tier, so its flat amount is due whether or not anything was used.
+    """
 
     up_to: Decimal | None
     unit_price: Decimal

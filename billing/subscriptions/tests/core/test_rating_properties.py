@@ -252,6 +252,15 @@ def test_steps_add_up_to_the_amount(terms, quantity, events):
             assert Fraction(step.quantity) * Fraction(step.unit_price) == Fraction(step.amount)
 
 
+@given(tiers(edges=figures))
+def test_the_steps_at_an_edge_end_with_its_tier(rows):
+    for number, tier in enumerate(rows[:-1], start=1):
+        for terms, tiers_seen in [(graduated(rows), number), (volume(rows), 1)]:
+            steps = terms.steps(tier.up_to)
+            assert sum(Fraction(step.amount) for step in steps) == Fraction(terms.exact_amount(tier.up_to))
+            assert sum(step.quantity is not None for step in steps) == tiers_seen
+
+
 @given(tiers(), quantities)
 def test_the_tiers_of_a_graduated_amount_share_out_the_whole_quantity(rows, quantity):
     parts = [step.quantity for step in graduated(rows).steps(quantity) if step.quantity is not None]
