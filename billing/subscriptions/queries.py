@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import date
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from billing.access.models import User
 from billing.entities.reach import visible
-from billing.subscriptions.models import Price, Product
+from billing.subscriptions.models import Plan, PlanItem, Price, Product
 
 
 def products_for(user: User, verb: str = "subscriptions.view_product") -> QuerySet[Product]:
@@ -17,24 +17,41 @@ def products_for(user: User, verb: str = "subscriptions.view_product") -> QueryS
 
 
 def prices_for(user: User, verb: str = "subscriptions.view_price") -> QuerySet[Price]:
-    return visible(Price.objects.select_related("product"), user=user, verb=verb, entity="product__entity")
+    """List prices and prices on plans."""
+    return visible(
+        Price.objects.select_related("product", "plan"), user=user, verb=verb, entity="product__entity"
+    )
 
 
-def price_of(product_id: UUID, currency: str, on: date) -> Price | None:
+def plans_for(user: User, verb: str = "subscriptions.view_plan") -> QuerySet[Plan]:
+    """With their items, in order."""
+    items = PlanItem.objects.select_related("product").order_by("position")
+    plans = Plan.objects.select_related("entity").prefetch_related(Prefetch("items", items))
+    return visible(plans, user=user, verb=verb)
+
+
+def price_of(product_id: UUID, currency: str, on: date, plan_id: UUID | None = None) -> Price | None:
     """The version in force on the day: the last one that has started. None before the first."""
-    return prices_of([(product_id, currency)], on).get((product_id, currency))
+    return prices_of([(product_id, currency)], on, plan_id).get((product_id, currency))
 
 
-def prices_of(wanted: Iterable[tuple[UUID, str]], on: date) -> dict[tuple[UUID, str], Price]:
-    """The price in force on the day for every (product, currency) that has one. One query."""
+def prices_of(
+    wanted: Iterable[tuple[UUID, str]], on: date, plan_id: UUID | None = None
+) -> dict[tuple[UUID, str], Price]:
+    """The price in force on the day for every (product, currency) that has one. One query.
+
+    With a plan: the price on it if one is in force, else the list price. Without: the list price.
+    """
     wanted = set(wanted)
+    offered = Q(plan=None) if plan_id is None else Q(plan=None) | Q(plan_id=plan_id)
     in_force = (
         Price.objects.filter(
+            offered,
             product_id__in={product for product, _ in wanted},
             currency__in={currency for _, currency in wanted},
             starts_on__lte=on,
         )
-        .order_by("product_id", "currency", "-number")
+        .order_by("product_id", "currency", F("plan_id").asc(nulls_last=True), "-number")
         .distinct("product_id", "currency")
     )
     found = {(price.product_id, price.currency): price for price in in_force}
