@@ -98,7 +98,7 @@ WITH candidate AS MATERIALIZED (
     JOIN month USING (entity_id, currency, service_month)
     LEFT JOIN LATERAL (
         SELECT id FROM prices
-        WHERE product_id = d.product_id AND currency = d.currency AND starts_on <= d.billed_on
+        WHERE product_id = d.product_id AND plan_id IS NULL AND currency = d.currency AND starts_on <= d.billed_on
         ORDER BY starts_on DESC LIMIT 1
     ) p ON true
     WHERE month.billed_month IS NOT NULL

@@ -69,3 +69,28 @@ class DayInFuture(DomainError):
 class CustomerCannotSubscribe(Conflict):
     code = "customer-cannot-subscribe"
     title = "Only active customers subscribe."
+
+
+class ProductNotOnPlan(DomainError):
+    code = "product-not-on-plan"
+    title = "A plan has prices only for the products that are on it."
+
+
+class PassThroughNeedsUsage(DomainError):
+    code = "pass-through-needs-usage"
+    title = "On a plan, only what is used can be passed on at cost."
+
+
+class PlanCodeTaken(Conflict):
+    code = "plan-code-taken"
+    title = "The seller already has a plan with this code."
+
+
+class PlanItemNotPossible(DomainError):
+    code = "plan-item-not-possible"
+    title = "A plan cannot have this item."
+
+
+class NoPriceInForce(DomainError):
+    code = "no-price-in-force"
+    title = "The product has no price in this currency on this day."

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import date
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from billing.access.models import User
 from billing.entities.reach import visible
-from billing.subscriptions.models import Price, Product, Subscription, SubscriptionCharge
+from billing.subscriptions.models import Plan, PlanItem, Price, Product, Subscription, SubscriptionCharge
 from billing.subscriptions.true_up import peak_seats as peak_seats
 from billing.subscriptions.true_up import seats_to_true_up as seats_to_true_up
 
@@ -19,7 +19,17 @@ def products_for(user: User, verb: str = "subscriptions.view_product") -> QueryS
 
 
 def prices_for(user: User, verb: str = "subscriptions.view_price") -> QuerySet[Price]:
-    return visible(Price.objects.select_related("product"), user=user, verb=verb, entity="product__entity")
+    """List prices and prices on plans."""
+    return visible(
+        Price.objects.select_related("product", "plan"), user=user, verb=verb, entity="product__entity"
+    )
+
+
+def plans_for(user: User, verb: str = "subscriptions.view_plan") -> QuerySet[Plan]:
+    """With their items, in order."""
+    items = PlanItem.objects.select_related("product").order_by("position")
+    plans = Plan.objects.select_related("entity").prefetch_related(Prefetch("items", items))
+    return visible(plans, user=user, verb=verb)
 
 
 def subscriptions_for(user: User, verb: str = "subscriptions.view_subscription") -> QuerySet[Subscription]:

@@ -23,3 +23,22 @@ def counts_seats() -> pgtrigger.Trigger:
             RETURN NULL;
         """,
     )
+
+
+def of_one_seller() -> pgtrigger.Trigger:
+    """A plan bundles products of the seller it belongs to, and never changes its seller."""
+    return pgtrigger.Trigger(
+        name="of_one_seller",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            IF NOT EXISTS (
+                SELECT FROM plans JOIN products USING (entity_id)
+                WHERE plans.id = NEW.plan_id AND products.id = NEW.product_id
+            ) THEN
+                RAISE EXCEPTION 'plan % and product % are not of one seller', NEW.plan_id, NEW.product_id
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN NEW;
+        """,
+    )

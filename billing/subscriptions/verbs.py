@@ -15,3 +15,6 @@ declare("subscriptions.create_subscription", BO, CM, FC, scope="subscriptions:wr
 declare("subscriptions.change_subscription_terms", BO, CM, FC, scope="subscriptions:write")
 declare("subscriptions.pause_subscription", BO, CM, FC, scope="subscriptions:write")
 declare("subscriptions.cancel_subscription", CM, FC, scope="subscriptions:write")
+declare("subscriptions.view_plan", VW, BO, CM, FC, AU, scope="catalogue:read")
+declare("subscriptions.create_plan", CM, FC, scope="catalogue:write")
+declare("subscriptions.update_plan", CM, FC, scope="catalogue:write")

@@ -11,6 +11,7 @@ from billing.kernel.fields import CurrencyField, ExactField, finite
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.triggers import append_only, audited, frozen, never_deleted, touched
 from billing.subscriptions.core.rating import NEEDED, OPTIONAL, PriceTerms
+from billing.subscriptions.triggers import of_one_seller
 
 
 class TaxCategory(models.TextChoices):
@@ -132,7 +133,7 @@ class PlanItem(AppendOnlyModel):
                 | Q(timing=Timing.IN_ARREARS, basis__in=[Basis.USAGE, Basis.SEATS]),
             ),
         ]
-        triggers = append_only()
+        triggers = [of_one_seller(), *append_only()]
 
     def __str__(self) -> str:
         return f"{self.position}. {self.product_id}"

@@ -2,17 +2,29 @@ from billing.subscriptions.services.accounts import Preview
 from billing.subscriptions.services.canceling import cancel_subscription, preview_cancellation
 from billing.subscriptions.services.changing import change_subscription, preview_change, withdraw_change
 from billing.subscriptions.services.pausing import pause_subscription, resume_subscription
-from billing.subscriptions.services.pricing import add_price
+from billing.subscriptions.services.plans import (
+    INTERVAL_COUNT_MAX,
+    ITEMS_MAX,
+    TRIAL_DAYS_MAX,
+    create_plan,
+    update_plan,
+)
+from billing.subscriptions.services.pricing import TIERS_MAX, add_price
 from billing.subscriptions.services.products import create_product, update_product
 from billing.subscriptions.services.rolling import roll_forward
 from billing.subscriptions.services.standing import mark_past_due, mark_recovered
 from billing.subscriptions.services.subscribing import create_subscription, preview_subscription
 
 __all__ = [
+    "INTERVAL_COUNT_MAX",
+    "ITEMS_MAX",
+    "TIERS_MAX",
+    "TRIAL_DAYS_MAX",
     "Preview",
     "add_price",
     "cancel_subscription",
     "change_subscription",
+    "create_plan",
     "create_product",
     "create_subscription",
     "mark_past_due",
@@ -23,6 +35,7 @@ __all__ = [
     "preview_subscription",
     "resume_subscription",
     "roll_forward",
+    "update_plan",
     "update_product",
     "withdraw_change",
 ]

@@ -36,7 +36,7 @@ def cancel_subscription(
     False, and what is billed in arrears is due for the days it ran. Raises NotFound, PreconditionFailed,
     IllegalMove, DayOutsidePeriod, DayInFuture.
     """
-    account = locked_account(subscription_id, version=version)
+    account = locked_account(subscription_id, as_of=as_of, version=version)
     _cancel(account, as_of=as_of, on=on, at_period_end=at_period_end, credit_unused=credit_unused)
     save_accounts([account])
     subscription = account.subscription
@@ -66,6 +66,7 @@ def preview_cancellation(
 ) -> Preview:
     """What `cancel_subscription` with the same terms would charge and credit."""
     account = account_of(subscription_id)
+    account.roll_forward(as_of)
     _cancel(account, as_of=as_of, on=on, at_period_end=at_period_end, credit_unused=credit_unused)
     return preview_of(account)
 
@@ -73,7 +74,6 @@ def preview_cancellation(
 def _cancel(
     account: Account, *, as_of: date, on: date | None, at_period_end: bool, credit_unused: bool
 ) -> None:
-    account.roll_forward(as_of)
     if at_period_end:
         account.cancel_at_period_end()
         return

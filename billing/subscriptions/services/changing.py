@@ -49,7 +49,7 @@ def change_subscription(
     NotFound, PreconditionFailed, NotChangeable, NothingToChange, DayOutsidePeriod, DayInFuture,
     PlanOfAnotherSeller, PlanNotOffered, PlanNotPriced, Invalid.
     """
-    account = locked_account(subscription_id, version=version)
+    account = locked_account(subscription_id, as_of=as_of, version=version)
     before = {"plan": account.subscription.plan.code, "quantity": account.subscription.quantity}
     target = _change(
         account,
@@ -80,6 +80,7 @@ def change_subscription(
 def preview_change(*, subscription_id: UUID, as_of: date, **terms: object) -> Preview:
     """What `change_subscription` with the same terms would charge: the same computation, not stored."""
     account = account_of(subscription_id)
+    account.roll_forward(as_of)
     _change(account, as_of=as_of, requested_by="preview", **terms)
     return preview_of(account)
 
@@ -114,7 +115,6 @@ def _change(
     at_period_end: bool = False,
     use_current_prices: bool = False,
 ) -> Target:
-    account.roll_forward(as_of)
     day = account.subscription.next_on if at_period_end else on or as_of
     target = _target(account, day, plan_id, quantity, use_current_prices)
     if at_period_end:

@@ -23,10 +23,9 @@ def pause_subscription(
     Usage goes on being counted and billed. Raises NotFound, PreconditionFailed, IllegalMove,
     DayOutsidePeriod, DayInFuture.
     """
-    account = locked_account(subscription_id, version=version)
+    account = locked_account(subscription_id, as_of=as_of, version=version)
     day = on or as_of
     require_not_in_future(day, as_of=as_of)
-    account.roll_forward(as_of)
     account.pause(day)
     save_accounts([account])
     subscription = account.subscription
@@ -44,10 +43,9 @@ def resume_subscription(
 
     Raises NotFound, PreconditionFailed, IllegalMove, DayOutsidePeriod, DayInFuture.
     """
-    account = locked_account(subscription_id, version=version)
+    account = locked_account(subscription_id, as_of=as_of, version=version)
     day = on or as_of
     require_not_in_future(day, as_of=as_of)
-    account.roll_forward(as_of)
     account.resume(day, plan_items_of(account.subscription.plan))
     save_accounts([account])
     subscription = account.subscription

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -6,11 +7,12 @@ from django.db import transaction
 
 from billing.kernel import audit, money
 from billing.kernel.errors import Invalid, NotFound
-from billing.subscriptions.errors import NotAPriceOfItsModel, PriceOutOfOrder
-from billing.subscriptions.models import Price, PriceModel, Product
+from billing.subscriptions.core.rating import PriceTerms
+from billing.subscriptions.errors import PassThroughNeedsUsage, PriceOutOfOrder, ProductNotOnPlan
+from billing.subscriptions.models import Basis, Plan, PlanItem, Price, PriceModel, Product
 
-DECIMALS = 12
-BEYOND = Decimal(10) ** 16
+TIERS_MAX = 100
+TierText = Mapping[str, str | None]
 
 
 @transaction.atomic
@@ -21,21 +23,31 @@ def add_price(
     currency: str,
     model: str,
     starts_on: date,
-    unit_price: Decimal | None = None,
-    markup_percent: Decimal | None = None,
+    plan_id: UUID | None = None,
+    tiers: Sequence[TierText] | None = None,
+    **figures: Decimal | int | None,
 ) -> Price:
     """Append the next version of a product's price in a currency; it holds from `starts_on` on.
 
-    `per_unit` has a `unit_price` in the currency, not negative; `pass_through` has a `markup_percent` on
-    the cost (12.5 is 12.5 %), above -100. Versions are numbered 1…n per currency and never edited.
-    Raises NotFound, PriceOutOfOrder unless it starts after the version before it, NotAPriceOfItsModel, Invalid.
+    Without a plan it is the list price; with one, the price on that plan, per its interval. `figures` are
+    those of the model (`core.rating.NEEDED` and `OPTIONAL`), amounts in the currency and not rounded, 12.5
+    for 12.5 %; `tiers` are {"up_to": "10" or None, "unit_price": "0.05", "flat_amount": "0"}, in text.
+    Versions are numbered 1…n per product, plan and currency and never edited. Raises NotFound, Invalid,
+    NotAPriceOfItsModel, ProductNotOnPlan, PassThroughNeedsUsage, and PriceOutOfOrder unless it starts after
+    the version before it.
     """
     money.exponent(currency)  # refuses what is no currency
-    _require_figure_of(model, unit_price=unit_price, markup_percent=markup_percent)
+    if len(tiers or ()) > TIERS_MAX:
+        raise Invalid(f"A price has at most {TIERS_MAX} tiers.")
+    terms = PriceTerms.from_stored(model, tiers, **figures)
+    terms.require_valid()
+    # The product's row is the queue for the versions of its prices, on every plan.
     product = Product.objects.locked().filter(pk=product_id).first()
     if product is None:
         raise NotFound("There is no such product.")
-    last = product.prices.filter(currency=currency).order_by("-number").first()
+    if plan_id is not None:
+        _require_on_plan(product, plan_id, model)
+    last = product.prices.filter(plan_id=plan_id, currency=currency).order_by("-number").first()
     if last and starts_on <= last.starts_on:
         raise PriceOutOfOrder(
             f"Version {last.number} starts on {last.starts_on}; the next one starts later.",
@@ -44,35 +56,49 @@ def add_price(
 
     price = Price.objects.create(
         product=product,
+        plan_id=plan_id,
         number=last.number + 1 if last else 1,
         currency=currency,
         model=model,
-        unit_price=unit_price,
-        markup_percent=markup_percent,
+        tiers=[_normal(tier) for tier in terms.stored_tiers()] or None,
         starts_on=starts_on,
+        **figures,
     )
     audit.record(
         actor=actor,
         action="price.added",
         subject=price,
         entity_id=product.entity_id,
-        detail={"product": product.code, "number": price.number, "currency": currency},
+        detail={
+            "product": product.code,
+            "number": price.number,
+            "currency": currency,
+            "model": model,
+            "plan": str(plan_id) if plan_id else None,
+        },
     )
     return price
 
 
-def _require_figure_of(model: str, *, unit_price: Decimal | None, markup_percent: Decimal | None) -> None:
-    if model == PriceModel.PER_UNIT:
-        figure, other, least = unit_price, markup_percent, Decimal(0)
-    elif model == PriceModel.PASS_THROUGH:
-        figure, other, least = markup_percent, unit_price, Decimal(-100)
-    else:
-        raise Invalid(f"'{model}' is not a price model.", known=PriceModel.values)
-    if figure is None or other is not None:
-        raise NotAPriceOfItsModel(
-            "per_unit takes a unit_price, pass_through a markup_percent, and neither takes both."
+def _require_on_plan(product: Product, plan_id: UUID, model: str) -> None:
+    plan = Plan.objects.filter(pk=plan_id, entity_id=product.entity_id).first()
+    if plan is None:
+        raise NotFound("The seller of the product has no such plan.")
+    item = PlanItem.objects.filter(plan=plan, product=product).first()
+    if item is None:
+        raise ProductNotOnPlan(
+            f"'{product.code}' is not on plan '{plan.code}'.", plan=plan.code, product=product.code
         )
-    if not figure.is_finite() or abs(figure) >= BEYOND or figure.as_tuple().exponent < -DECIMALS:
-        raise Invalid(f"A price has at most {DECIMALS} decimals and 16 digits before them.")
-    if figure < least or (model == PriceModel.PASS_THROUGH and figure == least):
-        raise NotAPriceOfItsModel("A unit price is not negative; a mark-up is above -100 %.")
+    if model == PriceModel.PASS_THROUGH and item.basis != Basis.USAGE:
+        raise PassThroughNeedsUsage(
+            f"Plan '{plan.code}' charges '{product.code}' by {item.basis}: there is no cost to pass on."
+        )
+
+
+def _normal(tier: TierText) -> dict[str, str | None]:
+    """One spelling of each figure: no trailing zeros, no exponent, no minus before zero."""
+    return {name: None if text is None else _normal_text(Decimal(text)) for name, text in tier.items()}
+
+
+def _normal_text(figure: Decimal) -> str:
+    return f"{money.EXACT.plus(money.EXACT.normalize(figure)):f}"

@@ -1,4 +1,4 @@
-"""Products and prices, with only the interesting fields said aloud."""
+"""Products, plans and prices, with only the interesting fields said aloud."""
 
 from datetime import date
 from decimal import Decimal
@@ -6,16 +6,7 @@ from itertools import count
 
 from billing.entities.tests.makers import make_entity
 from billing.subscriptions import services
-from billing.subscriptions.models import (
-    Basis,
-    Plan,
-    PlanItem,
-    Price,
-    PriceModel,
-    Product,
-    Subscription,
-    Timing,
-)
+from billing.subscriptions.models import Plan, Price, PriceModel, Product, Subscription
 
 _serial = count(1)
 
@@ -28,36 +19,57 @@ def make_product(**overrides) -> Product:
     return Product.objects.create(**values | overrides)
 
 
+# The figures a price of each model has unless a test says otherwise.
+TIERS = [
+    {"up_to": "100", "unit_price": "0.50", "flat_amount": "5"},
+    {"up_to": "1000", "unit_price": "0.40", "flat_amount": "0"},
+    {"up_to": None, "unit_price": "0.25", "flat_amount": "0"},
+]
+FIGURES = {
+    PriceModel.FLAT: {"flat_amount": Decimal("49.90")},
+    PriceModel.PER_UNIT: {"unit_price": Decimal("0.25")},
+    PriceModel.GRADUATED: {"tiers": TIERS},
+    PriceModel.VOLUME: {"tiers": TIERS},
+    PriceModel.PACKAGE: {"unit_price": Decimal(10), "package_size": Decimal(1000)},
+    PriceModel.PERCENTAGE: {"percent": Decimal("2.9")},
+    PriceModel.PASS_THROUGH: {"markup_percent": Decimal(0)},
+}
+
+
 def make_price(**overrides) -> Price:
+    """Of the list, or on `plan`."""
     if "product" not in overrides:
         overrides["product"] = make_product()
-    values = {
-        "currency": "USD",
-        "model": PriceModel.PER_UNIT,
-        "starts_on": date(2024, 1, 1),
-    } | overrides
-    product = values.pop("product")
-    figure = "unit_price" if values["model"] == PriceModel.PER_UNIT else "markup_percent"
-    values.setdefault(figure, Decimal("0.25") if figure == "unit_price" else Decimal(0))
-    return services.add_price(actor="test", product_id=product.pk, **values)
+    values = {"currency": "USD", "model": PriceModel.PER_UNIT, "starts_on": date(2024, 1, 1)} | overrides
+    if plan := values.pop("plan", None):
+        values["plan_id"] = plan.pk
+    figures = FIGURES[PriceModel(values["model"])]
+    return services.add_price(actor="test", product_id=values.pop("product").pk, **figures | values)
 
 
-def make_plan(*, items=None, prices=None, **overrides) -> Plan:
-    """A monthly plan. `items`: (product, timing, basis); without, one in advance per unit at 30.00 USD.
+def item(product: Product, timing: str = "in_advance", basis: str = "quantity") -> dict:
+    return {"product_id": product.pk, "timing": timing, "basis": basis}
 
-    `prices`: for each item what `make_price` takes beyond product and plan.
+
+def make_plan(**overrides) -> Plan:
+    """A monthly plan: of `products`, each in advance by quantity, or of `items` (rows, or product, timing, basis).
+
+    `prices`: for each item what `make_price` takes beyond the product. With nothing said, one product at 30.00 USD.
     """
-    if "entity" not in overrides:
-        overrides["entity"] = make_entity(is_seller=True)
-    if items is None:
-        items = [(make_product(entity=overrides["entity"]), Timing.IN_ADVANCE, Basis.QUANTITY)]
-        prices = [{"unit_price": Decimal(30)}] if prices is None else prices
+    prices = overrides.pop("prices", None)
+    if "items" not in overrides:
+        products = overrides.pop("products", None)
+        if products is None:
+            products = [make_product(entity=overrides.get("entity") or make_entity(is_seller=True))]
+            prices = [{"unit_price": Decimal(30)}] if prices is None else prices
+        overrides["items"] = [item(product) for product in products]
+        overrides.setdefault("entity", products[0].entity)
+    overrides["items"] = [row if isinstance(row, dict) else item(*row) for row in overrides["items"]]
     number = next(_serial)
-    plan = Plan.objects.create(**{"code": f"plan-{number}", "name": f"Plan {number}"} | overrides)
-    for position, (product, timing, basis) in enumerate(items, start=1):
-        PlanItem.objects.create(plan=plan, position=position, product=product, timing=timing, basis=basis)
-    for (product, _, _), price in zip(items, prices or [], strict=False):
-        make_price(product=product, **price)
+    values = {"code": f"plan-{number}", "name": f"Plan {number}", "interval": "month"} | overrides
+    plan = services.create_plan(actor="test", entity_id=values.pop("entity").pk, **values)
+    for row, price in zip(overrides["items"], prices or [], strict=False):
+        make_price(product=Product.objects.get(pk=row["product_id"]), **price)
     return plan
 
 

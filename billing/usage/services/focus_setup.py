@@ -180,7 +180,7 @@ def _product(actor: str, seller: BillingEntity, category: str, gl_code: str) -> 
 
 def _price(actor: str, product: Product, currency: str, period_start: date, mark_up: Decimal | None) -> None:
     """`mark_up` None: what is in force, or none for a new product."""
-    last: Price | None = product.prices.filter(currency=currency).order_by("-number").first()
+    last: Price | None = product.prices.filter(plan=None, currency=currency).order_by("-number").first()
     if last is None:
         starts_on = SINCE
     else:
