@@ -10,9 +10,10 @@ CHECKS = {
         FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
         WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
     """,  # noqa: S608
-    "U2 an event is counted once": """
-        SELECT min(id::text) AS id, source, transaction_id FROM usage_events
-        GROUP BY source, transaction_id HAVING count(*) > 1
+    "U2 an event has its key, and a key its event": """
+        SELECT coalesce(e.id, k.event_id) AS id, k.source, k.transaction_id
+        FROM usage_events e FULL JOIN usage_keys k ON k.event_id = e.id AND k.billed_on = e.billed_on
+        WHERE (e.source, e.transaction_id, e.fingerprint) IS DISTINCT FROM (k.source, k.transaction_id, k.fingerprint)
     """,
     "U3 no quota that blocks is exceeded, but for what was used before it": """
         SELECT c.id, c.used_quantity, c.ceiling, q.limit_quantity

@@ -1,5 +1,6 @@
 """What was used: meters, events as they were reported, and quotas."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
@@ -43,10 +44,57 @@ class Meter(BaseModel):
         return f"{self.name} ({self.code})"
 
 
-class UsageEvent(AppendOnlyModel):
-    """One thing that was used, as its source reported it. (`source`, `transaction_id`) is unique for ever."""
+class UsageKey(models.Model):
+    """That a source has reported a transaction: unique for ever, over all the partitions of the events."""
 
-    entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="usage_events")
+    event_id = models.UUIDField(primary_key=True)
+    source = models.CharField(max_length=100)
+    transaction_id = models.CharField(max_length=200)
+    billed_on = models.DateField(help_text="Says in which partition the event is.")
+    fingerprint = models.CharField(
+        max_length=64, help_text="SHA-256 of the content: a repeat must be the same."
+    )
+
+    class Meta:
+        db_table = "usage_keys"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["source", "transaction_id"], name="one_event_per_transaction")
+        ]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.transaction_id}"
+
+
+def has_its_key() -> pgtrigger.Trigger:
+    """What no key stands for could be recorded a second time. One look per statement, not per row."""
+    return pgtrigger.Trigger(
+        name="has_its_key",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        referencing=pgtrigger.Referencing(new="new_rows"),
+        func="""
+            IF EXISTS (
+                SELECT FROM new_rows n LEFT JOIN usage_keys k ON k.event_id = n.id
+                WHERE (k.source, k.transaction_id, k.billed_on, k.fingerprint)
+                      IS DISTINCT FROM (n.source, n.transaction_id, n.billed_on, n.fingerprint)
+            ) THEN
+                RAISE EXCEPTION 'a usage event has its key' USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+class UsageEvent(AppendOnlyModel):
+    """One thing that was used, as its source reported it. Partitioned by the month of `billed_on`.
+
+    In the database the key is (id, billed_on): the partitions share no index. `UsageKey` keeps events unique.
+    """
+
+    entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="usage_events", db_index=False)
     meter = models.ForeignKey(Meter, models.PROTECT, related_name="events")
     department = models.ForeignKey(Department, models.PROTECT, null=True, related_name="usage_events")
     source = models.CharField(max_length=100)
@@ -67,7 +115,6 @@ class UsageEvent(AppendOnlyModel):
         db_table = "usage_events"
         permissions = [("record_usage", "Can record usage"), ("import_usage", "Can import usage files")]
         constraints = [
-            models.UniqueConstraint(fields=["source", "transaction_id"], name="one_event_per_transaction"),
             finite("usage_event_finite", "quantity", "cost"),
             models.CheckConstraint(
                 name="usage_cost_iff_currency",
@@ -75,7 +122,7 @@ class UsageEvent(AppendOnlyModel):
             ),
         ]
         indexes = [models.Index(fields=["entity", "billed_on", "meter"], name="usage_by_entity_and_day")]
-        triggers = append_only()
+        triggers = [*append_only(), has_its_key()]
 
     def __str__(self) -> str:
         return f"{self.source} {self.transaction_id}"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.db import connection
@@ -16,29 +16,37 @@ COLUMNS = """position integer, id uuid, source text, transaction_id text, entity
     department_id uuid, occurred_at timestamptz, billed_on date, quantity numeric(28, 12),
     cost numeric(28, 12), currency text, properties jsonb"""
 
-# In the order of the ids: two batches with the same ids in opposite order wait, and do not deadlock.
+# One statement, so that an event and its key come together or not at all. The keys are taken in the order of the
+# ids: two batches with the same ids in opposite order wait, and do not deadlock.
 INSERT = f"""
-    INSERT INTO usage_events (id, source, transaction_id, entity_id, meter_id, department_id, occurred_at,
-        billed_on, quantity, cost, currency, properties, fingerprint)
-    SELECT r.id, r.source, r.transaction_id, r.entity_id, r.meter_id, r.department_id, r.occurred_at,
-        r.billed_on, r.quantity, r.cost, r.currency, r.properties, {fingerprint("r")}
-    FROM json_to_recordset(%s::json) AS r ({COLUMNS})
-    ORDER BY r.source COLLATE "C", r.transaction_id COLLATE "C"
-    ON CONFLICT (source, transaction_id) DO NOTHING
+    WITH reported AS MATERIALIZED (
+        SELECT r.*, {fingerprint("r")} AS fingerprint FROM json_to_recordset(%(rows)s::json) AS r ({COLUMNS})
+    ), claimed AS (
+        INSERT INTO usage_keys (event_id, source, transaction_id, billed_on, fingerprint)
+        SELECT id, source, transaction_id, billed_on, fingerprint FROM reported
+        ORDER BY source COLLATE "C", transaction_id COLLATE "C"
+        ON CONFLICT (source, transaction_id) DO NOTHING
+        RETURNING event_id
+    )
+    INSERT INTO usage_events (id, created_at, source, transaction_id, entity_id, meter_id, department_id,
+        occurred_at, billed_on, quantity, cost, currency, properties, fingerprint)
+    SELECT r.id, %(as_of)s, r.source, r.transaction_id, r.entity_id, r.meter_id, r.department_id,
+        r.occurred_at, r.billed_on, r.quantity, r.cost, r.currency, r.properties, r.fingerprint
+    FROM reported r JOIN claimed ON claimed.event_id = r.id
     RETURNING id
 """  # noqa: S608
 
 RECORDED = """
-    SELECT e.source, e.transaction_id FROM usage_events e
+    SELECT k.source, k.transaction_id FROM usage_keys k
     JOIN unnest(%s::text[], %s::text[]) AS r (source, transaction_id) USING (source, transaction_id)
 """
 
 # A repeat that names no day means the day it was given then, whatever the entity's time zone is now.
-REPEATED = fingerprint("r", billed_on="coalesce(r.billed_on, e.billed_on)")
+REPEATED = fingerprint("r", billed_on="coalesce(r.billed_on, k.billed_on)")
 COMPARE = f"""
-    SELECT r.position, e.id, {REPEATED} = e.fingerprint
+    SELECT r.position, k.event_id, {REPEATED} = k.fingerprint
     FROM json_to_recordset(%s::json) AS r ({COLUMNS})
-    JOIN usage_events e USING (source, transaction_id)
+    JOIN usage_keys k USING (source, transaction_id)
 """  # noqa: S608
 
 
@@ -62,12 +70,12 @@ class Row:
         return self.report.entity_id
 
 
-def insert(rows: Sequence[Row]) -> set[UUID]:
-    """Store the rows; the ids of those that were new."""
+def insert(rows: Sequence[Row], *, as_of: datetime) -> set[UUID]:
+    """Store the rows, recorded at `as_of`; the ids of those that were new. Their months have partitions."""
     if not rows:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [_payload(rows, lambda row: row.billed_on)])
+        cursor.execute(INSERT, {"rows": _payload(rows, lambda row: row.billed_on), "as_of": as_of})
         return {event_id for (event_id,) in cursor}
 
 
