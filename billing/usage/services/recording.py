@@ -12,8 +12,9 @@ from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
 from billing.kernel.ids import uuid7
 from billing.kernel.retrying import retrying
-from billing.usage import calendar, soundness
+from billing.usage import calendar, measuring, soundness
 from billing.usage.errors import BatchTooLarge
+from billing.usage.models import LatePolicy
 from billing.usage.reports import Outcome, UsageReport
 from billing.usage.services import partitions, storing
 from billing.usage.services.consumption import Tally
@@ -115,29 +116,40 @@ class _Batch:
                 continue
             meter = known.meter_for(report)
             zone = known.entities[report.entity_id].time_zone
+            counts = measuring.counts(meter, report.properties)
             row = Row(
                 position=position,
                 report=report,
                 meter=meter,
                 event_id=uuid7(),
                 billed_on=report.billed_on or calendar.local_day(report.occurred_at, zone),
-                has_quota=(report.entity_id, meter.pk) in known.quotas,
+                has_quota=counts and (report.entity_id, meter.pk) in known.quotas,
+                counts=counts,
+                value=measuring.value_of(meter, report.properties),
             )
             if firsts.setdefault(row.key, row) is not row:
                 repeats.append(row)
         return list(firsts.values()), repeats
 
     def _untimely(self, row: Row, known: Known, months: partitions.Months) -> tuple[str, str] | None:
-        """What only matters the first time: the state of the entity and the age of the event."""
+        """What only matters the first time: what the meter takes, the state of the entity, the age of the event."""
         if row.report.occurred_at > self.latest:
             return "timestamp-in-future", "occurred_at lies more than 5 minutes in the future."
         if self.earliest and row.report.occurred_at < self.earliest:
             return "timestamp-too-old", f"occurred_at lies more than {settings.USAGE_OLDEST_DAYS} days back."
+        if self._is_too_late(row):
+            return "too-late", f"The meter takes events within {row.meter.late_days} days."
         if abs(row.billed_on - row.report.occurred_at.date()).days > BILLED_WITHIN_DAYS:
             return "billed-too-far-off", f"billed_on lies more than {BILLED_WITHIN_DAYS} days off."
         if fault := months.fault(row.billed_on):
             return fault
-        return known.not_open(row.report)
+        return measuring.fault(row.meter, row.report) or known.not_open(row.report)
+
+    def _is_too_late(self, row: Row) -> bool:
+        """The meter's own rule holds for files of old events too."""
+        return row.meter.late_policy == LatePolicy.REJECT_AFTER_DAYS and (
+            self.as_of - row.report.occurred_at > timedelta(days=row.meter.late_days)
+        )
 
     def _refused(self, row: Row, faults: dict[int, tuple[str, str] | None], tally: Tally) -> bool:
         """Decide a row that is not recorded yet, and say so in its outcome."""
