@@ -22,18 +22,25 @@ from billing.usage.reports import UsageReport
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 BATCH = services.BATCH_MAX
 PLAIN = """
+    WITH reported AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS r (id uuid, source text, transaction_id text, entity_id uuid,
+            meter_id uuid, occurred_at timestamptz, billed_on date, quantity numeric, fingerprint text)
+    ), claimed AS (
+        INSERT INTO usage_keys (event_id, source, transaction_id, billed_on, fingerprint)
+        SELECT id, source, transaction_id, billed_on, fingerprint FROM reported
+        ON CONFLICT (source, transaction_id) DO NOTHING RETURNING event_id
+    )
     INSERT INTO usage_events (id, source, transaction_id, entity_id, meter_id, occurred_at, billed_on,
         quantity, currency, properties, fingerprint)
     SELECT r.id, r.source, r.transaction_id, r.entity_id, r.meter_id, r.occurred_at, r.billed_on,
         r.quantity, '', '{}', r.fingerprint
-    FROM json_to_recordset(%s::json) AS r (id uuid, source text, transaction_id text, entity_id uuid,
-        meter_id uuid, occurred_at timestamptz, billed_on date, quantity numeric, fingerprint text)
-    ON CONFLICT (source, transaction_id) DO NOTHING
+    FROM reported r JOIN claimed ON claimed.event_id = r.id
 """
 
 
 def run(size: int = 100) -> list[dict]:
     """50 × `size` events in batches of up to 10,000, a tenth of them repeats; then some one by one under a quota."""
+    services.make_usage_partitions(as_of=NOON.date())
     customer, meter = _customer_and_meter()
     size, singles = size * 50, max(size // 4, 50)
     bulk = [

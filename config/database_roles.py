@@ -26,6 +26,8 @@ WRITTEN_BY_MIGRATIONS = {"django_migrations", "django_content_type", "auth_permi
 # The triggers that write where their caller may not. A grant on the balances instead would leave them to
 # `pg_trigger_depth()`, which a trigger on any other table satisfies too.
 AS_OWNER = ((JournalLine, "moves_balances"),)
+# Run as the owner, and not by everybody. What it makes is reached through its parent: to be read, else nothing.
+FOR_THE_APP = ("public.ensure_usage_partitions(date, date)",)
 
 
 def privileges() -> dict[str, set[str]]:
@@ -60,6 +62,10 @@ def statements(role: str) -> list[sql.Composed]:
                 sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(SCHEMA, table), **names
             )
             for table, columns in FILLED_LATER.items()
+        ),
+        *(
+            sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {role}").format(sql.SQL(function), **names)
+            for function in FOR_THE_APP
         ),
         *(
             sql.SQL(_RUN_AS_OWNER).format(function=sql.Identifier(SCHEMA, _function(model, name)), **names)

@@ -313,7 +313,8 @@ class UsageClaim(models.Model):
     """Which line bills an event. An event is in at most one live line, for ever counted once."""
 
     id = models.BigAutoField(primary_key=True)
-    event = models.ForeignKey(UsageEvent, models.PROTECT, related_name="claims")
+    # The database refers to the event's key instead: the events themselves are partitioned by month.
+    event = models.ForeignKey(UsageEvent, models.PROTECT, related_name="claims", db_constraint=False)
     line = models.ForeignKey(InvoiceLine, models.CASCADE, related_name="claims")
     released_at = models.DateTimeField(null=True)
 

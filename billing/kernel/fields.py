@@ -1,7 +1,8 @@
 """Columns for amounts and prices, and the CHECKs that stand behind them."""
 
 from django.db import models
-from django.db.models import F, Func
+from django.db.models import F, Func, Q, Value
+from django.db.models.lookups import Exact, LessThanOrEqual
 
 
 class MoneyField(models.DecimalField):
@@ -55,6 +56,16 @@ class IsFinite(_Boolean):
     function = "is_finite_amount"
 
 
+class JsonType(Func):
+    function = "jsonb_typeof"
+    output_field = models.TextField()
+
+
+class JsonLength(Func):
+    function = "jsonb_array_length"
+    output_field = models.IntegerField()
+
+
 def payable(name: str, *amounts: str, currency: str = "currency") -> models.CheckConstraint:
     """Finite, below 10^15, and with no more decimals than the currency has (NaN and infinity are not)."""
     return models.CheckConstraint(name=name, condition=IsPayable(F(currency), *map(F, amounts)))
@@ -63,3 +74,12 @@ def payable(name: str, *amounts: str, currency: str = "currency") -> models.Chec
 def finite(name: str, *amounts: str) -> models.CheckConstraint:
     """Neither NaN nor infinite. (`CHECK (x > 0)` lets NaN through: PostgreSQL sorts it above everything.)"""
     return models.CheckConstraint(name=name, condition=IsFinite(*map(F, amounts)))
+
+
+def array_up_to(name: str, field: str, longest: int) -> models.CheckConstraint:
+    """A JSON column that is a list of at most so many."""
+    return models.CheckConstraint(
+        name=name,
+        condition=Q(Exact(JsonType(F(field)), Value("array")))
+        & Q(LessThanOrEqual(JsonLength(F(field)), Value(longest))),
+    )

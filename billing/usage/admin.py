@@ -9,13 +9,21 @@ from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of
 from billing.kernel.money import plain
 from billing.usage import queries, services
-from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.models import LatePolicy, Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
 
 
 class QuotaForm(forms.Form):
     limit_quantity = forms.DecimalField(max_digits=28, decimal_places=12, min_value=Decimal(0))
     window = forms.ChoiceField(choices=QuotaWindow.choices, initial=QuotaWindow.MONTH)
     mode = forms.ChoiceField(choices=QuotaMode.choices, initial=QuotaMode.BLOCK)
+
+
+class LateForm(forms.Form):
+    late_policy = forms.ChoiceField(choices=LatePolicy.choices)
+    late_days = forms.IntegerField(
+        min_value=1, max_value=3650, required=False, help_text="For the policy that rejects after days."
+    )
+    allows_negative = forms.BooleanField(required=False, label="Take corrections by negative quantities")
 
 
 class NearlyUsed(admin.SimpleListFilter):
@@ -35,6 +43,10 @@ def _update_meter(**changes):
     return run
 
 
+def _change_late_policy(request, meter, **terms):
+    services.update_meter(actor=actor_of(request), meter_id=meter.pk, changes=terms)
+
+
 def _set_quota(request, quota, **terms):
     services.set_quota(actor=actor_of(request), entity_id=quota.entity_id, meter_id=quota.meter_id, **terms)
 
@@ -42,7 +54,7 @@ def _set_quota(request, quota, **terms):
 @admin.register(Meter)
 class MeterAdmin(ReadOnlyAdmin):
     list_display = ("code", "name", "entity", "product", "aggregation", "unit", "is_active")
-    list_filter = ("is_active", "aggregation")
+    list_filter = ("is_active", "aggregation", "late_policy")
     search_fields = ("code", "name")
     list_select_related = ("entity", "product")
     ordering = ("code",)
@@ -65,6 +77,15 @@ class MeterAdmin(ReadOnlyAdmin):
             run=_update_meter(is_active=True),
             applies=lambda meter: not meter.is_active,
         ),
+        AdminVerb(
+            name="change_late_policy",
+            description="Late events and corrections…",
+            effect="What is reported late or negative is treated differently from now on for",
+            permission="usage.update_meter",
+            form=LateForm,
+            run=_change_late_policy,
+            icon="schedule",
+        ),
     )
 
     def scope(self, request, queryset):
@@ -77,16 +98,17 @@ class UsageEventAdmin(ReadOnlyAdmin):
         *("occurred_at", "customer", "meter", "department", "shown_quantity", "shown_cost"),
         *("billed_on", "transaction_id"),
     )
-    list_filter = ("meter", "currency", "billed_on")
+    list_filter = ("meter", "counts", "currency", "billed_on")
     search_fields = ("transaction_id__startswith", "source__startswith")
     search_help_text = "Beginning of the transaction id or of the source"
     list_select_related = ("entity", "meter", "department")
     ordering = ("-id",)
     fields = (
         *("entity", "meter", "department", "source", "transaction_id", "occurred_at", "billed_on"),
-        *("shown_quantity", "shown_cost", "properties", "fingerprint"),
+        *("shown_quantity", "shown_cost", "properties", "subscription_id", "counts", "group_values"),
+        *("created_at", "fingerprint"),
     )
-    readonly_fields = ("shown_quantity", "shown_cost")
+    readonly_fields = ("shown_quantity", "shown_cost", "created_at")
 
     def scope(self, request, queryset):
         return queryset.filter(pk__in=queries.events_for(request.user))

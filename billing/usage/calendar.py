@@ -19,12 +19,22 @@ def local_day(instant: datetime, time_zone: str) -> date:
     return instant.astimezone(zone(time_zone)).date()
 
 
+def first_of_month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def months_from(day: date, count: int) -> list[date]:
+    """The first days of `count` months, beginning with the month of `day`."""
+    number = day.year * 12 + day.month - 1
+    return [date(n // 12, n % 12 + 1, 1) for n in range(number, number + count)]
+
+
 def window_start(window: str, day: date) -> date:
     """The first day of the window that `day` lies in."""
     if window == QuotaWindow.DAY:
         return day
     if window == QuotaWindow.MONTH:
-        return day.replace(day=1)
+        return first_of_month(day)
     return FIRST_DAY
 
 
@@ -33,7 +43,7 @@ def window_end(window: str, starts_on: date) -> date | None:
     if window == QuotaWindow.DAY:
         return starts_on + timedelta(days=1)
     if window == QuotaWindow.MONTH:
-        return (starts_on + timedelta(days=31)).replace(day=1)
+        return months_from(starts_on, 2)[1]
     return None
 
 

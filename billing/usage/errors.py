@@ -21,6 +21,23 @@ class MeterOfAnotherSeller(DomainError):
     title = "A quota is on a meter of the entity's own seller."
 
 
+class UnsoundDefinition(Invalid):
+    code = "unsound-meter-definition"
+    title = "A meter cannot count so."
+
+
+class MeterInUse(Conflict):
+    code = "meter-in-use"
+    title = "What has been counted stays counted as it was: make a new meter."
+
+
+class UsageTooDetailed(Invalid):
+    code = "usage-too-detailed"
+    title = (
+        "The answer would have too many rows: ask for a shorter period, one meter or a coarser granularity."
+    )
+
+
 class EventConflict(Conflict):
     code = "content-conflict"
     title = "The source has reported this transaction with other content."

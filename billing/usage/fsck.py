@@ -1,6 +1,6 @@
 """What must hold in usage at every moment. Each query returns the rows that violate it."""
 
-from billing.usage.counting import COUNTED, fingerprint
+from billing.usage.counting import BUCKET, COUNTED, UNIQUE, fingerprint, group_key, rolled_up, uniques
 
 CHECKS = {
     "U1 a counter is the sum of the events of its window": f"""
@@ -10,9 +10,10 @@ CHECKS = {
         FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
         WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
     """,  # noqa: S608
-    "U2 an event is counted once": """
-        SELECT min(id::text) AS id, source, transaction_id FROM usage_events
-        GROUP BY source, transaction_id HAVING count(*) > 1
+    "U2 an event has its key, and a key its event": """
+        SELECT coalesce(e.id, k.event_id) AS id, k.source, k.transaction_id
+        FROM usage_events e FULL JOIN usage_keys k ON k.event_id = e.id AND k.billed_on = e.billed_on
+        WHERE (e.source, e.transaction_id, e.fingerprint) IS DISTINCT FROM (k.source, k.transaction_id, k.fingerprint)
     """,
     "U3 no quota that blocks is exceeded, but for what was used before it": """
         SELECT c.id, c.used_quantity, c.ceiling, q.limit_quantity
@@ -31,4 +32,32 @@ CHECKS = {
         WHERE d.entity_id <> e.entity_id
            OR NOT EXISTS (SELECT FROM billing_entities s WHERE s.id = m.entity_id AND s.is_seller)
     """,
+    "U6 roll-ups are the sums of the events that count": f"""
+        WITH held AS (
+            SELECT {BUCKET}, group_values, event_count, quantity, cost, maximum, latest_at, latest_event_id,
+                latest_quantity FROM usage_rollups
+        ), due AS ({rolled_up("usage_events")})
+        SELECT wrong.entity_id AS id, wrong.* FROM (
+            (SELECT * FROM held EXCEPT ALL SELECT * FROM due) UNION ALL (SELECT * FROM due EXCEPT ALL SELECT * FROM held)
+        ) wrong
+    """,  # noqa: S608
+    "U7 the values seen are those of the events that count": f"""
+        WITH held AS (SELECT {UNIQUE} FROM usage_uniques), due AS ({uniques("usage_events")})
+        SELECT wrong.entity_id AS id, wrong.* FROM (
+            (SELECT * FROM held EXCEPT ALL SELECT * FROM due) UNION ALL (SELECT * FROM due EXCEPT ALL SELECT * FROM held)
+        ) wrong
+    """,  # noqa: S608
+    "U8 an event counts, and in the group, as its meter says": f"""
+        SELECT e.id FROM usage_events e JOIN meters m ON m.id = e.meter_id
+        WHERE (m.filters <> '[]' OR m.group_by <> '[]' OR NOT e.counts OR e.group_values <> '{{}}')
+          AND (e.counts <> NOT EXISTS (
+                SELECT FROM jsonb_array_elements(m.filters) AS wanted (it)
+                WHERE NOT coalesce(
+                    jsonb_typeof(e.properties->(wanted.it->>'property')) IN ('string', 'number', 'boolean')
+                    AND wanted.it->'values' ? (e.properties->>(wanted.it->>'property')), false))
+            OR e.group_values <> CASE WHEN e.counts THEN (
+                SELECT coalesce(jsonb_object_agg(grouped.by, coalesce(e.properties->>grouped.by, '')), '{{}}')
+                FROM jsonb_array_elements_text(m.group_by) AS grouped (by)) ELSE '{{}}' END
+            OR e.group_key <> {group_key("e.group_values")})
+    """,  # noqa: S608
 }

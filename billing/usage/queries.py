@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import (
     Case,
-    Count,
     DateField,
     DateTimeField,
     F,
@@ -16,7 +15,6 @@ from django.db.models import (
     OuterRef,
     QuerySet,
     Subquery,
-    Sum,
     Value,
     When,
 )
@@ -26,7 +24,7 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.usage import calendar
-from billing.usage.models import Aggregation, Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
 
 
 def meters_for(user: User, verb: str = "usage.view_meter") -> QuerySet[Meter]:
@@ -63,32 +61,6 @@ def sellers_of(entities: Iterable[BillingEntity]) -> dict[UUID, UUID]:
 def _above(path: str) -> list[UUID]:
     """The ancestors on a path, nearest first."""
     return [UUID(part) for part in reversed(path.strip("/").split("/")[:-1])]
-
-
-def usage_totals(events: QuerySet[UsageEvent], *, starts_on: date, ends_on: date) -> list[dict]:
-    """Per meter and currency of the cost: events, quantity and cost of those billed in [starts_on, ends_on)."""
-    totals = (
-        events.filter(billed_on__gte=starts_on, billed_on__lt=ends_on)
-        .values("meter_id", "meter__code", "meter__unit", "meter__aggregation", "currency")
-        .annotate(event_count=Count("pk"), total_quantity=Sum("quantity"), total_cost=Sum("cost"))
-        .order_by("meter__code", "meter_id", "currency")
-    )
-    return [
-        {
-            "meter": total["meter_id"],
-            "code": total["meter__code"],
-            "unit": total["meter__unit"],
-            "event_count": total["event_count"],
-            "quantity": (
-                Decimal(total["event_count"])
-                if total["meter__aggregation"] == Aggregation.COUNT
-                else total["total_quantity"]
-            ),
-            "cost": total["total_cost"],
-            "currency": total["currency"],
-        }
-        for total in totals
-    ]
 
 
 @dataclass(frozen=True)

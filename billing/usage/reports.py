@@ -27,6 +27,7 @@ class UsageReport:
     department_id: UUID | None = None
     billed_on: date | None = None
     properties: dict = field(default_factory=dict)
+    subscription_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 from billing.usage.reports import UsageReport
 
 REQUIRED = ("source", "transaction_id", "entity", "meter", "occurred_at")
-MEMBERS = (*REQUIRED, "quantity", "cost", "currency", "department", "billed_on", "properties")
+MEMBERS = (*REQUIRED, "quantity", "cost", "currency", "department", "billed_on", "properties", "subscription")
 IDENTIFIER = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})",
@@ -45,7 +45,12 @@ def read_row(row: object) -> UsageReport:
             errors[name] = str(error)
     if errors:
         raise Malformed(errors)
-    return UsageReport(entity_id=values.pop("entity"), department_id=values.pop("department", None), **values)
+    return UsageReport(
+        entity_id=values.pop("entity"),
+        department_id=values.pop("department", None),
+        subscription_id=values.pop("subscription", None),
+        **values,
+    )
 
 
 def _text(given: object) -> str:
@@ -121,4 +126,5 @@ READERS = {
     "department": _identifier,
     "billed_on": _day,
     "properties": _properties,
+    "subscription": _identifier,
 }

@@ -47,8 +47,6 @@ def _figures_fault(report: UsageReport) -> tuple[str, str] | None:
         return "currency-unknown", "A cost has a currency, and a currency a cost."
     if report.currency and not _is_currency(report.currency):
         return "currency-unknown", f"'{report.currency[:8]}' is not an ISO 4217 currency code."
-    if report.quantity < 0 and report.cost is None:
-        return "negative-quantity", "Only a row that carries a cost (a credit) may have a negative quantity."
     return None
 
 

@@ -1,6 +1,6 @@
 """The second role: the whole job works with it, and what triggers forbid it may not even try."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
 
@@ -21,7 +21,7 @@ from billing.kernel.write_once import claim_once, purge_idempotency_keys
 from billing.ledger import services as ledger
 from billing.ledger.models import AccountBalance, AccountingPeriod, JournalEntry
 from billing.payments import services as payments
-from billing.usage.tests.makers import make_quota
+from billing.usage.tests.makers import make_quota, make_usage_event
 from config import database_roles
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -32,7 +32,8 @@ REFUSED = "42501"  # insufficient_privilege
 def tables() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'p') AND NOT relispartition"
         )
         return sorted(name for (name,) in cursor.fetchall())
 
@@ -158,13 +159,15 @@ def test_what_is_append_only_is_what_one_expects():
         "role_grant_limits",
         "tax_rates",
         "usage_events",
+        "usage_keys",
     }
 
 
 def test_the_app_cannot_change_what_is_append_only(app):
     OutboxEvent.objects.create(name="thing.happened", payload={})
     for table in APPEND_ONLY:
-        column = "number" if table == "audit_seals" else "id"
+        column = {"audit_seals": "number", "usage_keys": "event_id"}.get(table, "id")
+        target = "id, billed_on" if table == "usage_events" else column
         for statement in (
             f"UPDATE {table} SET {column} = {column}",
             f"DELETE FROM {table}",
@@ -173,11 +176,28 @@ def test_the_app_cannot_change_what_is_append_only(app):
             f"MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET {column} = t.{column}",
             f"MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
             f"INSERT INTO {table} SELECT * FROM {table}"
-            f" ON CONFLICT ({column}) DO UPDATE SET {column} = excluded.{column}",
+            f" ON CONFLICT ({target}) DO UPDATE SET {column} = excluded.{column}",
             f"SELECT * FROM {table} FOR SHARE" if table != "audit_entries" else f"DROP TABLE {table}",
         ):
             assert state_of(statement) == REFUSED, statement
     assert OutboxEvent.objects.count() == 1
+
+
+def test_the_app_opens_a_month_and_may_only_read_it_but_through_its_parent(app):
+    event = make_usage_event(billed_on=date(2024, 6, 30))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM usage_events_2024_06")
+        assert cursor.fetchall() == [(event.pk,)]
+    for statement in (
+        "INSERT INTO usage_events_2024_06 SELECT * FROM usage_events_2024_06",
+        "UPDATE usage_events_2024_06 SET quantity = 0",
+        "DELETE FROM usage_events_2024_06",
+        "TRUNCATE usage_events_2024_06",
+        "DROP TABLE usage_events_2024_06",
+        "ALTER TABLE usage_events DETACH PARTITION usage_events_2024_06",
+        "CREATE TABLE mine PARTITION OF usage_events DEFAULT",
+    ):
+        assert state_of(statement) == REFUSED, statement
 
 
 def test_the_app_cannot_switch_rules_off(app):
@@ -243,7 +263,8 @@ def test_what_postgresql_says_the_app_may_do_is_what_was_meant(app):
         cursor.execute(
             "SELECT relname, array_agg(p) FILTER (WHERE has_table_privilege(%s, c.oid, p))"
             " FROM pg_class c, unnest(%s::text[]) AS p"
-            " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' GROUP BY relname",
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
+            " GROUP BY relname",
             [app, list(database_roles.ALL)],
         )
         assert {name: set(held) for name, held in cursor.fetchall()} == meant

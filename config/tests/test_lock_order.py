@@ -315,6 +315,11 @@ def _():
     return lambda: usage.update_meter(actor=ME, meter_id=meter.pk, changes={"name": "Other"})
 
 
+@scene(usage.make_usage_partitions)
+def _():
+    return lambda: usage.make_usage_partitions(as_of=DAY)
+
+
 @scene(usage.set_quota)
 def _():
     quota = make_quota()

@@ -6,13 +6,38 @@ from rest_framework import serializers
 from billing.entities.api.fields import EntityField
 from billing.kernel.api import fields
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
-from billing.usage.models import Aggregation, Meter, Quota, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.models import (
+    FILTERS_MAX,
+    GROUPS_MAX,
+    PROPERTY_LENGTH,
+    VALUE_LENGTH,
+    Aggregation,
+    LatePolicy,
+    Meter,
+    Quota,
+    QuotaMode,
+    QuotaWindow,
+    UsageEvent,
+)
 from billing.usage.services import FORMATS
+from billing.usage.totals import Granularity
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
 
+class MeterFilterShape(StrictSerializer):
+    """An event counts if the property, as text, is one of the values."""
+
+    property = fields.StrictCharField(max_length=PROPERTY_LENGTH)
+    values = serializers.ListField(
+        child=fields.StrictCharField(max_length=VALUE_LENGTH), min_length=1, max_length=100
+    )
+
+
 class MeterRead(ReadSerializer):
+    filters = MeterFilterShape(many=True)
+    group_by = serializers.ListField(child=serializers.CharField())
+
     class Meta:
         model = Meter
         fields = (
@@ -22,6 +47,12 @@ class MeterRead(ReadSerializer):
             "name",
             "product",
             "aggregation",
+            "counted_property",
+            "filters",
+            "group_by",
+            "allows_negative",
+            "late_policy",
+            "late_days",
             "unit",
             "is_active",
             "version",
@@ -31,20 +62,37 @@ class MeterRead(ReadSerializer):
         read_only_fields = fields
 
 
-class MeterUpdate(StrictSerializer):
+class MeterDefinition(StrictSerializer):
+    """How it counts. What is not given stays as it is; on a new meter it is the default.
+
+    aggregation, counted_property, filters and group_by stay from the first event on. A unique count needs a
+    counted_property, reject_after_days needs late_days; others take none.
+    """
+
+    aggregation = fields.StrictChoiceField(choices=Aggregation.choices, required=False)
+    counted_property = fields.StrictCharField(max_length=PROPERTY_LENGTH, required=False, allow_blank=True)
+    filters = MeterFilterShape(many=True, required=False, max_length=FILTERS_MAX)
+    group_by = serializers.ListField(
+        child=fields.StrictCharField(max_length=PROPERTY_LENGTH), required=False, max_length=GROUPS_MAX
+    )
+    allows_negative = fields.StrictBooleanField(required=False)
+    late_policy = fields.StrictChoiceField(choices=LatePolicy.choices, required=False)
+    late_days = fields.StrictIntegerField(min_value=1, max_value=3650, required=False, allow_null=True)
+
+
+class MeterUpdate(MeterDefinition):
     name = fields.StrictCharField(max_length=200)
     product = fields.IdField(source="product_id")
     unit = fields.StrictCharField(max_length=32)
     is_active = fields.StrictBooleanField()
 
 
-class MeterCreate(StrictSerializer):
+class MeterCreate(MeterDefinition):
     entity = EntityField(help_text="The seller.")
     code = serializers.RegexField(CODE)
     name = fields.StrictCharField(max_length=200)
     product = fields.IdField(source="product_id")
     unit = fields.StrictCharField(max_length=32)
-    aggregation = fields.StrictChoiceField(choices=Aggregation.choices, default=Aggregation.SUM)
 
 
 class EventRead(ReadSerializer):
@@ -63,6 +111,9 @@ class EventRead(ReadSerializer):
             "cost",
             "currency",
             "properties",
+            "subscription_id",
+            "counts",
+            "group_values",
             "created_at",
         )
         read_only_fields = fields
@@ -82,6 +133,7 @@ class EventReport(StrictSerializer):
     department = fields.IdField(required=False)
     billed_on = fields.StrictDateField(required=False)
     properties = serializers.DictField(required=False)
+    subscription = fields.IdField(required=False)
 
 
 class EventOutcome(serializers.Serializer):
@@ -155,6 +207,12 @@ class Period(StrictSerializer):
         return period
 
 
+class UsageQuestion(Period):
+    meter = fields.IdField(required=False)
+    granularity = fields.StrictChoiceField(choices=Granularity.choices, default=Granularity.TOTAL)
+    group = fields.StrictBooleanField(default=False, help_text="By the properties the meters group by.")
+
+
 class ImportOptions(StrictSerializer):
     """`mark_up`, `sub_accounts` and `gl_code` are for FOCUS files."""
 
@@ -167,9 +225,15 @@ class ImportOptions(StrictSerializer):
 
 
 class MeterTotal(serializers.Serializer):
+    """`quantity` is what the meter's aggregation makes of the events that count, in [starts_on, ends_on)."""
+
     meter = serializers.UUIDField()
     code = serializers.CharField()
     unit = serializers.CharField()
+    aggregation = serializers.ChoiceField(choices=Aggregation.choices)
+    starts_on = fields.StrictDateField()
+    ends_on = fields.StrictDateField()
+    group = serializers.DictField(child=serializers.CharField())
     event_count = serializers.IntegerField()
     quantity = fields.ExactAmountField()
     cost = fields.ExactAmountField(allow_null=True)
@@ -180,4 +244,5 @@ class UsageTotals(serializers.Serializer):
     entity = serializers.UUIDField()
     period_start = fields.StrictDateField()
     period_end = fields.StrictDateField()
+    granularity = serializers.ChoiceField(choices=Granularity.choices)
     results = MeterTotal(many=True)

@@ -10,7 +10,7 @@ from billing.entities.api.fields import ActingVerb
 from billing.entities.queries import departments_for, entities_for
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
 from billing.kernel.longwork import start_job
-from billing.usage import queries, services
+from billing.usage import queries, services, totals
 from billing.usage.api import filters, parsers, reporting, serializers
 from billing.usage.errors import BatchTooLarge
 
@@ -186,19 +186,29 @@ class UsageImportView(ServiceView):
 
 
 class EntityUsageView(ServiceView):
-    """What an entity used in a period, by meter and by the currency of the cost."""
+    """What an entity used in a period, by meter and by the currency of the cost: in all, by month or by day."""
 
     action_permissions = {"get": "usage.view_usageevent"}
-    query_serializers = {"get": serializers.Period}
+    query_serializers = {"get": serializers.UsageQuestion}
 
-    @extend_schema(parameters=[serializers.Period], responses=serializers.UsageTotals)
+    @extend_schema(parameters=[serializers.UsageQuestion], responses=serializers.UsageTotals)
     def get(self, request, entity_id):
-        period = self.query()
+        asked = self.query()
         entity = get_object_or_404(entities_for(request.user, "usage.view_usageevent"), pk=entity_id)
-        totals = queries.usage_totals(
-            queries.events_for(request.user).filter(entity=entity),
-            starts_on=period["period_start"],
-            ends_on=period["period_end"],
+        period = {"starts_on": asked["period_start"], "ends_on": asked["period_end"]}
+        found = totals.usage_totals(
+            request.user,
+            entity=entity,
+            meter_id=asked.get("meter"),
+            granularity=asked["granularity"],
+            by_group=asked["group"],
+            **period,
         )
-        body = {"entity": entity.pk, **period, "results": totals}
+        body = {
+            "entity": entity.pk,
+            "period_start": period["starts_on"],
+            "period_end": period["ends_on"],
+            "granularity": asked["granularity"],
+            "results": found,
+        }
         return Response(serializers.UsageTotals(body).data)

@@ -14,7 +14,7 @@ from billing.usage.errors import UnusableFile
 
 CHUNK = 1 << 20
 LINE_LENGTH_MAX = 1 << 20
-OPTIONAL_COLUMNS = {"quantity", "cost", "currency", "department", "billed_on", "properties"}
+OPTIONAL_COLUMNS = {"quantity", "cost", "currency", "department", "billed_on", "properties", "subscription"}
 FOCUS_COLUMNS = {
     "BilledCost",
     "BillingAccountId",

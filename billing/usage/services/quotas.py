@@ -42,7 +42,7 @@ def set_quota(
         raise QuotaOutOfRange(f"'{limit_quantity}' is not a quota.")
     if soundness.too_fine(limit_quantity):
         raise QuotaOutOfRange(f"{limit_quantity} has more than {soundness.DECIMALS} decimals.")
-    _wait_until_no_usage_is_being_recorded()
+    wait_until_no_usage_is_being_recorded()
     entity = BillingEntity.objects.locked().filter(pk=entity_id).first()
     meter = Meter.objects.filter(pk=meter_id).first()
     if entity is None or meter is None:
@@ -75,7 +75,7 @@ def hold_quotas_still() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('usage quotas'))")
 
 
-def _wait_until_no_usage_is_being_recorded() -> None:
+def wait_until_no_usage_is_being_recorded() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('usage quotas'))")
 

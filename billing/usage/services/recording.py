@@ -12,10 +12,11 @@ from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
 from billing.kernel.ids import uuid7
 from billing.kernel.retrying import retrying
-from billing.usage import calendar, soundness
+from billing.usage import calendar, measuring, soundness
 from billing.usage.errors import BatchTooLarge
+from billing.usage.models import LatePolicy
 from billing.usage.reports import Outcome, UsageReport
-from billing.usage.services import storing
+from billing.usage.services import partitions, storing
 from billing.usage.services.consumption import Tally
 from billing.usage.services.lookups import Known, look_up
 from billing.usage.services.quotas import hold_quotas_still
@@ -23,6 +24,7 @@ from billing.usage.services.storing import Row
 
 BATCH_MAX = 10_000
 CLOCKS_MAY_DIFFER_BY = timedelta(minutes=5)
+BILLED_WITHIN_DAYS = 400  # of the day it occurred: whoever reports may not invent months
 
 
 @retrying
@@ -58,6 +60,7 @@ def record_usage(
 class _Batch:
     def __init__(self, actor: str, reports: Sequence[UsageReport], as_of: datetime, allow_old: bool):
         self.actor = actor
+        self.as_of = as_of
         self.reports = reports
         self.outcomes: list[Outcome | None] = [None] * len(reports)
         self.latest = as_of + CLOCKS_MAY_DIFFER_BY
@@ -70,7 +73,8 @@ class _Batch:
         sound = self._sound_rows()
         known = look_up([self.reports[i] for i in sound], entities=entities, departments=departments)
         firsts, repeats = self._resolve(sound, known)
-        faults = {row.position: self._untimely(row, known) for row in firsts}
+        months = partitions.Months(row.billed_on for row in firsts)
+        faults = {row.position: self._untimely(row, known, months) for row in firsts}
         tally = Tally(
             known.quotas, ((row.entity_id, row.meter.pk, row.billed_on) for row in firsts if row.has_quota)
         )
@@ -78,7 +82,8 @@ class _Batch:
         old = storing.already_recorded([row for row in firsts if row.has_quota or faults[row.position]])
         fresh = [row for row in firsts if row.key not in old and not self._refused(row, faults, tally)]
 
-        stored = storing.insert(fresh)
+        months.make_room_for(row.billed_on for row in fresh)
+        stored = storing.insert(fresh, as_of=self.as_of)
         # Recorded by somebody else since we looked: they do not count twice.
         late = [row for row in fresh if row.event_id not in stored]
         for row in late:
@@ -111,25 +116,40 @@ class _Batch:
                 continue
             meter = known.meter_for(report)
             zone = known.entities[report.entity_id].time_zone
+            counts = measuring.counts(meter, report.properties)
             row = Row(
                 position=position,
                 report=report,
                 meter=meter,
                 event_id=uuid7(),
                 billed_on=report.billed_on or calendar.local_day(report.occurred_at, zone),
-                has_quota=(report.entity_id, meter.pk) in known.quotas,
+                has_quota=counts and (report.entity_id, meter.pk) in known.quotas,
+                counts=counts,
+                value=measuring.value_of(meter, report.properties),
             )
             if firsts.setdefault(row.key, row) is not row:
                 repeats.append(row)
         return list(firsts.values()), repeats
 
-    def _untimely(self, row: Row, known: Known) -> tuple[str, str] | None:
-        """What only matters the first time: the state of the entity and the age of the event."""
+    def _untimely(self, row: Row, known: Known, months: partitions.Months) -> tuple[str, str] | None:
+        """What only matters the first time: what the meter takes, the state of the entity, the age of the event."""
         if row.report.occurred_at > self.latest:
             return "timestamp-in-future", "occurred_at lies more than 5 minutes in the future."
         if self.earliest and row.report.occurred_at < self.earliest:
             return "timestamp-too-old", f"occurred_at lies more than {settings.USAGE_OLDEST_DAYS} days back."
-        return known.not_open(row.report)
+        if self._is_too_late(row):
+            return "too-late", f"The meter takes events within {row.meter.late_days} days."
+        if abs(row.billed_on - row.report.occurred_at.date()).days > BILLED_WITHIN_DAYS:
+            return "billed-too-far-off", f"billed_on lies more than {BILLED_WITHIN_DAYS} days off."
+        if fault := months.fault(row.billed_on):
+            return fault
+        return measuring.fault(row.meter, row.report) or known.not_open(row.report)
+
+    def _is_too_late(self, row: Row) -> bool:
+        """The meter's own rule holds for files of old events too."""
+        return row.meter.late_policy == LatePolicy.REJECT_AFTER_DAYS and (
+            self.as_of - row.report.occurred_at > timedelta(days=row.meter.late_days)
+        )
 
     def _refused(self, row: Row, faults: dict[int, tuple[str, str] | None], tally: Tally) -> bool:
         """Decide a row that is not recorded yet, and say so in its outcome."""

@@ -259,6 +259,52 @@ def test_meters_are_made_and_changed(api, meter):
 
 
 @pytest.mark.django_db
+def test_a_meter_says_how_it_counts_over_the_wire(api, meter):
+    client = api(make_grant(role=Role.CONTRACT_MANAGER, entity=meter.entity).user)
+    definition = {
+        "aggregation": "unique_count",
+        "counted_property": "user",
+        "filters": [{"property": "region", "values": ["eu", "us"]}],
+        "group_by": ["region"],
+        "allows_negative": False,
+        "late_policy": "reject_after_days",
+        "late_days": 30,
+    }
+    body = {
+        "entity": str(meter.entity_id),
+        "code": "users",
+        "name": "Users",
+        "product": str(meter.product_id),
+        "unit": "user",
+    }
+
+    made = client.post(f"{ROOT}/meters", body | definition)
+    terms = {"name": "People", "product": str(meter.product_id), "unit": "user", "is_active": True}
+    renamed = client.put(f"{ROOT}/meters/{made.data['id']}", terms)
+    loosened = client.put(
+        f"{ROOT}/meters/{made.data['id']}", terms | {"late_policy": "adjust_next", "late_days": None}
+    )
+    refused = [
+        client.post(f"{ROOT}/meters", body | {"code": "other"} | wrong).status_code
+        for wrong in (
+            {"aggregation": "unique_count"},
+            {"aggregation": "median"},
+            {"filters": [{"property": "region"}]},
+            {"filters": [{"property": "region", "values": "eu"}]},
+            {"group_by": ["a"] * 6},
+            {"late_days": 0},
+        )
+    ]
+
+    assert made.status_code == 201, made.data
+    assert {name: made.data[name] for name in definition} == definition
+    assert {name: renamed.data[name] for name in definition} == definition
+    assert (loosened.data["late_policy"], loosened.data["late_days"]) == ("adjust_next", None)
+    assert refused == [400] * 6
+    assert Meter.objects.count() == 2
+
+
+@pytest.mark.django_db
 def test_events_are_filtered_and_listed_in_a_constant_number_of_statements(operator, meter, customer):
     department = make_department(entity=customer)
     make_usage_event(meter=meter, entity=customer, department=department, source="a")
@@ -297,9 +343,23 @@ def test_the_usage_of_a_period_is_summed_by_meter(operator, meter, customer):
     september = operator.get(f"{address}?period_start=2024-09-01&period_end=2024-10-01")
     until_then = operator.get(f"{address}?period_start=2024-09-01&period_end=2024-09-15")
 
+    by_day = operator.get(
+        f"{address}?period_start=2024-09-01&period_end=2024-10-01&granularity=day&group=true"
+    )
+
     found = {
         row["code"]: (row["quantity"], row["event_count"], row["cost"]) for row in september.data["results"]
     }
+    assert [(row["starts_on"], row["ends_on"], row["group"]) for row in by_day.data["results"]] == [
+        ("2024-09-15", "2024-09-16", {})
+    ] * 2
+    one = operator.get(f"{address}?period_start=2024-09-01&period_end=2024-10-01&meter={calls.pk}")
+    assert [row["aggregation"] for row in one.data["results"]] == ["count"]
+    for wrong in ("granularity=hour", "group=perhaps", "meter=1"):
+        assert (
+            operator.get(f"{address}?period_start=2024-09-01&period_end=2024-10-01&{wrong}").status_code
+            == 400
+        )
     assert found == {meter.code: ("3.5", 2, None), calls.code: ("2", 2, "0.0000016")}
     assert until_then.data["results"] == []
     assert operator.get(f"{address}?period_start=2024-09-01").status_code == 400

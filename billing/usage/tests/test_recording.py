@@ -317,6 +317,6 @@ def test_the_second_of_two_with_other_content_is_told_of_the_conflict():
 
 
 @pytest.mark.django_db
-def test_rows_are_stored_in_the_order_of_their_ids():
+def test_keys_are_taken_in_the_order_of_the_ids():
     # The order is what keeps crossing batches from deadlocking; the race above only meets it by luck.
-    assert 'ORDER BY r.source COLLATE "C", r.transaction_id COLLATE "C"' in storing.INSERT
+    assert 'ORDER BY source COLLATE "C", transaction_id COLLATE "C"' in storing.INSERT
