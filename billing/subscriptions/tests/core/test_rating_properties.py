@@ -24,7 +24,7 @@ percents = st.decimals(0, 100, places=6, allow_nan=False)
 quantities = st.decimals(0, 10**9, places=12, allow_nan=False)
 signed_quantities = st.decimals(-(10**9), 10**9, places=12, allow_nan=False)
 widest = st.integers(0, 10**28 - 1).map(lambda units: Decimal(units).scaleb(-12))  # all of numeric(28,12)
-events_counts = st.integers(0, 10**6)
+events_counts = st.integers(0, 120) | st.integers(0, 10**6)  # below and above what may be free
 
 
 @st.composite
@@ -234,7 +234,7 @@ def test_nothing_used_costs_nothing_or_the_flat_part(terms):
 def test_a_period_below_zero_is_rated_as_zero_unless_the_price_is_linear(terms, quantity, events):
     at_minus = terms.exact_amount(-quantity, events=events)
     if terms.model in ("per_unit", "pass_through"):
-        assert at_minus == -terms.exact_amount(quantity, events=events)
+        assert Fraction(at_minus) == -Fraction(terms.exact_amount(quantity, events=events))
     else:
         assert at_minus == terms.exact_amount(Decimal(0), events=events)
 
