@@ -29,5 +29,6 @@ SCHEDULE = {
         every(60, "kernel.seal_audit"),
         daily(3, 20, "kernel.purge_idempotency_keys"),
         daily(0, 5, "entities.apply_due_moves"),
+        daily(0, 10, "subscriptions.expire_licenses"),
     )
 }
