@@ -65,7 +65,8 @@ def create_license(
     if entity.state != EntityState.ACTIVE:
         raise errors.EntityNotLicensable(f"{entity.code} is {entity.state}.", state=entity.state)
     product = _product_of_its_seller(entity, product_id)
-    _require_own_subscription(entity.pk, subscription_id)
+    if subscription_id is not None:
+        _require_own(_locked_subscription(subscription_id), entity.pk)
     _require_consistent(terms, starts_on=starts_on)
 
     license = License.objects.create(
@@ -96,6 +97,7 @@ def change_license(
     if unknown := sorted(changes.keys() - EDITABLE):
         raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
     _require_form(changes)
+    subscription = _locked_subscription(changes.get("subscription_id"))  # before its licences, as everywhere
     license = _locked(license_id)
     require_version(license, version)
     if license.state == LicenseState.REVOKED:
@@ -105,6 +107,8 @@ def change_license(
         return license
     for name in changed:
         setattr(license, name, changes[name])
+    if "subscription_id" in changed and license.subscription_id is not None:
+        _require_own(subscription, license.entity_id)
     _require_changeable(license, changed, on=on)
 
     if license.state == LicenseState.EXPIRED and (license.ends_on is None or license.ends_on > on):
@@ -192,11 +196,12 @@ def _product_of_its_seller(entity: BillingEntity, product_id: UUID) -> Product:
     return product
 
 
-def _require_own_subscription(entity_id: UUID, subscription_id: UUID | None) -> None:
-    if subscription_id is None:
-        return
-    subscription = Subscription.objects.locked().filter(pk=subscription_id, entity=entity_id).first()
-    if subscription is None:
+def _locked_subscription(subscription_id: UUID | None) -> Subscription | None:
+    return subscription_id and Subscription.objects.locked().filter(pk=subscription_id).first()
+
+
+def _require_own(subscription: Subscription | None, entity_id: UUID) -> None:
+    if subscription is None or subscription.entity_id != entity_id:
         raise errors.NotTheLicenseesSubscription("The entity has no such subscription.")
     if subscription.state not in LIVE:
         raise errors.NotTheLicenseesSubscription("The subscription has ended.")
@@ -209,8 +214,6 @@ def _require_changeable(license: License, changed: list[str], *, on: date) -> No
             used=license.used_seats,
             seats=license.seats,
         )
-    if "subscription_id" in changed:
-        _require_own_subscription(license.entity_id, license.subscription_id)
     if "ends_on" in changed and license.ends_on is not None and license.ends_on < on:
         raise errors.LicenseEndsTooEarly(f"{license.ends_on} is over already.", earliest=str(on))
     _require_consistent({name: getattr(license, name) for name in TERMS}, starts_on=license.starts_on)
