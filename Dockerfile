@@ -21,6 +21,7 @@ USER billing
 # Collecting needs settings that load, not a server or a secret: these values do not outlive the line.
 RUN SECRET_KEY=only-for-collecting-static-files-0123456789-0123456789 \
     FIELD_ENCRYPTION_KEYS=b25seS1mb3ItY29sbGVjdGluZy1zdGF0aWMtZmlsZXM= \
+    LICENSE_SIGNING_KEYS=b25seS1mb3ItY29sbGVjdGluZy1zdGF0aWMtZmlsZXM \
     PUBLIC_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
     DATABASE_URL=postgresql://build.invalid/none REDIS_URL=redis://build.invalid \
     python manage.py collectstatic --noinput --verbosity 0

@@ -30,5 +30,6 @@ SCHEDULE = {
         daily(3, 20, "kernel.purge_idempotency_keys"),
         daily(0, 5, "entities.apply_due_moves"),
         daily(0, 15, "usage.make_partitions"),
+        daily(0, 10, "subscriptions.expire_licenses"),
     )
 }

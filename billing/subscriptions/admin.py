@@ -8,7 +8,11 @@ from unfold.decorators import display
 from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of
 from billing.kernel.money import plain
-from billing.subscriptions import queries, services
+from billing.subscriptions import (
+    console_licenses,  # noqa: F401  registers its pages
+    queries,
+    services,
+)
 from billing.subscriptions.models import Price, PriceModel, Product
 
 

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 from billing.kernel.events import Event
@@ -32,3 +33,28 @@ class SubscriptionResumed(Event):
 class SubscriptionCanceled(Event):
     name = "subscription.canceled"
     subscription_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseCreated(Event):
+    name: ClassVar[str] = "license.created"
+    license_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseChanged(Event):
+    name: ClassVar[str] = "license.changed"
+    license_id: UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseRevoked(Event):
+    name: ClassVar[str] = "license.revoked"
+    license_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseExpired(Event):
+    name: ClassVar[str] = "license.expired"
+    license_id: UUID

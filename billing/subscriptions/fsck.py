@@ -41,4 +41,34 @@ CHECKS = {
     "K4 tiers ascend without a gap and only the last is open": """
         SELECT id, tiers FROM prices WHERE tiers IS NOT NULL AND NOT are_price_tiers(tiers)
     """,
+    "LC1 the seats in use of a licence are its live assignments, and never more than it has": """
+        SELECT license.id, license.seats, license.used_seats, count(seat.id) AS assigned
+        FROM licenses license
+        LEFT JOIN license_assignments seat ON seat.license_id = license.id AND seat.released_at IS NULL
+        GROUP BY license.id
+        HAVING license.used_seats <> count(seat.id) OR license.used_seats > license.seats
+    """,
+    "LC2 the terms of a licence are numbered without a gap, none starts before those it follows": """
+        SELECT id, license_id, number FROM (
+            SELECT terms.*, row_number() OVER told AS expected, lag(starts_on) OVER told AS before
+            FROM license_terms terms WINDOW told AS (PARTITION BY license_id ORDER BY number)
+        ) AS numbered
+        WHERE number <> expected OR starts_on < before
+    """,
+    "LC3 a licence is what its last terms say": """
+        SELECT license.id
+        FROM licenses license
+        LEFT JOIN LATERAL (
+            SELECT * FROM license_terms WHERE license_id = license.id ORDER BY number DESC LIMIT 1
+        ) AS told ON true
+        WHERE (license.tier, license.features, license.seats, license.included_seats, license.ends_on,
+               license.subscription_id)
+              IS DISTINCT FROM
+              (told.tier, told.features, told.seats, told.included_seats, told.ends_on, told.subscription_id)
+    """,
+    "LC4 a licence belongs to the entity of the subscription that pays for it": """
+        SELECT license.id
+        FROM licenses license JOIN subscriptions subscription ON subscription.id = license.subscription_id
+        WHERE subscription.entity_id <> license.entity_id
+    """,
 }

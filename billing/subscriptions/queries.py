@@ -8,6 +8,8 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from billing.access.models import User
 from billing.entities.reach import visible
+from billing.subscriptions.licensed import licenses_for as licenses_for
+from billing.subscriptions.licensed import licenses_over as licenses_over
 from billing.subscriptions.models import Plan, PlanItem, Price, Product, Subscription, SubscriptionCharge
 from billing.subscriptions.true_up import peak_seats as peak_seats
 from billing.subscriptions.true_up import seats_to_true_up as seats_to_true_up

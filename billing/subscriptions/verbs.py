@@ -18,3 +18,13 @@ declare("subscriptions.cancel_subscription", CM, FC, scope="subscriptions:write"
 declare("subscriptions.view_plan", VW, BO, CM, FC, AU, scope="catalogue:read")
 declare("subscriptions.create_plan", CM, FC, scope="catalogue:write")
 declare("subscriptions.update_plan", CM, FC, scope="catalogue:write")
+READERS = (VW, BO, CM, FC, AU)
+declare("subscriptions.view_license", *READERS, scope="licenses:read")
+declare("subscriptions.view_licenseassignment", *READERS, scope="licenses:read")
+declare("subscriptions.view_licenseterms", *READERS, scope="licenses:read")
+declare("subscriptions.create_license", CM, FC, scope="licenses:write")
+declare("subscriptions.update_license", CM, FC, scope="licenses:write")
+declare("subscriptions.revoke_license", CM, FC, scope="licenses:write")
+declare("subscriptions.assign_license", BO, CM, FC, scope="licenses:write")
+# The licensed product's own key carries this scope and no other.
+declare("subscriptions.validate_license", *READERS, scope="licenses:validate")

@@ -1,5 +1,7 @@
 """Settings that are the same everywhere. Environment variables are listed in .env.example."""
 
+import re
+
 import environ
 from kombu import Exchange, Queue
 
@@ -262,3 +264,11 @@ OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own s
 SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
 # Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
 BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
+# The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
+LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
+env.refuse(
+    not all(re.fullmatch(r"[A-Za-z0-9_-]{43}", key) for key in LICENSE_SIGNING_KEYS),
+    "LICENSE_SIGNING_KEYS must be keys as manage.py make_license_key prints them.",
+)
+# How long a licensed product may keep an answer; a revoked licence is refused by all after at most twice that.
+LICENSE_ANSWER_SECONDS = env.whole("LICENSE_ANSWER_SECONDS", 300, low=10, high=86400)

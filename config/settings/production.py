@@ -8,6 +8,7 @@ from config.settings.base import (
     DATABASE_URL,
     DEBUG,
     FIELD_ENCRYPTION_KEYS,
+    LICENSE_SIGNING_KEYS,
     LOG_LEVEL,
     PUBLIC_URL,
     REDIS_URL,
@@ -21,6 +22,10 @@ env.refuse(
 env.refuse(
     any(key.startswith("ZGV2ZWxvcG1lbnQ") for key in FIELD_ENCRYPTION_KEYS),
     "FIELD_ENCRYPTION_KEYS must be set (manage.py make_encryption_key prints one).",
+)
+env.refuse(
+    any(key.startswith("ZGV2ZWxvcG1lbnQ") for key in LICENSE_SIGNING_KEYS),
+    "LICENSE_SIGNING_KEYS must be set (manage.py make_license_key prints one).",
 )
 env.refuse(DEBUG, "DEBUG must not be on in production.")
 env.refuse(not PUBLIC_URL.startswith("https://"), "PUBLIC_URL must start with https://.")

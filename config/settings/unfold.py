@@ -19,6 +19,7 @@ CONSOLE_MENU = {
     "Catalogue": [
         ("Products", "inventory_2", "subscriptions", "product"),
         ("Prices", "sell", "subscriptions", "price"),
+        ("Licences", "workspace_premium", "subscriptions", "license"),
     ],
     "Organisation": [
         ("Entities", "domain", "entities", "billingentity"),

@@ -30,6 +30,7 @@ from billing.ledger.accounts import RECEIVABLE
 from billing.ledger.models import JournalEntry, LedgerAccount
 from billing.ledger.tests.makers import make_entry
 from billing.payments.tests.makers import make_open_invoice, make_payment
+from billing.subscriptions.tests.license_makers import make_license, make_seat, make_terms
 from billing.subscriptions.tests.makers import make_price, make_product
 from billing.usage.tests.makers import make_quota
 
@@ -70,6 +71,16 @@ class Company:
             self.price = make_price(product=self.product, starts_on=FIRST_MONTH + timedelta(days=day))
             make_tax_rate(country="DE", category="Z", starts_on=FIRST_MONTH + timedelta(days=day))
             NumberSeries.objects.create(seller=self.root, series=f"S{day}", fiscal_year=2021)
+
+        self._fill_licenses()
+
+    def _fill_licenses(self) -> None:
+        for _ in range(self.rows):
+            self.license = make_license(entity=self.customer, product=self.product, seats=self.rows)
+        for number in range(self.rows):
+            make_seat(self.license)
+            if number:
+                make_terms(self.license, starts_on=self.license.starts_on)
 
     def _fill_invoices(self) -> None:
         """One invoice over every meter; then many small ones, paid by one payment, and more payments."""
@@ -136,7 +147,7 @@ class Company:
         """Of models whose objects differ in size, the largest."""
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run),
-            *(self.entry, self.account, self.product),
+            *(self.entry, self.account, self.product, self.license),
         )
         return {type(obj): obj for obj in large}
 
@@ -202,6 +213,7 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "ledger/accounts/{account_id}": lambda company: company.account,
     "ledger/entries/{entry_id}": lambda company: company.entry,
     "ledger/periods/{period_id}": lambda company: company.entry.period,
+    "licenses/{license_id}": lambda company: company.license,
     "meters/{meter_id}": lambda company: company.meters[0],
     "payments/{payment_id}": lambda company: company.payment,
     "products/{product_id}": lambda company: company.product,

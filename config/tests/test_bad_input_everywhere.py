@@ -19,6 +19,7 @@ from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.subscriptions.models import Price, Product
+from billing.subscriptions.tests.license_makers import make_license
 from billing.usage.models import Meter, UsageEvent
 from billing.usage.tests.makers import make_quota
 
@@ -122,6 +123,7 @@ def world() -> dict[str, object]:
     run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer)
+    license = make_license(entity=customer, product=Product.objects.get())
     key, _ = make_key()
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
     return {
@@ -132,6 +134,7 @@ def world() -> dict[str, object]:
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "key_id": key.pk,
+        "license_id": license.pk,
         "product_id": Product.objects.get().pk,
         "price_id": Price.objects.get().pk,
         "account_id": LedgerAccount.objects.first().pk,

@@ -28,6 +28,8 @@ from billing.ledger.tests.makers import make_draft as make_entry_draft
 from billing.ledger.tests.makers import make_entry
 from billing.payments import services as payments
 from billing.payments.tests.makers import as_if_committed, make_payment, payment_terms
+from billing.subscriptions import services as subscriptions
+from billing.subscriptions.tests.license_makers import make_license, make_licensed, make_seat, make_subscriber
 from billing.subscriptions.tests.makers import make_product
 from billing.usage import services as usage
 from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_report
@@ -46,6 +48,9 @@ ORDER = (
     "entity_relations",
     "departments",
     "products",
+    "subscriptions",
+    "licenses",
+    "license_assignments",
     "meters",
     "quotas",
     "quota_counters",
@@ -69,6 +74,7 @@ UNDER = {
     "billing_run_items": "billing_runs",
     "departments": "billing_entities",
     "entity_relations": "billing_entities",
+    "license_assignments": "licenses",
     "invoice_lines": "invoices",
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
@@ -299,6 +305,58 @@ def _():
 def _():
     period = month(closed=True)
     return lambda: ledger.reopen_period(period_id=period.pk, actor=ME, reason="forgotten")
+
+
+@scene(subscriptions.create_license)
+def _():
+    customer, product = make_licensed()
+    subscription = make_subscriber(customer, product.entity)
+    return lambda: subscriptions.create_license(
+        actor=ME,
+        entity_id=customer.pk,
+        product_id=product.pk,
+        subscription_id=subscription.pk,
+        tier="team",
+        seats=1,
+        starts_on=DAY,
+    )
+
+
+@scene(subscriptions.change_license)
+def _():
+    license = make_license()
+    subscription = make_subscriber(license.entity, license.product.entity)
+    return lambda: subscriptions.change_license(
+        actor=ME, license_id=license.pk, changes={"subscription_id": subscription.pk}, on=DAY
+    )
+
+
+@scene(subscriptions.revoke_license)
+def _():
+    license = make_license()
+    for _ in range(2):
+        make_seat(license)
+    return lambda: subscriptions.revoke_license(actor=ME, license_id=license.pk, reason="unpaid", as_of=NOW)
+
+
+@scene(subscriptions.expire_licenses)
+def _():
+    for _ in range(2):
+        make_license(starts_on=date(2024, 1, 1), ends_on=date(2024, 2, 1))
+    return lambda: subscriptions.expire_licenses(actor=ME, as_of=NOW)
+
+
+@scene(subscriptions.assign_seat)
+def _():
+    license = make_license(starts_on=date(2024, 1, 1))
+    return lambda: subscriptions.assign_seat(actor=ME, license_id=license.pk, holder="ada", as_of=NOW)
+
+
+@scene(subscriptions.release_seat)
+def _():
+    license = make_license()
+    make_seat(license, holder="ada")
+    return lambda: subscriptions.release_seat(actor=ME, license_id=license.pk, holder="ada", as_of=NOW)
 
 
 @scene(usage.create_meter)

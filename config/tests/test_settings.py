@@ -17,6 +17,7 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 GOOD = {
     "SECRET_KEY": "k" * 50,
     "FIELD_ENCRYPTION_KEYS": "cHJvZHVjdGlvbi1rZXktcHJvZHVjdGlvbi1rZXktMDA=",
+    "LICENSE_SIGNING_KEYS": "cHJvZHVjdGlvbi1rZXktcHJvZHVjdGlvbi1rZXktMDA",
     "ALLOWED_HOSTS": "billing.example.com",
     "PUBLIC_URL": "https://billing.example.com",
     "DATABASE_URL": "postgresql://billing:pw@db/billing",
@@ -69,6 +70,7 @@ def test_production_names_everything_that_is_wrong_at_once():
     assert complaints(finished) == [
         "SECRET_KEY must be set to 50 random characters.",
         "FIELD_ENCRYPTION_KEYS must be set (manage.py make_encryption_key prints one).",
+        "LICENSE_SIGNING_KEYS must be set (manage.py make_license_key prints one).",
         "DEBUG must not be on in production.",
         "PUBLIC_URL must start with https://.",
         "ALLOWED_HOSTS must name the hosts, not '*'.",
@@ -85,6 +87,11 @@ def test_production_names_everything_that_is_wrong_at_once():
         ("DATABASE_URL", "sqlite:///books.db", "DATABASE_URL must name a PostgreSQL server."),
         ("PUBLIC_URL", "http://billing.example.com", "PUBLIC_URL must start with https://."),
         ("DEBUG", "perhaps", "DEBUG must be true or false, not 'perhaps'."),
+        (
+            "LICENSE_SIGNING_KEYS",
+            "c2hvcnQ",
+            "LICENSE_SIGNING_KEYS must be keys as manage.py make_license_key prints them.",
+        ),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not 'LOUD'."),
     ],
 )

@@ -38,8 +38,11 @@ def tagged(response: Response, instance: object) -> Response:
 
 def not_modified(request, instance: object) -> Response | None:
     """304 if the reader has this version already. If-None-Match compares weakly (RFC 9110 §13.1.2)."""
-    tag, header = tag_of(instance), request.headers.get("If-None-Match", "")
-    if not tag or not header:
-        return None
-    known = {part.strip().removeprefix("W/") for part in header.split(",")}
-    return tagged(Response(status=304), instance) if known & {tag, "*"} else None
+    tag = tag_of(instance)
+    return tagged(Response(status=304), instance) if tag and has_tag(request, tag) else None
+
+
+def has_tag(request, tag: str) -> bool:
+    """Does the reader say it has what this tag is of?"""
+    known = {part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")}
+    return bool(known & {tag, "*"})

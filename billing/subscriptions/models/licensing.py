@@ -64,6 +64,10 @@ class License(BaseModel):
                 name="license_ends_after_start",
                 condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
             ),
+            models.CheckConstraint(
+                name="revoked_license_has_no_seats",
+                condition=~Q(state=LicenseState.REVOKED) | Q(used_seats=0),
+            ),
         ]
         indexes = [models.Index(fields=["subscription"], name="license_by_subscription")]
         triggers = [

@@ -25,9 +25,8 @@ from billing.subscriptions.services.accounts import (
     save_accounts,
     target_for,
 )
+from billing.subscriptions.services.plans import TRIAL_DAYS_MAX
 from billing.subscriptions.states import SubscriptionState
-
-TRIAL_DAYS_MAX = 730
 
 
 @transaction.atomic
