@@ -1,4 +1,4 @@
-"""What must hold in the catalogue at every moment. Each query returns the rows that violate it."""
+"""What must hold of products, subscriptions and licences at every moment. Each query returns the violating rows."""
 
 from billing.subscriptions.core.rating import NEEDED, OPTIONAL
 from billing.subscriptions.models import ALL_FIGURES
@@ -70,5 +70,61 @@ CHECKS = {
         SELECT license.id
         FROM licenses license JOIN subscriptions subscription ON subscription.id = license.subscription_id
         WHERE subscription.entity_id <> license.entity_id
+    """,
+    "S1 a charge is its exact amount rounded once, and that is the full price by days": """
+        SELECT id FROM (
+            SELECT id, net_amount, currency, kind, service_ends_on - service_starts_on AS charged,
+                   (derivation->>'exact')::numeric AS exact, (derivation->>'full')::numeric AS in_full,
+                   split_part(derivation->>'days', '/', 1)::int AS days,
+                   split_part(derivation->>'days', '/', 2)::int AS whole
+            FROM subscription_charges
+        ) AS derived
+        WHERE net_amount <> round(exact, currency_exponent(currency)) OR charged <> days
+           OR abs(exact * CASE kind WHEN 'credit' THEN -whole ELSE whole END - in_full * days) > 1e-30
+    """,
+    "S2 what is credited was charged: the same item, up to the same day, and no more": """
+        SELECT c.id FROM subscription_charges c
+        WHERE c.kind = 'credit' AND NOT EXISTS (
+            SELECT FROM subscription_charges d
+            WHERE d.item_id = c.item_id AND d.kind IN ('recurring', 'proration') AND d.net_amount >= -c.net_amount
+              AND d.service_starts_on <= c.service_starts_on AND d.service_ends_on = c.service_ends_on
+        )
+    """,
+    "S3 periods follow each other from the first day to the next one due": """
+        SELECT s.id FROM subscriptions s
+        LEFT JOIN (
+            SELECT subscription_id, min(starts_on) AS first, max(ends_on) AS last,
+                   bool_or(starts_on <> coalesce(ended, starts_on)) AS has_gap
+            FROM (
+                SELECT p.*, lag(ends_on) OVER (PARTITION BY subscription_id ORDER BY starts_on, ends_on) AS ended
+                FROM subscription_periods p
+            ) AS followed GROUP BY 1
+        ) p ON p.subscription_id = s.id
+        WHERE coalesce(p.has_gap, false)
+           OR (p.first IS NOT NULL AND (p.first <> s.starts_on OR p.last <> s.next_on))
+           OR (p.first IS NULL AND s.next_on <> s.starts_on)
+    """,
+    "S4 a live subscription has an open period once it began, a canceled one nothing open": """
+        SELECT s.id FROM subscriptions s
+        WHERE (s.state = 'canceled' AND (
+                   EXISTS (SELECT FROM subscription_periods p WHERE p.subscription_id = s.id AND NOT p.is_closed)
+                   OR EXISTS (SELECT FROM subscription_items i WHERE i.subscription_id = s.id AND i.ends_on IS NULL)
+                   OR EXISTS (SELECT FROM subscription_changes c
+                              WHERE c.subscription_id = s.id AND c.state = 'scheduled')))
+           OR (s.state <> 'canceled' AND s.next_on > s.starts_on AND NOT EXISTS (
+                   SELECT FROM subscription_periods p WHERE p.subscription_id = s.id AND NOT p.is_closed))
+    """,
+    "S5 what a charge is for is of its own subscription, in its currency": """
+        SELECT c.id FROM subscription_charges c
+            JOIN subscriptions s ON s.id = c.subscription_id
+            JOIN subscription_items i ON i.id = c.item_id
+            JOIN prices p ON p.id = i.price_id
+        WHERE i.subscription_id <> s.id OR c.currency <> s.currency OR p.currency <> s.currency
+           OR p.product_id <> i.product_id OR c.derivation->>'price' <> p.id::text
+    """,
+    "S6 no two stretches of one product overlap": """
+        SELECT a.id FROM subscription_items a JOIN subscription_items b
+          ON a.subscription_id = b.subscription_id AND a.product_id = b.product_id AND a.id < b.id
+         AND daterange(a.starts_on, a.ends_on) && daterange(b.starts_on, b.ends_on)
     """,
 }
