@@ -412,3 +412,10 @@ def test_floats_are_a_mistake_of_the_programmer():
 )
 def test_terms_at_the_limits_are_valid(terms):
     assert PriceTerms(**terms).require_valid() is None
+
+
+@pytest.mark.parametrize(("events", "expected"), [(0, 2), (3, 2), (5, 2), (6, "2.30"), (7, "2.60")])
+def test_free_events_are_free_and_no_credit(events, expected):
+    """2 % of 100, and 0.30 for each event after the fifth."""
+    terms = PriceTerms(model="percentage", percent=D(2), per_event_amount=D("0.30"), free_events=5)
+    assert terms.exact_amount(D(100), events=events) == D(expected)
