@@ -196,6 +196,7 @@ class ProductAdmin(ReadOnlyAdmin):
             "title": f"Try a quantity: {product}",
             "opts": self.opts,
             "form": form and styled(form),
+            "product": product,
             "no_price": NO_PRICE,
             "back": reverse("admin:subscriptions_product_change", args=[product.pk]),
             **(_shown_quote(product, form) if form and form.is_valid() else {}),
@@ -210,9 +211,8 @@ def _asked(request: HttpRequest, product: Product, today: date) -> dict | None:
     price = queries.prices_in_force([product.pk], today).first() or product.prices.first()
     if price is None:
         return None
-    quantity = max(quoting.edges_of(price.terms), default=price.terms.package_size or 100)
     return {
-        "quantity": str(quantity),
+        "quantity": f"{quoting.furthest_of(price.terms).normalize():f}",
         "currency": price.currency,
         "on": str(max(today, price.starts_on)),
         "plan": str(price.plan_id or ""),
@@ -260,7 +260,7 @@ class PlanAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("billed", "created_at", "updated_at")
     inlines = (PlanItemInline, PlanPriceInline)
-    change_form_after_template = TABLES
+    change_form_before_template = TABLES  # what is missing is told first
     verbs = (
         AdminVerb(
             name="add_price",
@@ -332,6 +332,7 @@ class PlanAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "form": styled(form),
             "items": items,
+            "row_count": console.ITEM_ROWS,
             "rows": [styled(item) for item in items],
             "back": reverse("admin:subscriptions_plan_changelist"),
         }

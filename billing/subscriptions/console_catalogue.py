@@ -29,6 +29,7 @@ from billing.subscriptions.services import INTERVAL_COUNT_MAX, ITEMS_MAX, TIERS_
 
 TIER_LINES = "100; 0.50; 5\n1000; 0.40\n; 0.25"
 AMOUNTS_MAX = 12
+ITEM_ROWS = 8
 
 
 def price_in_words(price: Price) -> str:
@@ -313,7 +314,7 @@ class ItemForm(forms.Form):
         self.fields["product"].choices = [("", "–"), *products]
 
 
-ItemForms = forms.formset_factory(ItemForm, extra=6, max_num=ITEMS_MAX, validate_max=True)
+ItemForms = forms.formset_factory(ItemForm, extra=ITEM_ROWS, max_num=ITEMS_MAX, validate_max=True)
 
 
 def sold_products(user: User) -> list[tuple[str, str]]:
@@ -333,11 +334,18 @@ def show_as_it_is(form: PlanChangeForm, plans: list[Plan]) -> None:
 
 
 class QuoteForm(forms.Form):
-    quantity = forms.DecimalField(max_digits=28, decimal_places=12, min_value=Decimal(0))
+    quantity = forms.DecimalField(
+        max_digits=28,
+        decimal_places=12,
+        min_value=Decimal(0),
+        help_text="An amount of money, if the price is a percentage or passed through.",
+    )
     currency = forms.ChoiceField()
     on = forms.DateField(label="On", widget=forms.DateInput())
     plan = forms.ModelChoiceField(Plan.objects.none(), required=False, empty_label="None: list price")
-    events = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, label="Events")
+    events = forms.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, help_text="For percentages."
+    )
 
     def __init__(self, *args, product: Product, codes: list[str], **kwargs):
         super().__init__(*args, **kwargs)

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 from billing.kernel.money import EXACT, plain
 
-WIDTH, HEIGHT = 440, 290
+WIDTH, HEIGHT = 400, 280
 LEFT, RIGHT, TOP, BOTTOM = 76, 12, 28, 34
-LABEL_WIDTH = 46  # of an edge's label; the one that would cover another is left out
+LABEL_WIDTH = 50  # of an edge's label; the one that would cover another is left out
+HEADROOM = Decimal("1.04")  # the line does not run into the labels above
 Point = tuple[Decimal, Decimal]
 
 
@@ -42,7 +43,8 @@ def draw(points: Sequence[Point], *, edges: Sequence[Decimal], asked: Point) -> 
     """Quantities ascend and none is below zero. Amounts below zero are drawn as zero."""
     furthest = points[-1][0]
     x_ticks = ticks(furthest)
-    y_ticks = ticks(max(amount for _, amount in points) or Decimal(1), beyond=True)
+    highest = max(amount for _, amount in points) or Decimal(1)
+    y_ticks = ticks(EXACT.multiply(highest, HEADROOM), beyond=True)
 
     def x(quantity: Decimal) -> Decimal:
         return LEFT + (WIDTH - LEFT - RIGHT) * quantity / furthest
