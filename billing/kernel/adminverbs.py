@@ -63,6 +63,7 @@ class AdminVerb:
     permission: str
     run: Callable[..., object]
     form: type[forms.Form] = forms.Form
+    prepare: Callable[[forms.Form, list], None] = lambda form, objects: None  # choices that depend on them
     icon: str = "play_arrow"
     danger: bool = False
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
@@ -149,6 +150,7 @@ class VerbsMixin:
             raise PermissionDenied
         confirmed = request.method == "POST" and "confirm" in request.POST
         form = verb.form(request.POST if confirmed else None)
+        verb.prepare(form, allowed)
         if confirmed and form.is_valid():
             refused = [obj for obj in objects if obj not in allowed]
             self._carry_out(verb, request, allowed, refused=refused, form=form)

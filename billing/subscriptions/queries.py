@@ -57,16 +57,27 @@ def prices_of(
     With a plan: the price on it if one is in force, else the list price. Without: the list price.
     """
     wanted = set(wanted)
+    products, currencies = {product for product, _ in wanted}, {currency for _, currency in wanted}
+    in_force = prices_in_force(products, on, plan_id).filter(currency__in=currencies)
+    found = {(price.product_id, price.currency): price for price in in_force}
+    return {key: found[key] for key in wanted & found.keys()}
+
+
+def prices_in_force(products: Iterable[UUID], on: date, plan_id: UUID | None = None) -> QuerySet[Price]:
+    """One price per product and currency that has one on the day, as `prices_of` chooses it."""
     offered = Q(plan=None) if plan_id is None else Q(plan=None) | Q(plan_id=plan_id)
-    in_force = (
-        Price.objects.filter(
-            offered,
-            product_id__in={product for product, _ in wanted},
-            currency__in={currency for _, currency in wanted},
-            starts_on__lte=on,
-        )
+    return (
+        Price.objects.filter(offered, product_id__in=products, starts_on__lte=on)
         .order_by("product_id", "currency", F("plan_id").asc(nulls_last=True), "-number")
         .distinct("product_id", "currency")
     )
-    found = {(price.product_id, price.currency): price for price in in_force}
-    return {key: found[key] for key in wanted & found.keys()}
+
+
+def currencies_of(product_id: UUID) -> QuerySet:
+    """The codes of the currencies in which the product has, had or will have a price."""
+    return (
+        Price.objects.filter(product_id=product_id)
+        .order_by("currency")
+        .values_list("currency", flat=True)
+        .distinct()
+    )

@@ -13,7 +13,8 @@ from billing.subscriptions.models import Plan, Price, Product
 
 POINTS = 96
 PACKAGES_MAX = 60
-ROOM = Decimal("1.25")  # the picture goes on a little beyond what was asked for and the last edge
+TELLING_PACKAGES = Decimal(3)
+ROOM = Decimal("1.25")  # the picture goes on a little beyond what there is to see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,26 @@ def edges_of(terms: PriceTerms) -> list[Decimal]:
     return sorted(edges)
 
 
+def furthest_of(terms: PriceTerms) -> Decimal:
+    """How far one has to look to see everything that the price does: 100 units where it does nothing else."""
+    packages = EXACT.multiply(terms.package_size or ZERO, TELLING_PACKAGES)
+    seen = [*edges_of(terms), EXACT.add(terms.free_quantity or ZERO, packages)]
+    if terms.percent:
+        bounds = [bound for bound in (terms.minimum_amount, terms.maximum_amount) if bound]
+        reached = [EXACT.divide(EXACT.scaleb(bound, 2), terms.percent) for bound in bounds]
+        seen += [
+            EXACT.add(terms.free_amount or ZERO, spot).quantize(Decimal(1), context=EXACT) for spot in reached
+        ]
+    return max(seen) or Decimal(100)
+
+
 def curve(quoted: Quote) -> list[tuple[Decimal, Decimal]]:
-    """(quantity, exact amount) from zero to a little beyond the quantity and the last edge, ascending.
+    """(quantity, exact amount) from zero to a little beyond the quantity and all that the price does, ascending.
 
     Where the amount jumps there is a point on each side of the jump.
     """
     terms = quoted.price.terms
-    reach = max([quoted.quantity, *edges_of(terms), terms.package_size or ZERO])
-    end = EXACT.multiply(reach, ROOM) or Decimal(10)
+    end = EXACT.multiply(max(quoted.quantity, furthest_of(terms)), ROOM)
     spots = {EXACT.divide(EXACT.multiply(end, Decimal(i)), Decimal(POINTS)) for i in range(POINTS + 1)}
     for jump in [ZERO, *edges_of(terms), *_packages(terms, end)]:
         spots |= {jump, EXACT.add(jump, SMALLEST)}

@@ -18,6 +18,7 @@ CONSOLE_MENU = {
     ],
     "Catalogue": [
         ("Products", "inventory_2", "subscriptions", "product"),
+        ("Plans", "event_repeat", "subscriptions", "plan"),
         ("Prices", "sell", "subscriptions", "price"),
         ("Licences", "workspace_premium", "subscriptions", "license"),
     ],

@@ -31,7 +31,7 @@ from billing.ledger.models import JournalEntry, LedgerAccount
 from billing.ledger.tests.makers import make_entry
 from billing.payments.tests.makers import make_open_invoice, make_payment
 from billing.subscriptions.tests.license_makers import make_license, make_seat, make_terms
-from billing.subscriptions.tests.makers import make_price, make_product
+from billing.subscriptions.tests.makers import make_plan, make_price, make_product
 from billing.usage.tests.makers import make_quota
 
 FIRST_MONTH = date(2021, 1, 1)
@@ -68,11 +68,20 @@ class Company:
         self.meters = [make_sold_meter(self.root) for _ in range(self.rows)]
         self.product = make_product(entity=self.root)
         for day in range(self.rows):
-            self.price = make_price(product=self.product, starts_on=FIRST_MONTH + timedelta(days=day))
+            starts_on = FIRST_MONTH + timedelta(days=day)
+            self.price = make_price(product=self.product, starts_on=starts_on)
             make_tax_rate(country="DE", category="Z", starts_on=FIRST_MONTH + timedelta(days=day))
             NumberSeries.objects.create(seller=self.root, series=f"S{day}", fiscal_year=2021)
-
+        self._fill_plans()
         self._fill_licenses()
+
+    def _fill_plans(self) -> None:
+        """The first has many products and prices, the others are many."""
+        self.plan = make_plan(products=[make_product(entity=self.root) for _ in range(self.rows)])
+        for item in self.plan.items.all():
+            make_price(product=item.product, plan=self.plan, starts_on=FIRST_MONTH)
+        for _ in range(self.rows):
+            make_plan(products=[self.product])
 
     def _fill_licenses(self) -> None:
         for _ in range(self.rows):
@@ -147,7 +156,7 @@ class Company:
         """Of models whose objects differ in size, the largest."""
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run),
-            *(self.entry, self.account, self.product, self.license),
+            *(self.entry, self.account, self.product, self.plan, self.license),
         )
         return {type(obj): obj for obj in large}
 
@@ -216,6 +225,7 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "licenses/{license_id}": lambda company: company.license,
     "meters/{meter_id}": lambda company: company.meters[0],
     "payments/{payment_id}": lambda company: company.payment,
+    "plans/{plan_id}": lambda company: company.plan,
     "products/{product_id}": lambda company: company.product,
     "products/{product_id}/prices/{price_id}": lambda company: company.price,
     "quotas/{quota_id}": lambda company: company.quota,
@@ -224,5 +234,6 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
 QUERIES: dict[str, Callable[[Company], dict[str, str]]] = {
     "entities/{entity_id}/usage": lambda company: {"period_start": "2024-09-01", "period_end": "2024-10-01"},
     "ledger/trial-balance": lambda company: {"entity": str(company.root.pk)},
+    "products/{product_id}/price-quote": lambda company: {"quantity": "1", "currency": "USD"},
     "quotas/check": lambda company: {"entity": str(company.customer.pk), "meter": str(company.meters[0].pk)},
 }

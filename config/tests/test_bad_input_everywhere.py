@@ -20,6 +20,7 @@ from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.subscriptions.models import Price, Product
 from billing.subscriptions.tests.license_makers import make_license
+from billing.subscriptions.tests.makers import make_plan
 from billing.usage.models import Meter, UsageEvent
 from billing.usage.tests.makers import make_quota
 
@@ -137,6 +138,7 @@ def world() -> dict[str, object]:
         "license_id": license.pk,
         "product_id": Product.objects.get().pk,
         "price_id": Price.objects.get().pk,
+        "plan_id": make_plan(products=[meter.product]).pk,
         "account_id": LedgerAccount.objects.first().pk,
         "entry_id": JournalEntry.objects.get().pk,
         "period_id": AccountingPeriod.objects.get().pk,

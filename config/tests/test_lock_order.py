@@ -30,7 +30,7 @@ from billing.payments import services as payments
 from billing.payments.tests.makers import as_if_committed, make_payment, payment_terms
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.license_makers import make_license, make_licensed, make_seat, make_subscriber
-from billing.subscriptions.tests.makers import make_product
+from billing.subscriptions.tests.makers import item, make_plan, make_product
 from billing.usage import services as usage
 from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_report
 from billing.usage.tests.test_import_focus import focus_file
@@ -48,6 +48,7 @@ ORDER = (
     "entity_relations",
     "departments",
     "products",
+    "plans",
     "subscriptions",
     "licenses",
     "license_assignments",
@@ -305,6 +306,53 @@ def _():
 def _():
     period = month(closed=True)
     return lambda: ledger.reopen_period(period_id=period.pk, actor=ME, reason="forgotten")
+
+
+@scene(subscriptions.create_product)
+def _():
+    seller = make_seller()
+    return lambda: subscriptions.create_product(actor=ME, entity_id=seller.pk, code="p", name="P")
+
+
+@scene(subscriptions.update_product)
+def _():
+    product = make_product()
+    return lambda: subscriptions.update_product(actor=ME, product_id=product.pk, changes={"name": "Other"})
+
+
+@scene(subscriptions.add_price)
+def _():
+    product = make_product()
+    plan = make_plan(products=[product])
+    return lambda: subscriptions.add_price(
+        actor=ME,
+        product_id=product.pk,
+        plan_id=plan.pk,
+        currency="EUR",
+        model="flat",
+        flat_amount=Decimal(1),
+        starts_on=DAY,
+    )
+
+
+@scene(subscriptions.create_plan)
+def _():
+    first = make_product()
+    second = make_product(entity=first.entity)
+    return lambda: subscriptions.create_plan(
+        actor=ME,
+        entity_id=first.entity_id,
+        code="p",
+        name="P",
+        interval="month",
+        items=[item(second), item(first)],
+    )
+
+
+@scene(subscriptions.update_plan)
+def _():
+    plan = make_plan()
+    return lambda: subscriptions.update_plan(actor=ME, plan_id=plan.pk, changes={"name": "Other"})
 
 
 @scene(subscriptions.create_license)

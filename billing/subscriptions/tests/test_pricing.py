@@ -279,7 +279,7 @@ def test_the_picture_of_a_price_has_the_amounts_of_the_price(model):
 
     assert [spot for spot, _ in points] == sorted({spot for spot, _ in points})
     assert points[0][0] == 0
-    assert points[-1][0] == Decimal(1500)
+    assert points[-1][0] == (3750 if model == PriceModel.PACKAGE else 1500)
     assert (Decimal(1200), quoted.exact_amount) in points
     assert all(amount == made.terms.exact_amount(spot) for spot, amount in points)
 
@@ -298,3 +298,19 @@ def test_plans_are_read_by_those_who_reach_their_seller():
 
     assert queries.plans_for(make_grant(role="VW", entity=plan.entity).user).get() == plan
     assert not queries.plans_for(make_grant(role="VW", entity=elsewhere).user).exists()
+
+
+@pytest.mark.parametrize(
+    ("terms", "furthest"),
+    [
+        ({"model": "flat"}, "100"),
+        ({"model": "graduated"}, "1000"),
+        ({"model": "package", "free_quantity": Decimal(500)}, "3500"),
+        ({"model": "percentage"}, "100"),
+        ({"model": "percentage", "free_amount": Decimal(50)}, "50"),
+        ({"model": "percentage", "free_amount": Decimal(50), "maximum_amount": Decimal(29)}, "1050"),
+        ({"model": "percentage", "percent": Decimal(0), "maximum_amount": Decimal(29)}, "100"),
+    ],
+)
+def test_the_picture_goes_as_far_as_the_price_has_something_to_show(terms, furthest):
+    assert quoting.furthest_of(make_price(**terms).terms) == Decimal(furthest)
