@@ -139,7 +139,7 @@ def test_what_is_canceled_is_final():
         ("S5", "UPDATE subscription_charges SET currency = 'EUR' WHERE subscription_id = %(id)s"),
         (
             "S6",
-            f"""ALTER TABLE subscription_items DROP CONSTRAINT subscription_item_no_overlap; {COPY_ITEM}""",
+            f"""SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE subscription_items DROP CONSTRAINT subscription_item_no_overlap; {COPY_ITEM}""",
         ),
     ],
 )
