@@ -105,7 +105,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("entity", "meter", "department", "source", "transaction_id", "occurred_at", "billed_on"),
-        *("shown_quantity", "shown_cost", "properties", "subscription_id", "counts", "group_values"),
+        *("shown_quantity", "shown_cost", "properties", "subscription", "counts", "group_values"),
         *("created_at", "fingerprint"),
     )
     readonly_fields = ("shown_quantity", "shown_cost", "created_at")

@@ -25,11 +25,12 @@ CHECKS = {
         SELECT e.id FROM (SELECT * FROM usage_events ORDER BY id DESC LIMIT 10000) e
         WHERE e.fingerprint <> {fingerprint("e")}
     """,  # noqa: S608
-    "U5 an event is of a seller's meter and of its own entity's department": """
+    "U5 an event is of a seller's meter and of its own entity's department and subscription": """
         SELECT e.id FROM usage_events e
             JOIN meters m ON m.id = e.meter_id
             LEFT JOIN departments d ON d.id = e.department_id
-        WHERE d.entity_id <> e.entity_id
+            LEFT JOIN subscriptions s ON s.id = e.subscription_id
+        WHERE d.entity_id <> e.entity_id OR s.entity_id <> e.entity_id
            OR NOT EXISTS (SELECT FROM billing_entities s WHERE s.id = m.entity_id AND s.is_seller)
     """,
     "U6 roll-ups are the sums of the events that count": f"""

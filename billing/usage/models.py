@@ -10,7 +10,7 @@ from billing.kernel.fields import CurrencyField, ExactField, array_up_to, finite
 from billing.kernel.models import AppendOnlyModel, BaseModel, LockableQuerySet
 from billing.kernel.money import plain
 from billing.kernel.triggers import append_only, audited, never_deleted, never_truncated, touched
-from billing.subscriptions.models import Product
+from billing.subscriptions.models import Product, Subscription
 
 FILTERS_MAX, GROUPS_MAX, PROPERTY_LENGTH, VALUE_LENGTH = 10, 5, 100, 200
 
@@ -176,8 +176,13 @@ class UsageEvent(AppendOnlyModel):
     cost = ExactField(null=True, help_text="What it cost, exactly, for products passed through.")
     currency = CurrencyField(blank=True, help_text="Of the cost.")
     properties = models.JSONField(default=dict)
-    subscription_id = models.UUIDField(
-        null=True, help_text="The subscription it was used under, if it was said."
+    subscription = models.ForeignKey(
+        Subscription,
+        models.PROTECT,
+        null=True,
+        related_name="usage_events",
+        db_index=False,
+        help_text="What it was used under, where it was said.",
     )
     fingerprint = models.CharField(
         max_length=64, help_text="SHA-256 of the content: a repeat must be the same."
@@ -202,7 +207,12 @@ class UsageEvent(AppendOnlyModel):
                 condition=Q(cost__isnull=True, currency="") | (Q(cost__isnull=False) & ~Q(currency="")),
             ),
         ]
-        indexes = [models.Index(fields=["entity", "billed_on", "meter"], name="usage_by_entity_and_day")]
+        indexes = [
+            models.Index(fields=["entity", "billed_on", "meter"], name="usage_by_entity_and_day"),
+            models.Index(
+                fields=["subscription"], name="usage_by_subscription", condition=Q(subscription__isnull=False)
+            ),
+        ]
         triggers = [*append_only(), has_its_key()]
 
     def __str__(self) -> str:

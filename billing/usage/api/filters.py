@@ -20,6 +20,7 @@ class EventFilter(filters.FilterSet):
     entity = filters.UUIDFilter(field_name="entity_id")
     meter = filters.UUIDFilter(field_name="meter_id")
     department = filters.UUIDFilter(field_name="department_id")
+    subscription = filters.UUIDFilter(field_name="subscription_id")
     source = filters.CharFilter()
     transaction_id = filters.CharFilter()
     occurred_after = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")

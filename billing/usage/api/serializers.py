@@ -111,7 +111,7 @@ class EventRead(ReadSerializer):
             "cost",
             "currency",
             "properties",
-            "subscription_id",
+            "subscription",
             "counts",
             "group_values",
             "created_at",
