@@ -3,12 +3,13 @@
 from billing.usage.counting import BUCKET, COUNTED, UNIQUE, fingerprint, group_key, rolled_up, uniques
 
 CHECKS = {
-    "U1 a counter is the sum of the events of its window": f"""
+    "U1 a counter is what its meter makes of the events of its window": f"""
         SELECT coalesce(held.quota_id, counted.quota_id) AS quota_id,
             held.used_quantity, counted.used_quantity AS sum
         FROM quota_counters held
         FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
         WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
+           OR (held.latest_at, held.latest_event_id) IS DISTINCT FROM (counted.latest_at, counted.latest_event_id)
     """,  # noqa: S608
     "U2 an event has its key, and a key its event": """
         SELECT coalesce(e.id, k.event_id) AS id, k.source, k.transaction_id
@@ -61,4 +62,12 @@ CHECKS = {
                 FROM jsonb_array_elements_text(m.group_by) AS grouped (by)) ELSE '{{}}' END
             OR e.group_key <> {group_key("e.group_values")})
     """,  # noqa: S608
+    "U9 every threshold a counter has reached has its alert": """
+        SELECT c.id, threshold FROM quota_counters c JOIN quotas q ON q.id = c.quota_id, unnest(q.thresholds) threshold
+        WHERE c.used_quantity > 0 AND c.used_quantity * 100 >= q.limit_quantity * threshold
+          AND NOT EXISTS (
+            SELECT FROM quota_alerts a
+            WHERE a.quota_id = q.id AND a."window" = q."window" AND a.starts_on = c.starts_on AND a.threshold = threshold
+          )
+    """,
 }

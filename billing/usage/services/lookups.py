@@ -95,7 +95,7 @@ def look_up(
         departments=dict(reachable.filter(pk__in=named).values_list("pk", "entity_id")) if named else {},
         quotas={
             (quota.entity_id, quota.meter_id): quota
-            for quota in Quota.objects.select_related("entity").filter(
+            for quota in Quota.objects.select_related("entity", "meter").filter(
                 entity__in=found, meter__in=[meter.pk for meter in meters.values()]
             )
         },
