@@ -63,11 +63,12 @@ CHECKS = {
             OR e.group_key <> {group_key("e.group_values")})
     """,  # noqa: S608
     "U9 every threshold a counter has reached has its alert": """
-        SELECT c.id, threshold FROM quota_counters c JOIN quotas q ON q.id = c.quota_id, unnest(q.thresholds) threshold
-        WHERE c.used_quantity > 0 AND c.used_quantity * 100 >= q.limit_quantity * threshold
+        SELECT c.id, due.percent FROM quota_counters c JOIN quotas q ON q.id = c.quota_id,
+            unnest(q.thresholds) AS due (percent)
+        WHERE c.used_quantity > 0 AND c.used_quantity * 100 >= q.limit_quantity * due.percent
           AND NOT EXISTS (
-            SELECT FROM quota_alerts a
-            WHERE a.quota_id = q.id AND a."window" = q."window" AND a.starts_on = c.starts_on AND a.threshold = threshold
+            SELECT FROM quota_alerts a WHERE a.quota_id = q.id AND a."window" = q."window"
+              AND a.starts_on = c.starts_on AND a.threshold = due.percent
           )
     """,
 }

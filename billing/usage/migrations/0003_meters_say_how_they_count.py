@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('entities', '0003_departments_stay_in_their_entity'),
-        ('subscriptions', '0005_license_terms_know_their_end_and_payer'),
+        ('subscriptions', '0002_prices_have_a_figure'),
         ('usage', '0002_usage_is_partitioned'),
     ]
 
@@ -114,12 +114,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='usageevent',
-            name='subscription',
-            field=models.ForeignKey(db_index=False, help_text='What it was used under, where it was said.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='subscriptions.subscription'),
-        ),
-        migrations.AddIndex(
-            model_name='usageevent',
-            index=models.Index(condition=models.Q(('subscription__isnull', False)), fields=['subscription'], name='usage_by_subscription'),
+            name='subscription_id',
+            field=models.UUIDField(help_text='The subscription it was used under, if it was said.', null=True),
         ),
         migrations.AlterField(
             model_name='meter',

@@ -206,7 +206,8 @@ class Tally:
                     [self._counters[window].pk for window in unique],
                     [row.entity_id for row in unique.values()],
                     [row.meter.pk for row in unique.values()],
-                    *zip(*(self._days_of(row) for row in unique.values()), strict=True),
+                    [self._days_of(row)[0] for row in unique.values()],
+                    [self._days_of(row)[1] for row in unique.values()],
                     list(values),
                 ],
             )

@@ -42,7 +42,7 @@ WHERE c.used_quantity > 0 AND c.used_quantity * 100 >= q.limit_quantity * thresh
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('usage', '0003_meters_say_how_they_count'),
+        ('usage', '0004_events_name_their_subscription'),
     ]
 
     operations = [
