@@ -2,6 +2,7 @@ from decimal import Decimal
 
 from django import forms
 from django.contrib import admin
+from django.contrib.postgres.forms import SimpleArrayField
 from django.utils import timezone
 from unfold.decorators import display
 
@@ -9,13 +10,31 @@ from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of
 from billing.kernel.money import plain
 from billing.usage import queries, services
-from billing.usage.models import LatePolicy, Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.models import (
+    LatePolicy,
+    Meter,
+    Quota,
+    QuotaAlert,
+    QuotaCounter,
+    QuotaMode,
+    QuotaWindow,
+    UsageEvent,
+    usual_thresholds,
+)
 
 
 class QuotaForm(forms.Form):
     limit_quantity = forms.DecimalField(max_digits=28, decimal_places=12, min_value=Decimal(0))
     window = forms.ChoiceField(choices=QuotaWindow.choices, initial=QuotaWindow.MONTH)
     mode = forms.ChoiceField(choices=QuotaMode.choices, initial=QuotaMode.BLOCK)
+    thresholds = SimpleArrayField(
+        forms.IntegerField(min_value=1, max_value=1000),
+        required=False,
+        max_length=10,
+        initial=usual_thresholds,
+        label="Alerts at (percent)",
+        help_text="Ascending, with commas between them.",
+    )
 
 
 class LateForm(forms.Form):
@@ -105,7 +124,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("entity", "meter", "department", "source", "transaction_id", "occurred_at", "billed_on"),
-        *("shown_quantity", "shown_cost", "properties", "subscription_id", "counts", "group_values"),
+        *("shown_quantity", "shown_cost", "properties", "subscription", "counts", "group_values"),
         *("created_at", "fingerprint"),
     )
     readonly_fields = ("shown_quantity", "shown_cost", "created_at")
@@ -130,7 +149,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
 class QuotaAdmin(ReadOnlyAdmin):
     list_display = ("entity", "meter", "shown_limit", "used", "left", "window", "mode", "updated_at")
     list_filter = (NearlyUsed, "window", "mode")
-    fields = ("entity", "meter", "window", "mode", "shown_limit", "used", "left", "updated_at")
+    fields = ("entity", "meter", "window", "mode", "shown_limit", "thresholds", "used", "left", "updated_at")
     readonly_fields = ("shown_limit", "used", "left", "updated_at")
     search_fields = ("entity__code", "entity__name", "meter__code")
     list_select_related = ("entity", "meter")
@@ -162,6 +181,36 @@ class QuotaAdmin(ReadOnlyAdmin):
     @display(description="Left now", ordering="left_now")
     def left(self, quota):
         return plain(quota.left_now)
+
+
+@admin.register(QuotaAlert)
+class QuotaAlertAdmin(ReadOnlyAdmin):
+    list_display = ("raised_at", "customer", "meter", "percent", "shown_use", "window", "starts_on")
+    list_filter = ("threshold", "window", "raised_at")
+    search_fields = ("quota__entity__code", "quota__meter__code")
+    list_select_related = ("quota__entity", "quota__meter")
+    ordering = ("-id",)
+    fields = ("quota", "customer", "meter", "percent", "shown_use", "window", "starts_on", "raised_at")
+    readonly_fields = ("customer", "meter", "percent", "shown_use", "raised_at")
+
+    def scope(self, request, queryset):
+        return queryset.filter(pk__in=queries.alerts_for(request.user))
+
+    @display(description="Entity", ordering="quota__entity__code")
+    def customer(self, alert):
+        return alert.quota.entity.code
+
+    @display(description="Meter", ordering="quota__meter__code")
+    def meter(self, alert):
+        return alert.quota.meter.code
+
+    @display(description="Reached", ordering="threshold")
+    def percent(self, alert):
+        return f"{alert.threshold} %"
+
+    @display(description="Used of the limit", ordering="used_quantity")
+    def shown_use(self, alert):
+        return f"{plain(alert.used_quantity)} of {plain(alert.limit_quantity)} {alert.quota.meter.unit}"
 
 
 @admin.register(QuotaCounter)

@@ -1,15 +1,26 @@
 """SQL that says what a quota counts. Used where counters are rebuilt, and where they are checked."""
 
-# Of an event `e` for a quota `q` on a meter `m`. Credits (negative quantities) give nothing back.
-AMOUNT = "CASE m.aggregation WHEN 'count' THEN 1 ELSE greatest(e.quantity, 0) END"
 WINDOW_START = """CASE q."window" WHEN 'day' THEN e.billed_on
     WHEN 'month' THEN date_trunc('month', e.billed_on)::date ELSE DATE '1970-01-01' END"""
 
+# What a quota `q` on a meter `m` counts of its events `e`. Credits and corrections (negative quantities) give nothing
+# back.
+AMOUNT = "greatest(e.quantity, 0)"
+NEWEST = "FILTER (WHERE m.aggregation = 'latest')"
 COUNTED = f"""
-    SELECT q.id AS quota_id, {WINDOW_START} AS starts_on, sum({AMOUNT}) AS used_quantity
+    SELECT q.id AS quota_id, {WINDOW_START} AS starts_on,
+        CASE m.aggregation
+            WHEN 'count' THEN count(*)
+            WHEN 'sum' THEN sum({AMOUNT})
+            WHEN 'max' THEN max({AMOUNT})
+            WHEN 'latest' THEN (array_agg({AMOUNT} ORDER BY e.occurred_at DESC, e.id DESC) {NEWEST})[1]
+            WHEN 'unique_count' THEN count(DISTINCT e.properties->>m.counted_property)
+        END AS used_quantity,
+        max(e.occurred_at) {NEWEST} AS latest_at,
+        (array_agg(e.id ORDER BY e.occurred_at DESC, e.id DESC) {NEWEST})[1] AS latest_event_id
     FROM quotas q JOIN meters m ON m.id = q.meter_id
-        JOIN usage_events e ON e.entity_id = q.entity_id AND e.meter_id = q.meter_id
-    GROUP BY 1, 2
+        JOIN usage_events e ON e.entity_id = q.entity_id AND e.meter_id = q.meter_id AND e.counts
+    GROUP BY q.id, m.aggregation, 2
 """  # noqa: S608
 
 

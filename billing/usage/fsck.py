@@ -3,12 +3,13 @@
 from billing.usage.counting import BUCKET, COUNTED, UNIQUE, fingerprint, group_key, rolled_up, uniques
 
 CHECKS = {
-    "U1 a counter is the sum of the events of its window": f"""
+    "U1 a counter is what its meter makes of the events of its window": f"""
         SELECT coalesce(held.quota_id, counted.quota_id) AS quota_id,
             held.used_quantity, counted.used_quantity AS sum
         FROM quota_counters held
         FULL JOIN ({COUNTED}) counted USING (quota_id, starts_on)
         WHERE coalesce(held.used_quantity, 0) <> coalesce(counted.used_quantity, 0)
+           OR (held.latest_at, held.latest_event_id) IS DISTINCT FROM (counted.latest_at, counted.latest_event_id)
     """,  # noqa: S608
     "U2 an event has its key, and a key its event": """
         SELECT coalesce(e.id, k.event_id) AS id, k.source, k.transaction_id
@@ -25,11 +26,12 @@ CHECKS = {
         SELECT e.id FROM (SELECT * FROM usage_events ORDER BY id DESC LIMIT 10000) e
         WHERE e.fingerprint <> {fingerprint("e")}
     """,  # noqa: S608
-    "U5 an event is of a seller's meter and of its own entity's department": """
+    "U5 an event is of a seller's meter and of its own entity's department and subscription": """
         SELECT e.id FROM usage_events e
             JOIN meters m ON m.id = e.meter_id
             LEFT JOIN departments d ON d.id = e.department_id
-        WHERE d.entity_id <> e.entity_id
+            LEFT JOIN subscriptions s ON s.id = e.subscription_id
+        WHERE d.entity_id <> e.entity_id OR s.entity_id <> e.entity_id
            OR NOT EXISTS (SELECT FROM billing_entities s WHERE s.id = m.entity_id AND s.is_seller)
     """,
     "U6 roll-ups are the sums of the events that count": f"""
@@ -60,4 +62,13 @@ CHECKS = {
                 FROM jsonb_array_elements_text(m.group_by) AS grouped (by)) ELSE '{{}}' END
             OR e.group_key <> {group_key("e.group_values")})
     """,  # noqa: S608
+    "U9 every threshold a counter has reached has its alert": """
+        SELECT c.id, due.percent FROM quota_counters c JOIN quotas q ON q.id = c.quota_id,
+            unnest(q.thresholds) AS due (percent)
+        WHERE c.used_quantity > 0 AND c.used_quantity * 100 >= q.limit_quantity * due.percent
+          AND NOT EXISTS (
+            SELECT FROM quota_alerts a WHERE a.quota_id = q.id AND a."window" = q."window"
+              AND a.starts_on = c.starts_on AND a.threshold = due.percent
+          )
+    """,
 }

@@ -1,16 +1,19 @@
 """What was used: meters, events as they were reported, and quotas."""
 
+from decimal import Decimal
+
 import pgtrigger
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, ExactField, array_up_to, finite
 from billing.kernel.models import AppendOnlyModel, BaseModel, LockableQuerySet
 from billing.kernel.money import plain
 from billing.kernel.triggers import append_only, audited, never_deleted, never_truncated, touched
-from billing.subscriptions.models import Product
+from billing.subscriptions.models import Product, Subscription
 
 FILTERS_MAX, GROUPS_MAX, PROPERTY_LENGTH, VALUE_LENGTH = 10, 5, 100, 200
 
@@ -176,8 +179,13 @@ class UsageEvent(AppendOnlyModel):
     cost = ExactField(null=True, help_text="What it cost, exactly, for products passed through.")
     currency = CurrencyField(blank=True, help_text="Of the cost.")
     properties = models.JSONField(default=dict)
-    subscription_id = models.UUIDField(
-        null=True, help_text="The subscription it was used under, if it was said."
+    subscription = models.ForeignKey(
+        Subscription,
+        models.PROTECT,
+        null=True,
+        related_name="usage_events",
+        db_index=False,
+        help_text="What it was used under, where it was said.",
     )
     fingerprint = models.CharField(
         max_length=64, help_text="SHA-256 of the content: a repeat must be the same."
@@ -202,7 +210,12 @@ class UsageEvent(AppendOnlyModel):
                 condition=Q(cost__isnull=True, currency="") | (Q(cost__isnull=False) & ~Q(currency="")),
             ),
         ]
-        indexes = [models.Index(fields=["entity", "billed_on", "meter"], name="usage_by_entity_and_day")]
+        indexes = [
+            models.Index(fields=["entity", "billed_on", "meter"], name="usage_by_entity_and_day"),
+            models.Index(
+                fields=["subscription"], name="usage_by_subscription", condition=Q(subscription__isnull=False)
+            ),
+        ]
         triggers = [*append_only(), has_its_key()]
 
     def __str__(self) -> str:
@@ -293,14 +306,27 @@ class QuotaMode(models.TextChoices):
     WARN = "warn"
 
 
+def usual_thresholds() -> list[int]:
+    return [80, 100]
+
+
 class Quota(BaseModel):
-    """How much of a meter an entity may use in a window of its own calendar."""
+    """How much of a meter an entity may use in a window of its own calendar.
+
+    That `thresholds` ascend, from 1 to 1000 and at most ten, a CHECK of the migration holds.
+    """
 
     entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="quotas")
     meter = models.ForeignKey(Meter, models.PROTECT, related_name="quotas")
     window = models.CharField(max_length=5, choices=QuotaWindow, default=QuotaWindow.MONTH)
     mode = models.CharField(max_length=5, choices=QuotaMode, default=QuotaMode.BLOCK)
     limit_quantity = ExactField()
+    thresholds = ArrayField(
+        models.PositiveSmallIntegerField(),
+        default=usual_thresholds,
+        blank=True,
+        help_text="Percents of the limit at which an alert is raised, ascending.",
+    )
 
     class Meta(BaseModel.Meta):
         db_table = "quotas"
@@ -326,6 +352,8 @@ class QuotaCounter(models.Model):
     starts_on = models.DateField()
     used_quantity = ExactField(default=0)
     ceiling = ExactField(null=True, help_text="The limit while the quota blocks; empty while it only warns.")
+    latest_at = models.DateTimeField(null=True, help_text="When the level of a latest-level meter was so.")
+    latest_event_id = models.UUIDField(null=True)
 
     objects = LockableQuerySet.as_manager()
 
@@ -344,3 +372,33 @@ class QuotaCounter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.used_quantity} since {self.starts_on}"
+
+
+class QuotaAlert(AppendOnlyModel):
+    """That a quota's use reached a threshold. Raised once per window, in the transaction of the usage."""
+
+    quota = models.ForeignKey(Quota, models.PROTECT, related_name="alerts")
+    window = models.CharField(max_length=5, choices=QuotaWindow)
+    starts_on = models.DateField(help_text="The first day of the window.")
+    threshold = models.PositiveSmallIntegerField(help_text="Percent of the limit.")
+    limit_quantity = ExactField()
+    used_quantity = ExactField()
+    raised_at = models.DateTimeField(db_default=Now())
+
+    class Meta(AppendOnlyModel.Meta):
+        db_table = "quota_alerts"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["quota", "window", "starts_on", "threshold"], name="one_alert_per_threshold"
+            ),
+            finite("quota_alert_finite", "limit_quantity", "used_quantity"),
+            models.CheckConstraint(
+                name="quota_alert_was_reached",
+                condition=Q(used_quantity__gt=0)
+                & Q(used_quantity__gte=F("limit_quantity") * F("threshold") / Value(Decimal(100))),
+            ),
+        ]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.threshold} % of {plain(self.limit_quantity)}"

@@ -24,7 +24,16 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.usage import calendar
-from billing.usage.models import Meter, Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
+from billing.usage.models import (
+    Aggregation,
+    Meter,
+    Quota,
+    QuotaAlert,
+    QuotaCounter,
+    QuotaMode,
+    QuotaWindow,
+    UsageEvent,
+)
 
 
 def meters_for(user: User, verb: str = "usage.view_meter") -> QuerySet[Meter]:
@@ -42,6 +51,15 @@ def events_for(user: User) -> QuerySet[UsageEvent]:
 
 def quotas_for(user: User, verb: str = "usage.view_quota") -> QuerySet[Quota]:
     return visible(Quota.objects.select_related("meter", "entity"), user=user, verb=verb)
+
+
+def alerts_for(user: User) -> QuerySet[QuotaAlert]:
+    return visible(
+        QuotaAlert.objects.select_related("quota__entity", "quota__meter"),
+        user=user,
+        verb="usage.view_quotaalert",
+        entity="quota__entity",
+    )
 
 
 def sellers_of(entities: Iterable[BillingEntity]) -> dict[UUID, UUID]:
@@ -74,7 +92,18 @@ class QuotaStatus:
 
     @property
     def is_allowed(self) -> bool:
-        return self.quota.mode == QuotaMode.WARN or self.remaining > 0
+        return self.allows(None)
+
+    def allows(self, quantity: Decimal | None) -> bool:
+        return self.quota.mode == QuotaMode.WARN or self.has_room_for(quantity)
+
+    def has_room_for(self, quantity: Decimal | None) -> bool:
+        """Would so much more fit: of a sum as much, of a count so many, of a level the level itself? None: any."""
+        if self.quota.meter.aggregation in {Aggregation.MAX, Aggregation.LATEST}:
+            return quantity is None or quantity <= self.quota.limit_quantity
+        if quantity is None:
+            return self.remaining > 0
+        return quantity == 0 or quantity <= self.remaining
 
 
 class MonthStart(Func):

@@ -1,6 +1,6 @@
 import django_filters as filters
 
-from billing.usage.models import Meter, Quota, UsageEvent
+from billing.usage.models import Meter, Quota, QuotaAlert, UsageEvent
 
 
 class MeterFilter(filters.FilterSet):
@@ -20,6 +20,7 @@ class EventFilter(filters.FilterSet):
     entity = filters.UUIDFilter(field_name="entity_id")
     meter = filters.UUIDFilter(field_name="meter_id")
     department = filters.UUIDFilter(field_name="department_id")
+    subscription = filters.UUIDFilter(field_name="subscription_id")
     source = filters.CharFilter()
     transaction_id = filters.CharFilter()
     occurred_after = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
@@ -38,4 +39,15 @@ class QuotaFilter(filters.FilterSet):
 
     class Meta:
         model = Quota
+        fields = ()
+
+
+class QuotaAlertFilter(filters.FilterSet):
+    entity = filters.UUIDFilter(field_name="quota__entity_id")
+    quota = filters.UUIDFilter(field_name="quota_id")
+    raised_after = filters.IsoDateTimeFilter(field_name="raised_at", lookup_expr="gte")
+    raised_before = filters.IsoDateTimeFilter(field_name="raised_at", lookup_expr="lt")
+
+    class Meta:
+        model = QuotaAlert
         fields = ()

@@ -15,6 +15,7 @@ from billing.usage.models import (
     LatePolicy,
     Meter,
     Quota,
+    QuotaAlert,
     QuotaMode,
     QuotaWindow,
     UsageEvent,
@@ -111,7 +112,7 @@ class EventRead(ReadSerializer):
             "cost",
             "currency",
             "properties",
-            "subscription_id",
+            "subscription",
             "counts",
             "group_values",
             "created_at",
@@ -155,6 +156,8 @@ class BatchOutcome(serializers.Serializer):
 
 
 class QuotaRead(ReadSerializer):
+    thresholds = serializers.ListField(child=serializers.IntegerField())
+
     class Meta:
         model = Quota
         fields = (
@@ -164,6 +167,7 @@ class QuotaRead(ReadSerializer):
             "window",
             "mode",
             "limit_quantity",
+            "thresholds",
             "version",
             "created_at",
             "updated_at",
@@ -177,17 +181,51 @@ class QuotaSet(StrictSerializer):
     limit_quantity = fields.ExactAmountField(min_value=0)
     window = fields.StrictChoiceField(choices=QuotaWindow.choices, default=QuotaWindow.MONTH)
     mode = fields.StrictChoiceField(choices=QuotaMode.choices, default=QuotaMode.BLOCK)
+    thresholds = serializers.ListField(
+        child=fields.StrictIntegerField(min_value=1, max_value=1000),
+        required=False,
+        max_length=10,
+        help_text="Percents of the limit at which an alert is raised, ascending; 80 and 100 unless set.",
+    )
+
+
+class QuotaAlertRead(ReadSerializer):
+    entity = serializers.UUIDField(source="quota.entity_id")
+    meter = serializers.UUIDField(source="quota.meter_id")
+
+    class Meta:
+        model = QuotaAlert
+        fields = (
+            "id",
+            "entity",
+            "meter",
+            "quota",
+            "window",
+            "starts_on",
+            "threshold",
+            "limit_quantity",
+            "used_quantity",
+            "raised_at",
+        )
+        read_only_fields = fields
 
 
 class QuotaQuestion(StrictSerializer):
     entity = fields.IdField()
     meter = fields.IdField()
+    quantity = fields.ExactAmountField(
+        min_value=0,
+        required=False,
+        help_text="Would this much more fit? Of a count so many events, of a maximum or latest level the level.",
+    )
 
 
 class QuotaAnswer(serializers.Serializer):
-    """Without a quota everything is allowed, and the rest is null."""
+    """Without a quota everything is allowed and fits, and the rest is null. A quota that warns allows what
+    does not fit."""
 
     allowed = serializers.BooleanField()
+    fits = serializers.BooleanField()
     quota = serializers.UUIDField(allow_null=True)
     limit_quantity = fields.ExactAmountField(allow_null=True)
     used_quantity = fields.ExactAmountField(allow_null=True)

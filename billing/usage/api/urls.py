@@ -7,6 +7,7 @@ router = Router()
 router.register("meters", views.MeterViewSet, basename="meter")
 router.register("usage/events", views.UsageEventViewSet, basename="usage-event")
 router.register("quotas", views.QuotaViewSet, basename="quota")
+router.register("quota-alerts", views.QuotaAlertViewSet, basename="quota-alert")
 
 urlpatterns = [
     path("quotas/check", views.QuotaCheckView.as_view(), name="quota-check"),

@@ -135,7 +135,21 @@ class QuotaViewSet(ActingVerb, ServiceViewSet):
         return self.reply(quota, created=quota.version == 1)
 
 
+class QuotaAlertViewSet(ServiceViewSet):
+    """Thresholds that quotas have reached. Each is raised once per window; events tell of them too."""
+
+    serializer_class = serializers.QuotaAlertRead
+    filterset_class = filters.QuotaAlertFilter
+    lookup_url_kwarg = "alert_id"
+    action_permissions = {"list": "usage.view_quotaalert", "retrieve": "usage.view_quotaalert"}
+
+    def get_queryset(self):
+        return queries.alerts_for(self.request.user)
+
+
 class QuotaCheckView(ServiceView):
+    """Would usage fit into its quota now? Costs the same however much was used."""
+
     action_permissions = {"get": "usage.view_quota"}
     query_serializers = {"get": serializers.QuotaQuestion}
 
@@ -144,16 +158,17 @@ class QuotaCheckView(ServiceView):
         asked = self.query()
         entity = get_object_or_404(entities_for(request.user, "usage.view_quota"), pk=asked["entity"])
         quota = queries.quotas_for(request.user).filter(entity=entity, meter_id=asked["meter"]).first()
-        return Response(serializers.QuotaAnswer(_standing(quota)).data)
+        return Response(serializers.QuotaAnswer(_standing(quota, asked.get("quantity"))).data)
 
 
-def _standing(quota) -> dict:
+def _standing(quota, quantity) -> dict:
     if quota is None:
         nothing = ("quota", "limit_quantity", "used_quantity", "remaining", "resets_at")
-        return {"allowed": True} | dict.fromkeys(nothing)
+        return {"allowed": True, "fits": True} | dict.fromkeys(nothing)
     status = queries.quota_status(quota, as_of=timezone.now())
     return {
-        "allowed": status.is_allowed,
+        "allowed": status.allows(quantity),
+        "fits": status.has_room_for(quantity),
         "quota": quota.pk,
         "limit_quantity": quota.limit_quantity,
         "used_quantity": status.used,

@@ -75,9 +75,7 @@ class _Batch:
         firsts, repeats = self._resolve(sound, known)
         months = partitions.Months(row.billed_on for row in firsts)
         faults = {row.position: self._untimely(row, known, months) for row in firsts}
-        tally = Tally(
-            known.quotas, ((row.entity_id, row.meter.pk, row.billed_on) for row in firsts if row.has_quota)
-        )
+        tally = Tally(known.quotas, [row for row in firsts if row.has_quota])
         # Looked up after the counters are locked: whoever held them has committed.
         old = storing.already_recorded([row for row in firsts if row.has_quota or faults[row.position]])
         fresh = [row for row in firsts if row.key not in old and not self._refused(row, faults, tally)]
@@ -88,9 +86,7 @@ class _Batch:
         late = [row for row in fresh if row.event_id not in stored]
         for row in late:
             self.outcomes[row.position] = None
-            if row.has_quota:
-                tally.give_back(row.entity_id, row.meter, row.billed_on, row.report.quantity)
-        tally.book()
+        tally.book([row for row in fresh if row.has_quota and row.event_id in stored], as_of=self.as_of)
         self._compare([row for row in firsts if row.key in old] + late)
         self._answer_repeats(repeats, {row.key: row for row in firsts})
         self._note([row for row in fresh if row.event_id in stored], known)
@@ -158,7 +154,7 @@ class _Batch:
             return True
         outcome = {"transaction_id": row.report.transaction_id, "event_id": row.event_id}
         if row.has_quota:
-            verdict = tally.take(row.entity_id, row.meter, row.billed_on, row.report.quantity)
+            verdict = tally.take(row)
             room = {"remaining": verdict.remaining, "resets_at": verdict.resets_at}
             if not verdict.fits:
                 self._reject(row.position, ("quota-exceeded", "The quota has no room for this."), **room)

@@ -210,12 +210,21 @@ def test_a_full_quota_says_what_remains_and_until_when(operator, meter, customer
     assert (refused.data["remaining"], refused.data["resets_at"]) == ("0.5", "2024-10-01T00:00:00.000000Z")
     assert check.data | {"quota": None} == {
         "allowed": True,
+        "fits": True,
         "quota": None,
         "limit_quantity": "3",
         "used_quantity": "2.5",
         "remaining": "0.5",
         "resets_at": "2024-10-01T00:00:00.000000Z",
     }
+    address = f"{ROOT}/quotas/check?entity={customer.pk}&meter={meter.pk}&quantity="
+    answers = {quantity: operator.get(address + quantity).data for quantity in ("0.5", "0.500000000001", "0")}
+    assert {quantity: (answer["allowed"], answer["fits"]) for quantity, answer in answers.items()} == {
+        "0.5": (True, True),
+        "0.500000000001": (False, False),
+        "0": (True, True),
+    }
+    assert [operator.get(address + wrong).status_code for wrong in ("-1", "x", "NaN")] == [400] * 3
     free = operator.get(f"{ROOT}/quotas/check?entity={customer.pk}&meter={uuid7()}")
     assert (free.data["allowed"], free.data["quota"]) == (True, None)
     assert operator.get(f"{ROOT}/quotas/check?entity={uuid7()}&meter={meter.pk}").status_code == 404
@@ -226,12 +235,39 @@ def test_a_quota_is_made_once_and_changed_after(api, meter, customer):
     client = api(make_grant(role=Role.CONTRACT_MANAGER, entity=meter.entity).user)
     body = {"entity": str(customer.pk), "meter": str(meter.pk), "limit_quantity": "10"}
 
-    made = client.post(f"{ROOT}/quotas", body)
+    made = client.post(f"{ROOT}/quotas", body | {"thresholds": [50, 120]})
     changed = client.post(f"{ROOT}/quotas", body | {"limit_quantity": "20", "mode": "warn"})
+    for wrong in ([100, 50], [0], [1001], list(range(1, 12)), "80", [80, 80]):
+        assert client.post(f"{ROOT}/quotas", body | {"thresholds": wrong}).status_code == 400
 
     assert (made.status_code, changed.status_code) == (201, 200)
     assert (made.data["id"], changed.data["limit_quantity"]) == (changed.data["id"], "20")
+    assert (made.data["thresholds"], changed.data["thresholds"]) == ([50, 120], [50, 120])
     assert Quota.objects.get().mode == "warn"
+
+
+@pytest.mark.django_db
+def test_alerts_are_listed_to_those_who_reach_the_entity(operator, meter, customer):
+    quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(3))
+    foreign = make_quota(limit_quantity=Decimal(1))
+    post(operator, event(meter, customer))
+    make_usage_event(meter=foreign.meter, entity=foreign.entity)
+
+    listed = operator.get(f"{ROOT}/quota-alerts")
+
+    assert [(row["quota"], row["threshold"], row["used_quantity"]) for row in listed.data["results"]] == [
+        (str(quota.pk), 80, "2.5")
+    ]
+    [row] = listed.data["results"]
+    assert (row["entity"], row["meter"], row["starts_on"]) == (
+        str(customer.pk),
+        str(meter.pk),
+        "2024-09-01",
+    )
+    assert operator.get(f"{ROOT}/quota-alerts/{row['id']}").data == row
+    assert operator.get(f"{ROOT}/quota-alerts?quota={foreign.pk}").data["results"] == []
+    assert len(operator.get(f"{ROOT}/quota-alerts?entity={customer.pk}").data["results"]) == 1
+    assert operator.post(f"{ROOT}/quota-alerts", {}).status_code == 405
 
 
 @pytest.mark.django_db
@@ -395,6 +431,7 @@ def test_who_may_do_what(api, meter, customer, role):
         f"{ROOT}/meters/{meter.pk}",
         f"{ROOT}/usage/events",
         f"{ROOT}/quotas",
+        f"{ROOT}/quota-alerts",
         f"{ROOT}/entities/{customer.pk}/usage?{period}",
         check,
     ]

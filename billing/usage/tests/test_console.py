@@ -24,6 +24,7 @@ def test_the_pages_show_what_is_within_reach_and_nothing_else():
         "usage/meter",
         "usage/quota",
         "usage/quotacounter",
+        "usage/quotaalert",
     )
     assert {client.get(f"/admin/{page}/").status_code for page in pages} == {200}
     listed = client.get("/admin/usage/usageevent/").content.decode()
