@@ -17,6 +17,18 @@ from billing.subscriptions.models import License, LicenseAssignment, LicenseTerm
 from billing.subscriptions.states import LicenseState
 
 SEATS_PER_PAGE = 25
+_MARK = (
+    '<span style="position: absolute; left: {}%; height: 100%; width: 2px; margin-left: -1px;'
+    ' background: currentColor"></span>'
+)
+_BAR = (
+    '<span style="display: inline-flex; flex-direction: column; gap: .25rem; min-width: 9rem">'
+    '<span aria-hidden="true" class="bg-base-200 dark:bg-base-700" style="position: relative; display: flex;'
+    ' height: .5rem; width: 9rem; border-radius: .25rem; overflow: hidden">'
+    '<span style="width: {}%; background: var(--color-primary-600)"></span>'
+    '<span style="width: {}%; background: #d97706"></span>{}</span>'
+    '<span style="white-space: nowrap">{}</span></span>'
+)
 
 
 class HolderForm(forms.Form):
@@ -209,21 +221,9 @@ class LicenseAdmin(ReadOnlyAdmin):
         """A bar of all seats: those in use filled, in another colour beyond the mark of those included."""
         whole = max(license.seats, 1)
         paid = min(license.used_seats, license.included_seats)
-        words = (
-            f"{license.used_seats} of {license.seats} in use, {license.included_seats} included"
-            if license.included_seats < license.seats
-            else f"{license.used_seats} of {license.seats} in use"
-        )
-        return format_html(
-            '<span style="display: inline-flex; flex-direction: column; gap: .25rem; min-width: 9rem">'
-            '<span aria-hidden="true" class="bg-base-200 dark:bg-base-700" style="position: relative;'
-            ' display: flex; height: .5rem; width: 9rem; border-radius: .25rem; overflow: hidden">'
-            '<span style="width: {}%; background: var(--color-primary-600)"></span>'
-            '<span style="width: {}%; background: #d97706"></span>'
-            '<span style="position: absolute; left: {}%; height: 100%; width: 2px; margin-left: -2px;'
-            ' background: currentColor"></span></span><span>{}</span></span>',
-            100 * paid // whole,
-            100 * (license.used_seats - paid) // whole,
-            100 * license.included_seats // whole,
-            words,
-        )
+        words = f"{license.used_seats} of {license.seats} in use"
+        mark = ""
+        if license.included_seats < license.seats:
+            words += f", {license.included_seats} included"
+            mark = format_html(_MARK, 100 * license.included_seats // whole)
+        return format_html(_BAR, 100 * paid // whole, 100 * (license.used_seats - paid) // whole, mark, words)
