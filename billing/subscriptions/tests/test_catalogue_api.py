@@ -1,6 +1,9 @@
 """Prices of every model, plans and quotes over HTTP."""
 
+import json
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -68,6 +71,20 @@ def test_a_price_of_every_model_goes_in_and_comes_out(model, manager, product):
     assert {name: made.data[name] for name in figures} == dict.fromkeys(figures) | given
     assert (made.data["plan"], made.data["number"], made.data["product"]) == (None, 1, product.pk)
     assert manager.get(made["Location"]).data == made.data
+
+
+def test_the_examples_of_the_guide_work(manager, product):
+    guide = (Path(__file__).parents[3] / "docs" / "integrators.md").read_text()
+    bodies = [json.loads(body) for body in re.findall(r"^price '(.*?)'$", guide, re.DOTALL | re.MULTILINE)]
+    assert [body["model"] for body in bodies] == list(PriceModel)
+
+    for body in bodies:
+        made = manager.post(f"{ROOT}/products/{product.pk}/prices", body)
+        assert made.status_code == 201, made.data
+
+    [asked] = re.findall(r"price-quote(\?[^\"]+)", guide)
+    quoted = manager.get(f"{ROOT}/products/{product.pk}/price-quote{asked}").data
+    assert f'"net_amount": "{quoted["net_amount"]}"' in guide
 
 
 def test_a_price_on_a_plan_names_it_and_can_be_asked_for(manager, product):
