@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from billing.kernel.bulk import update_rows
 from billing.kernel.errors import NotFound
 from billing.kernel.money import total_of
 from billing.kernel.versions import require_version
@@ -175,18 +176,17 @@ def save_accounts(accounts: Sequence[Account]) -> None:
     if not accounts:
         return
     subscriptions = [account.subscription for account in accounts]
-    Subscription.objects.bulk_create([new for new in subscriptions if new._state.adding])
-    SubscriptionItem.objects.bulk_update([item for a in accounts for item in a.items_closed], ["ends_on"])
+    new = {subscription.pk for subscription in subscriptions if subscription._state.adding}
+    Subscription.objects.bulk_create([one for one in subscriptions if one.pk in new])
+    update_rows([item for a in accounts for item in a.items_closed], ["ends_on"])
     SubscriptionItem.objects.bulk_create([item for a in accounts for item in a.items_opened])
-    SubscriptionPeriod.objects.bulk_update(
+    update_rows(
         [account.period_closed for account in accounts if account.period_closed], ["ends_on", "is_closed"]
     )
     SubscriptionPeriod.objects.bulk_create([period for a in accounts for period in a.periods_opened])
     SubscriptionCharge.objects.bulk_create([charge for a in accounts for charge in a.charges])
-    SubscriptionChange.objects.bulk_update(
-        [a.scheduled for a in accounts if a.scheduled and not a.scheduled._state.adding], ["state"]
-    )
-    Subscription.objects.bulk_update([account.subscription for account in accounts], MOVING)
+    update_rows([a.scheduled for a in accounts if a.scheduled and not a.scheduled._state.adding], ["state"])
+    update_rows([one for one in subscriptions if one.pk not in new], MOVING)
 
 
 def require_not_in_future(on: date, *, as_of: date) -> None:

@@ -67,7 +67,6 @@ def create_subscription(
     )
     subscription = account.subscription
     account.roll_forward(as_of)
-    subscription.save(force_insert=True)
     save_accounts([account])
     subscription.refresh_from_db()
     audit.record(
