@@ -402,3 +402,8 @@ class QuotaAlert(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.threshold} % of {plain(self.limit_quantity)}"
+
+    @property
+    def entity_id(self):
+        """An alert is within reach of those who reach its quota's entity."""
+        return self.quota.entity_id

@@ -15,6 +15,7 @@ CONSOLE_MENU = {
         ("Events", "sensors", "usage", "usageevent"),
         ("Meters", "speed", "usage", "meter"),
         ("Quotas", "production_quantity_limits", "usage", "quota"),
+        ("Quota alerts", "notifications_active", "usage", "quotaalert"),
     ],
     "Catalogue": [
         ("Products", "inventory_2", "subscriptions", "product"),

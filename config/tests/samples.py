@@ -94,8 +94,9 @@ class Company:
     def _fill_invoices(self) -> None:
         """One invoice over every meter; then many small ones, paid by one payment, and more payments."""
         for meter in self.meters:
-            self.quota = make_quota(entity=self.customer, meter=meter)
+            self.quota = make_quota(entity=self.customer, meter=meter, limit_quantity=Decimal(1), mode="warn")
             self.usage_event = make_usage(self.customer, meter)
+        self.quota_alert = self.quota.alerts.first()
         [draft] = invoicing.draft_invoices(
             actor="test", seller_id=self.root.pk, customer_ids=[self.customer.pk], as_of=AS_OF
         )
@@ -228,6 +229,7 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "plans/{plan_id}": lambda company: company.plan,
     "products/{product_id}": lambda company: company.product,
     "products/{product_id}/prices/{price_id}": lambda company: company.price,
+    "quota-alerts/{alert_id}": lambda company: company.quota_alert,
     "quotas/{quota_id}": lambda company: company.quota,
     "usage/events/{event_id}": lambda company: company.usage_event,
 }

@@ -4,6 +4,7 @@ The operations come from the OpenAPI document, so a new endpoint is covered the 
 """
 
 import json
+from decimal import Decimal
 from functools import cache
 
 import pytest
@@ -123,7 +124,7 @@ def world() -> dict[str, object]:
     invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
     run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     meter = Meter.objects.get()
-    quota = make_quota(meter=meter, entity=customer)
+    quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
     key, _ = make_key()
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
@@ -134,6 +135,7 @@ def world() -> dict[str, object]:
         "run_id": run.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
+        "alert_id": quota.alerts.first().pk,
         "key_id": key.pk,
         "license_id": license.pk,
         "product_id": Product.objects.get().pk,

@@ -156,10 +156,12 @@ def test_what_is_append_only_is_what_one_expects():
         "outbox_events",
         "payment_applications",
         "prices",
+        "quota_alerts",
         "role_grant_limits",
         "tax_rates",
         "usage_events",
         "usage_keys",
+        "usage_uniques",
     }
 
 

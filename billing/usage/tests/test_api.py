@@ -253,20 +253,20 @@ def test_alerts_are_listed_to_those_who_reach_the_entity(operator, meter, custom
     post(operator, event(meter, customer))
     make_usage_event(meter=foreign.meter, entity=foreign.entity)
 
-    listed = operator.get(f"{ROOT}/quota-alerts")
+    listed = operator.get(f"{ROOT}/quota-alerts").json()
 
-    assert [(row["quota"], row["threshold"], row["used_quantity"]) for row in listed.data["results"]] == [
+    assert [(row["quota"], row["threshold"], row["used_quantity"]) for row in listed["results"]] == [
         (str(quota.pk), 80, "2.5")
     ]
-    [row] = listed.data["results"]
+    [row] = listed["results"]
     assert (row["entity"], row["meter"], row["starts_on"]) == (
         str(customer.pk),
         str(meter.pk),
         "2024-09-01",
     )
-    assert operator.get(f"{ROOT}/quota-alerts/{row['id']}").data == row
-    assert operator.get(f"{ROOT}/quota-alerts?quota={foreign.pk}").data["results"] == []
-    assert len(operator.get(f"{ROOT}/quota-alerts?entity={customer.pk}").data["results"]) == 1
+    assert operator.get(f"{ROOT}/quota-alerts/{row['id']}").json() == row
+    assert operator.get(f"{ROOT}/quota-alerts?quota={foreign.pk}").json()["results"] == []
+    assert len(operator.get(f"{ROOT}/quota-alerts?entity={customer.pk}").json()["results"]) == 1
     assert operator.post(f"{ROOT}/quota-alerts", {}).status_code == 405
 
 
