@@ -224,7 +224,8 @@ JOIN invoice_lines l ON l.invoice_id = i.id AND l.service_starts_on = w.starts_o
 WHERE l.derivation ->> 'from' = 'usage' AND l.derivation ->> 'price' = w.price_id::text
   AND coalesce(l.derivation ->> 'group_key', '') = w.group_key AND coalesce(l.derivation ->> 'item', '') = w.item_id
   AND coalesce(l.derivation ->> 'meter', (
-          SELECT e.meter_id::text FROM usage_claims k JOIN usage_events e ON e.id = k.event_id WHERE k.line_id = l.id LIMIT 1
+          SELECT e.meter_id::text FROM usage_claims k JOIN usage_keys y ON y.event_id = k.event_id
+          JOIN usage_events e ON e.id = y.event_id AND e.billed_on = y.billed_on WHERE k.line_id = l.id LIMIT 1
       )) = w.meter_id::text
 GROUP BY w.line_id
 """

@@ -93,7 +93,8 @@ WITH counted AS MATERIALIZED (
            e.properties ->> nullif(m.counted_property, '') AS value, m.aggregation
     FROM unnest(%(groups)s::integer[], %(lines)s::uuid[]) AS g (number, line_id)
     JOIN usage_claims k ON k.line_id = g.line_id
-    JOIN usage_events e ON e.id = k.event_id
+    JOIN usage_keys y ON y.event_id = k.event_id
+    JOIN usage_events e ON e.id = y.event_id AND e.billed_on = y.billed_on
     JOIN meters m ON m.id = e.meter_id
 )
 {SUMMED}

@@ -247,6 +247,7 @@ def test_a_credit_taxed_higher_than_the_charges_waits_if_the_total_with_tax_were
     assert queries.pending_credits(subscription_ids=[subscription.pk]).count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_void_invoice_lets_go_of_its_charges():
     subscription = make_subscriber()
     [invoice] = bill(subscription)

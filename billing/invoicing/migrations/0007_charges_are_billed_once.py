@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0004_number_series_are_called_so'),
+        ('invoicing', '0006_claims_are_of_recorded_events'),
         ('subscriptions', '0004_subscriptions_and_licences'),
     ]
 
