@@ -8,9 +8,9 @@ from uuid import UUID
 
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.services.taxing import TaxTable
-from billing.invoicing.sources.making import DraftLine
+from billing.invoicing.sources.making import DraftLine, nets_of
 from billing.invoicing.tax import breakdown
-from billing.kernel.money import round_half_up, split_exact, total_of
+from billing.kernel.money import round_half_up, total_of
 
 Treated = dict[str, tuple[str, Decimal]]  # a product's tax category: treatment and percentage
 
@@ -123,16 +123,6 @@ def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> li
         )
         for position, (line, net) in enumerate(zip(lines, nets, strict=True), start=1)
     ]
-
-
-def nets_of(lines: Sequence[tuple[Decimal, bool]], currency: str) -> list[Decimal]:
-    """The payable amounts of (exact amount, is it in the stream), in order.
-
-    Lines are rounded each; costs passed through are one stream, rounded once and split over its lines.
-    """
-    stream = [exact for exact, in_stream in lines if in_stream]
-    split = iter(split_exact(round_half_up(total_of(stream), currency), stream, currency))
-    return [next(split) if in_stream else round_half_up(exact, currency) for exact, in_stream in lines]
 
 
 def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[InvoiceTax]:

@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import count
+from itertools import chain, count
 from uuid import UUID
 
 from django.db import transaction
@@ -50,19 +51,16 @@ def draft_invoices(
     made = charge_lines(seller_id=seller.pk, customer_ids=list(customers), as_of=as_of)
     made += usage_lines(seller_id=seller.pk, customers=customers, as_of=as_of)
 
-    taxes = TaxTable.load()
-    numbers = _numbers_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made)
-    composed: list[Composed] = []
-    waiting: list[DraftLine] = []
-    for key, lines in _by_invoice(made).items():
-        invoice = _invoice(key, lines, seller=seller, customers=customers, as_of=as_of, numbers=numbers)
-        invoice.run_id = run_id
-        if old := previous.get(key):
-            invoice.id, invoice.version = old.pk, old.version + 1
-        done, left = compose(invoice, lines, taxes=taxes, as_of=as_of)
-        waiting += left
-        if done:
-            composed.append(done)
+    drafting = _Drafting(
+        seller=seller,
+        customers=customers,
+        as_of=as_of,
+        run_id=run_id,
+        taxes=TaxTable.load(),
+        previous=previous,
+        taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
+    )
+    composed, waiting = drafting.compose(made)
     release_usage([line.line_id for line in waiting if line.charge_id is None])
     _write(composed)
     invoices = [done.invoice for done in composed]
@@ -89,31 +87,72 @@ def _source_of(invoice: Invoice) -> str:
     return SUBSCRIPTIONS if key.startswith(f"{SUBSCRIPTIONS}:") else key
 
 
+@dataclass(frozen=True)
+class _Drafting:
+    """What it takes to make invoices of lines."""
+
+    seller: BillingEntity
+    customers: Mapping[UUID, BillingEntity]
+    as_of: date
+    run_id: UUID | None
+    taxes: TaxTable
+    previous: Mapping[Key, Invoice]  # the drafts that were taken back
+    taken: Mapping[tuple[UUID, str], set[str]]  # keys of the day's invoices, by customer and currency
+
+    def compose(self, lines: Sequence[DraftLine]) -> tuple[list[Composed], list[DraftLine]]:
+        """The invoices, and the lines that wait. What adjusts a line that waits, waits with it."""
+        held: set[UUID] = set()
+        while True:
+            composed, waiting = self._compose([line for line in lines if line.line_id not in held])
+            out = held | {line.line_id for line in waiting}
+            more = {line.line_id for line in lines if out.intersection(line.adjusts)} - out
+            if not more:
+                return composed, [line for line in lines if line.line_id in out]
+            held |= more
+
+    def _compose(self, lines: Sequence[DraftLine]) -> tuple[list[Composed], list[DraftLine]]:
+        """A credit to a month that has nothing to set it off against is carried to the next that is drafted."""
+        composed: list[Composed] = []
+        waiting: list[DraftLine] = []
+        carried: dict[tuple[UUID, str], list[DraftLine]] = {}
+        for key, own in _by_invoice(lines).items():
+            customer_id, currency, source = key
+            before = [] if source == SUBSCRIPTIONS else carried.pop((customer_id, currency), [])
+            done, left = compose(self._invoice(key), [*own, *before], taxes=self.taxes, as_of=self.as_of)
+            if done:
+                composed.append(done)
+            if source == SUBSCRIPTIONS:
+                waiting += left
+            elif left:
+                carried[customer_id, currency] = left
+        return composed, [*waiting, *chain.from_iterable(carried.values())]
+
+    def _invoice(self, key: Key) -> Invoice:
+        customer_id, currency, source = key
+        customer = self.customers[customer_id]
+        invoice = Invoice(
+            seller=self.seller,
+            customer=customer,
+            currency=currency,
+            billing_key=source,
+            run_id=self.run_id,
+        )
+        if old := self.previous.get(key):
+            invoice.id, invoice.version = old.pk, old.version + 1
+        if source == SUBSCRIPTIONS:
+            invoice.billing_key = _free_key(self.as_of, self.taken.get((customer_id, currency), set()))
+        else:
+            invoice.period_starts_on = date.fromisoformat(source.removeprefix("usage:"))
+            invoice.period_ends_on = month_after(invoice.period_starts_on)
+        return invoice
+
+
 def _by_invoice(lines: Sequence[DraftLine]) -> dict[Key, list[DraftLine]]:
-    """In the order of customers and currencies; what is charged stands before what was used."""
+    """By customer, currency and what is invoiced, months in their order."""
     found: dict[Key, list[DraftLine]] = {}
     for line in lines:
         found.setdefault((line.customer_id, line.currency, line.invoice_key), []).append(line)
-    return {key: found[key] for key in sorted(found, key=lambda key: (str(key[0]), key[1], key[2]))}
-
-
-def _invoice(
-    key: Key,
-    lines: Sequence[DraftLine],
-    *,
-    seller: BillingEntity,
-    customers: Mapping[UUID, BillingEntity],
-    as_of: date,
-    numbers: Mapping[tuple[UUID, str], set[str]],
-) -> Invoice:
-    customer_id, currency, source = key
-    invoice = Invoice(seller=seller, customer=customers[customer_id], currency=currency, billing_key=source)
-    if source == SUBSCRIPTIONS:
-        invoice.billing_key = _free_key(as_of, numbers.get((customer_id, currency), set()))
-    else:
-        invoice.period_starts_on = date.fromisoformat(source.removeprefix("usage:"))
-        invoice.period_ends_on = month_after(invoice.period_starts_on)
-    return invoice
+    return {key: found[key] for key in sorted(found)}
 
 
 def _free_key(as_of: date, taken: set[str]) -> str:
@@ -123,10 +162,9 @@ def _free_key(as_of: date, taken: set[str]) -> str:
     return next(key for key in keys if key not in taken)
 
 
-def _numbers_taken(
+def _keys_taken(
     *, seller: BillingEntity, customer_ids: list[UUID], as_of: date, wanted: Sequence[DraftLine]
 ) -> dict[tuple[UUID, str], set[str]]:
-    """The keys of the day's live invoices, by customer and currency."""
     if not any(line.invoice_key == SUBSCRIPTIONS for line in wanted):
         return {}
     day = f"{SUBSCRIPTIONS}:{as_of}"

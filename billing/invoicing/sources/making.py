@@ -6,7 +6,7 @@ from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from uuid import UUID
 
-from billing.kernel.money import EXACT, total_of
+from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
 SHARE_STEP = Decimal(1).scaleb(-24)
@@ -40,6 +40,7 @@ class DraftLine:
     in_stream: bool = False
     may_wait: bool = False
     charge_id: UUID | None = None
+    adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
 
 
 def text(value: Decimal | None) -> str | None:
@@ -58,3 +59,13 @@ def in_proportion(exact: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
         for weight in weights[:-1]
     ]
     return [*parts, EXACT.subtract(exact, total_of(parts))]
+
+
+def nets_of(lines: Sequence[tuple[Decimal, bool]], currency: str) -> list[Decimal]:
+    """The payable amounts of (exact amount, is it in the stream), in order.
+
+    Lines are rounded each; costs passed through are one stream, rounded once and split over its lines.
+    """
+    stream = [exact for exact, in_stream in lines if in_stream]
+    split = iter(split_exact(round_half_up(total_of(stream), currency), stream, currency))
+    return [next(split) if in_stream else round_half_up(exact, currency) for exact, in_stream in lines]

@@ -1,6 +1,6 @@
 """Invoices in any state, made by the services that make them in life."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from billing.entities.models import BillingEntity
@@ -9,8 +9,9 @@ from billing.invoicing import services
 from billing.invoicing.models import Invoice, TaxRate
 from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
 from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
-from billing.usage.models import Meter
-from billing.usage.tests.makers import make_meter, make_usage_event
+from billing.usage import services as usage
+from billing.usage.models import Meter, UsageEvent
+from billing.usage.tests.makers import make_meter, make_report, make_usage_event
 
 AS_OF = date(2024, 10, 1)
 
@@ -108,3 +109,17 @@ def make_terms(product: Product, **figures) -> Price:
     """A list price of any model in EUR, per unit unless it says otherwise."""
     values = {"model": PriceModel.PER_UNIT, "currency": "EUR", "starts_on": date(2020, 1, 1)} | figures
     return Price.objects.create(product=product, number=1, **values)
+
+
+def report_usage(
+    customer: BillingEntity, meter: Meter, quantity="1", *, day=15, month=9, recorded_on=None, **overrides
+) -> UsageEvent:
+    """One event of 2024, used at noon UTC and recorded then, or on another day."""
+    occurred_at = datetime(2024, month, day, 12, tzinfo=UTC)
+    report = make_report(
+        entity=customer, meter=meter, quantity=Decimal(quantity), occurred_at=occurred_at, **overrides
+    )
+    as_of = datetime.combine(recorded_on, time(12), UTC) if recorded_on else occurred_at
+    [outcome] = usage.record_usage(actor="test", events=[report], as_of=as_of, allow_old=True)
+    assert outcome.status == "accepted", outcome
+    return UsageEvent.objects.get(pk=outcome.event_id)
