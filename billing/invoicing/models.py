@@ -148,6 +148,7 @@ class Invoice(BaseModel):
             ("draft_invoice", "Can draft invoices"),
             ("issue_invoice", "Can issue invoices"),
             ("void_invoice", "Can void invoices"),
+            ("rerate_invoice", "Can rate the usage on invoices anew"),
         ]
         constraints = [
             models.CheckConstraint(name="invoice_state_known", condition=Q(state__in=InvoiceState.values)),

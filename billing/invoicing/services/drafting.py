@@ -1,6 +1,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import chain, count
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from django.db.models import Q
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.months import month_after
 from billing.invoicing.queries import FROM_SOURCES
 from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.taxing import TaxTable
@@ -177,10 +178,6 @@ def _keys_taken(
     for customer_id, currency, key in live.values_list("customer_id", "currency", "billing_key"):
         taken.setdefault((customer_id, currency), set()).add(key)
     return taken
-
-
-def month_after(first: date) -> date:
-    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _write(composed: Sequence[Composed]) -> None:
