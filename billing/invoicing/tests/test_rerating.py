@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services
@@ -118,16 +119,16 @@ def test_one_of_two_invoices_voided_is_made_anew_for_what_the_other_does_not_bil
 
 def test_a_settled_invoice_is_refused_and_nothing_changes():
     invoice, _ = make_billed()
-    services.settle_invoices(actor="test", settlements={invoice.pk: Decimal(1)})
     before = (Invoice.objects.count(), UsageClaim.objects.filter(released_at=None).count())
 
-    with pytest.raises(InvoiceHasSettlements):
-        rerate(invoice)
-
-    invoice.refresh_from_db()
-    assert invoice.state == InvoiceState.ISSUED
-    assert (Invoice.objects.count(), UsageClaim.objects.filter(released_at=None).count()) == before
-    assert not AuditEntry.objects.filter(action="usage.rerated").exists()
+    with transaction.atomic():
+        services.settle_invoices(actor="test", settlements={invoice.pk: Decimal(1)})
+        with pytest.raises(InvoiceHasSettlements):
+            rerate(invoice)
+        assert Invoice.objects.get().state == InvoiceState.ISSUED
+        assert (Invoice.objects.count(), UsageClaim.objects.filter(released_at=None).count()) == before
+        assert not AuditEntry.objects.filter(action="usage.rerated").exists()
+        transaction.set_rollback(True)  # nobody paid: no payment backs the settlement
 
 
 def test_where_no_usage_was_billed_there_is_nothing_to_rate():
@@ -193,7 +194,7 @@ def test_by_command():
         "rerate_usage",
         seller=invoice.seller.code,
         customer=invoice.customer.code,
-        month=SEP,
+        month="2024-09",
         reason="wrong",
         as_of=OCT,
         json=True,
@@ -206,7 +207,7 @@ def test_by_command():
             "rerate_usage",
             seller=invoice.seller.code,
             customer=invoice.customer.code,
-            month=date(2024, 8, 1),
+            month="2024-08",
             reason="wrong",
             as_of=OCT,
             stdout=StringIO(),
