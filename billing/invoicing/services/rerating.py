@@ -3,16 +3,19 @@ from datetime import date
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import InvoiceHasSettlements, NothingToRerate
 from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.queries import FROM_SOURCES
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.voiding import void_invoice
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
 from billing.kernel.versions import require_version
+from billing.subscriptions import services as subscriptions
 
 
 @transaction.atomic
@@ -32,7 +35,6 @@ def rerate_usage(
     Returns the drafts. Raises InvoiceHasSettlements for one on which money or credit has moved, and then
     nothing changes; NothingToRerate if there is none; PriceMissing, TaxRateMissing.
     """
-    _lock_customer(customer_id)
     found = Invoice.objects.filter(
         seller_id=seller_id,
         customer_id=customer_id,
@@ -40,45 +42,56 @@ def rerate_usage(
         lines__service_starts_on__gte=starts_on,
         lines__service_starts_on__lt=ends_on,
     )
-    ids = list(found.exclude(state=InvoiceState.VOID).values_list("pk", flat=True).distinct())
-    return _rerate(ids, actor=actor, reason=reason, as_of=as_of)
+    wanted = found.exclude(state=InvoiceState.VOID).values("pk")
+    return _rerate(seller_id, customer_id, wanted, actor=actor, reason=reason, as_of=as_of)
 
 
 @transaction.atomic
 def rerate_invoice(
     *, actor: str, invoice_id: UUID, reason: str, as_of: date, version: int | None = None
 ) -> list[Invoice]:
-    """The same for the usage on one invoice. Raises PreconditionFailed too if it is no longer at `version`."""
-    invoice = Invoice.objects.filter(pk=invoice_id).first()
-    if invoice is None:
+    """The same for the usage on one invoice. Raises NotFound, PreconditionFailed if it is no longer at `version`."""
+    seen = Invoice.objects.filter(pk=invoice_id).first()
+    if seen is None:
         raise NotFound("There is no such invoice.")
-    _lock_customer(invoice.customer_id)
-    require_version(Invoice.objects.locked().get(pk=invoice_id), version)
-    return _rerate([invoice_id], actor=actor, reason=reason, as_of=as_of)
+    return _rerate(
+        seen.seller_id,
+        seen.customer_id,
+        [invoice_id],
+        actor=actor,
+        reason=reason,
+        as_of=as_of,
+        version=version,
+    )
 
 
-def _lock_customer(customer_id: UUID) -> None:
-    """Before any of its invoices, as drafting does."""
+def _rerate(
+    seller_id: UUID,
+    customer_id: UUID,
+    wanted: Sequence[UUID] | QuerySet,
+    *,
+    actor: str,
+    reason: str,
+    as_of: date,
+    version: int | None = None,
+) -> list[Invoice]:
+    # All that voiding and drafting will lock, in the order of the tables, before either books anything.
     BillingEntity.objects.locked().get(pk=customer_id)
-
-
-def _rerate(invoice_ids: Sequence[UUID], *, actor: str, reason: str, as_of: date) -> list[Invoice]:
-    invoices = list(Invoice.objects.locked().filter(pk__in=invoice_ids).select_related("seller"))
+    subscriptions.roll_forward(actor=actor, seller_id=seller_id, entity_ids=[customer_id], as_of=as_of)
+    drafts = Q(FROM_SOURCES, seller_id=seller_id, customer_id=customer_id, state=InvoiceState.DRAFT)
+    locked = set(Invoice.objects.locked().filter(drafts | Q(pk__in=wanted)).values_list("pk", flat=True))
+    invoices = list(Invoice.objects.filter(pk__in=wanted).filter(pk__in=locked).order_by("pk"))
+    if not invoices:
+        raise NothingToRerate("No usage of that time is on an invoice.")
+    require_version(invoices[0], version)
     before = {invoice.pk: _told(invoice) for invoice in invoices}
     for invoice in invoices:
         _require_open(invoice, has_usage=bool(before[invoice.pk]))
-    if not invoices:
-        raise NothingToRerate("No usage of that time is on an invoice.")
     for invoice in invoices:
         if invoice.state == InvoiceState.ISSUED:
             void_invoice(actor=actor, invoice_id=invoice.pk, voided_on=as_of, reason=reason)
-    drafts = draft_invoices(
-        actor=actor,
-        seller_id=invoices[0].seller_id,
-        customer_ids=[invoices[0].customer_id],
-        as_of=as_of,
-    )
-    after = [line for draft in drafts for line in _told(draft)]
+    made = draft_invoices(actor=actor, seller_id=seller_id, customer_ids=[customer_id], as_of=as_of)
+    after = [line for draft in made for line in _told(draft)]
     audit.record_all(
         [
             audit.line(
@@ -89,13 +102,13 @@ def _rerate(invoice_ids: Sequence[UUID], *, actor: str, reason: str, as_of: date
                 detail={
                     "before": before[invoice.pk],
                     "after": [line for line in after if _key(line) in map(_key, before[invoice.pk])],
-                    "drafts": [draft.pk for draft in drafts],
+                    "drafts": [draft.pk for draft in made],
                 },
             )
             for invoice in invoices
         ]
     )
-    return drafts
+    return made
 
 
 def _require_open(invoice: Invoice, *, has_usage: bool) -> None:
