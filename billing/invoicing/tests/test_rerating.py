@@ -189,26 +189,10 @@ def test_over_the_api(api):
 def test_by_command():
     invoice, _ = make_billed()
     out = StringIO()
+    asked = [f"--seller={invoice.seller.code}", f"--customer={invoice.customer.code}", "--reason=wrong"]
 
-    call_command(
-        "rerate_usage",
-        seller=invoice.seller.code,
-        customer=invoice.customer.code,
-        month="2024-09",
-        reason="wrong",
-        as_of=OCT,
-        json=True,
-        stdout=out,
-    )
+    call_command("rerate_usage", *asked, "--month=2024-09", "--as-of=2024-10-01", "--json", stdout=out)
 
     assert [row["total"] for row in json.loads(out.getvalue())["drafts"]] == ["119.00"]
     with pytest.raises(CommandError, match="nothing-to-rerate"):
-        call_command(
-            "rerate_usage",
-            seller=invoice.seller.code,
-            customer=invoice.customer.code,
-            month="2024-08",
-            reason="wrong",
-            as_of=OCT,
-            stdout=StringIO(),
-        )
+        call_command("rerate_usage", *asked, "--month=2024-08", "--as-of=2024-10-01", stdout=StringIO())
