@@ -27,6 +27,11 @@ class VoidForm(forms.Form):
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
+class RerateForm(forms.Form):
+    as_of = forms.DateField(**DAY)
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
 class Overdue(admin.SimpleListFilter):
     title, parameter_name = "overdue", "overdue"
 
@@ -43,6 +48,10 @@ def _issue(request, invoice, *, issued_on):
 
 def _void(request, invoice, *, voided_on, reason):
     services.void_invoice(actor=actor_of(request), invoice_id=invoice.pk, voided_on=voided_on, reason=reason)
+
+
+def _rerate(request, invoice, *, as_of, reason):
+    services.rerate_invoice(actor=actor_of(request), invoice_id=invoice.pk, as_of=as_of, reason=reason)
 
 
 @admin.register(Invoice)
@@ -102,13 +111,27 @@ class InvoiceAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="void",
             description="Void…",
-            effect="The invoice keeps its number, its booking is mirrored and its usage can be billed again.",
+            effect="The invoice keeps its number, its booking is mirrored and what it billed can be billed again.",
             permission="invoicing.void_invoice",
             run=_void,
             form=VoidForm,
             icon="block",
             danger=True,
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
+        ),
+        AdminVerb(
+            name="rerate",
+            description="Re-rate…",
+            effect="Its usage is rated anew at today's prices and events. A draft is made anew; an issued invoice"
+            " is voided and drafted anew, for you to look at and issue.",
+            permission="invoicing.rerate_invoice",
+            run=_rerate,
+            form=RerateForm,
+            icon="calculate",
+            danger=True,
+            applies=lambda invoice: (
+                invoice.state in (InvoiceState.DRAFT, InvoiceState.ISSUED) and not invoice.paid_amount
+            ),
         ),
     )
 

@@ -53,7 +53,7 @@ def _shares_of(
         if department is None:
             raise GlCodeMissing(f"{invoice.customer} has no default department.")
         exact[department.pk] = EXACT.add(exact.get(department.pk, Decimal(0)), Decimal(share["exact"]))
-        basis[department.pk] = AllocationBasis.USAGE if named else AllocationBasis.DEFAULT
+        basis[department.pk] = _basis(line) if named else AllocationBasis.DEFAULT
     nets = split_exact(line.net_amount, list(exact.values()), invoice.currency)
     return [
         CostAllocation(
@@ -69,6 +69,11 @@ def _shares_of(
         )
         for department_id, net in zip(exact, nets, strict=True)
     ]
+
+
+def _basis(line: InvoiceLine) -> str:
+    charged = line.derivation["from"] == "charge"
+    return AllocationBasis.ASSIGNED if charged else AllocationBasis.USAGE
 
 
 def gl_code_for(line: InvoiceLine, department: Department) -> str:

@@ -1,17 +1,20 @@
 """An invoice as a controller reads it: tables of text, made from the proof and the timeline."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from django.db.models import Count, Model, QuerySet, Sum
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
 from billing.invoicing.proof import Proof, proof_of
+from billing.invoicing.recomputing import Difference
 from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.money import minor_unit, plain
@@ -194,18 +197,46 @@ def _checks(proof: Proof) -> Table:
 
 
 def _derivations(proof: Proof) -> Table:
+    differing = defaultdict(list)
+    for difference in proof.differences:
+        differing[difference.line_id].append(difference)
     return Table(
         title="How the amounts came about",
-        headers=["#", "Exactly", "Rounded", "From"],
+        headers=["#", "Exactly", "Rounded", "Steps", "From", "Recomputed"],
         rows=[
             [
                 str(line.position),
                 str(line.derivation.get("exact", "–")),
                 money(line.net_amount, line.currency),
+                _steps(line.derivation),
                 _readable(line.derivation),
+                _recomputed(differing[line.pk]),
             ]
             for line in _of(proof)
         ],
+        note="Every line is computed once more from the stored events, prices and days."
+        " An adjustment's steps are those of the whole period; what was billed before is taken off.",
+    )
+
+
+def _steps(derivation: Mapping[str, object]) -> SafeString | str:
+    """One line of text for each tier, package or lump: `Up to 10: 10 × 1 = 10`."""
+    told = []
+    for step in derivation.get("steps", ()):
+        priced = f"{step['quantity']} × {step['unit_price']} = " if step["quantity"] is not None else ""
+        told.append((f"{step['label']}: {priced}{step['amount']}",))
+    if days := derivation.get("days"):
+        told.append((f"Days: {days}",))
+    if before := derivation.get("before"):
+        told.append((f"Billed before: −{before['exact']}",))
+    return format_html_join(SafeString("<br>"), "{}", told) or "–"
+
+
+def _recomputed(differences: Sequence[Difference]) -> str:
+    if not differences:
+        return "✓ agrees"
+    return "✗ DIFFERS: " + "; ".join(
+        f"{each.what} {each.stored} stored, {each.recomputed} recomputed" for each in differences
     )
 
 
@@ -214,7 +245,7 @@ def _readable(derivation: Mapping[str, object]) -> str:
     return " · ".join(
         f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
         for name, value in derivation.items()
-        if value not in (None, "", []) and name not in {"exact", "shares"}
+        if value not in (None, "", []) and name not in {"exact", "shares", "steps", "days"}
     )
 
 

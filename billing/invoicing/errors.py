@@ -59,3 +59,13 @@ class ShareTooLarge(DomainError):
 class DepartmentOfAnotherEntity(DomainError):
     code = "department-of-another-entity"
     title = "Cost stays within the entity that was invoiced."
+
+
+class AdjustsDraft(Conflict):
+    code = "adjusts-a-draft"
+    title = "The invoice adjusts a line that is not issued yet."
+
+
+class NothingToRerate(DomainError):
+    code = "nothing-to-rerate"
+    title = "No usage was billed there."

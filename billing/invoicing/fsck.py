@@ -63,4 +63,68 @@ CHECKS = {
         LEFT JOIN (SELECT line_id, count(*) AS events FROM usage_claims GROUP BY 1) c ON c.line_id = l.id
         WHERE l.derivation->>'from' = 'usage' AND (l.derivation->>'events')::bigint <> coalesce(c.events, 0)
     """,
+    "U4 a claim is live exactly while its invoice is": """
+        SELECT 'event ' || k.event_id AS id FROM usage_claims k
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE (k.released_at IS NULL) = (i.state = 'void')
+        UNION ALL
+        SELECT 'charge ' || k.charge_id FROM charge_claims k
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE (k.released_at IS NULL) = (i.state = 'void')
+    """,
+    "U5 a line bills counting events of its customer, meter, group and days, and no others": """
+        SELECT l.id, e.id AS event FROM usage_claims k
+        JOIN usage_keys y ON y.event_id = k.event_id
+        JOIN usage_events e ON e.id = y.event_id AND e.billed_on = y.billed_on
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE e.entity_id <> i.customer_id OR NOT e.counts
+           OR e.billed_on < l.service_starts_on OR e.billed_on >= l.service_ends_on
+           OR e.group_key <> coalesce(l.derivation->>'group_key', '')
+           OR e.meter_id::text <> coalesce(l.derivation->>'meter', e.meter_id::text)
+    """,
+    "U6 usage billed under a subscription is covered by its item": """
+        SELECT l.id, e.id AS event FROM usage_claims k
+        JOIN usage_keys y ON y.event_id = k.event_id
+        JOIN usage_events e ON e.id = y.event_id AND e.billed_on = y.billed_on
+        JOIN invoice_lines l ON l.id = k.line_id
+        LEFT JOIN subscription_items t ON t.id = (l.derivation->>'item')::uuid
+        LEFT JOIN subscriptions s ON s.id = t.subscription_id
+        WHERE k.released_at IS NULL AND l.derivation ? 'item'
+          AND (s.entity_id IS DISTINCT FROM e.entity_id OR t.basis IS DISTINCT FROM 'usage'
+               OR e.billed_on < t.starts_on OR e.billed_on >= t.ends_on
+               OR (e.subscription_id IS NOT NULL AND e.subscription_id <> t.subscription_id))
+    """,
+    "S1 a charge is billed by at most one live line": """
+        SELECT charge_id AS id FROM charge_claims WHERE released_at IS NULL GROUP BY charge_id HAVING count(*) > 1
+    """,
+    "S2 a line bills its charge in full, to the subscriber": """
+        SELECT l.id FROM charge_claims k
+        JOIN subscription_charges c ON c.id = k.charge_id JOIN subscriptions s ON s.id = c.subscription_id
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE (c.net_amount, c.currency, s.entity_id, s.seller_id)
+              IS DISTINCT FROM (l.net_amount, l.currency, i.customer_id, i.seller_id)
+           OR c.due_on > coalesce(i.issued_on, c.due_on)
+    """,
+    "S2 every line from a charge has claimed it": """
+        SELECT l.id FROM invoice_lines l LEFT JOIN charge_claims k ON k.line_id = l.id
+        WHERE l.derivation->>'from' = 'charge' AND k.charge_id::text IS DISTINCT FROM l.derivation->>'charge'
+    """,
+    "U7 an adjustment's exact amount is what the whole comes to, less what was billed": """
+        SELECT id FROM invoice_lines WHERE derivation ? 'adjusts'
+          AND (derivation->'after'->>'exact')::numeric - (derivation->'before'->>'exact')::numeric
+              <> (derivation->>'exact')::numeric
+    """,
+    "U7 an issued adjustment adjusts issued lines": """
+        SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        CROSS JOIN LATERAL jsonb_array_elements_text(l.derivation->'adjusts') a
+        LEFT JOIN invoice_lines b ON b.id = a.value::uuid LEFT JOIN invoices j ON j.id = b.invoice_id
+        WHERE i.number IS NOT NULL AND l.derivation ? 'adjusts' AND j.number IS NULL
+    """,
+    "U8 the shares of a line of usage make its exact amount": """
+        SELECT l.id FROM invoice_lines l
+        CROSS JOIN LATERAL (
+            SELECT sum((s->>'exact')::numeric) AS exact FROM jsonb_array_elements(l.derivation->'shares') s
+        ) shares
+        WHERE l.derivation ? 'shares' AND shares.exact <> (l.derivation->>'exact')::numeric
+    """,
 }

@@ -8,7 +8,9 @@ from billing.invoicing.states import INVOICE_MOVES, InvoiceState, RunItemState, 
 from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import (
     allocations_sum_to_lines,
+    claims_follow_invoice,
     draft_parent_only,
+    line_has_the_charges_net,
     lines_sum_to_invoice,
     numbered_without_gap,
 )
@@ -25,7 +27,7 @@ from billing.kernel.triggers import (
     never_truncated,
     touched,
 )
-from billing.subscriptions.models import Product, TaxCategory
+from billing.subscriptions.models import Product, SubscriptionCharge, TaxCategory
 from billing.usage.models import UsageEvent
 
 
@@ -120,7 +122,8 @@ class Invoice(BaseModel):
     period_starts_on = models.DateField()
     period_ends_on = models.DateField(help_text="Exclusive.")
     billing_key = models.CharField(
-        max_length=100, help_text='What makes it the same invoice, e.g. "usage:2024-09-01".'
+        max_length=100,
+        help_text='What makes it the same invoice, e.g. "usage:2024-09-01", "subscriptions:2024-10-01".',
     )
     issued_on = models.DateField(null=True)
     due_on = models.DateField(null=True)
@@ -145,6 +148,7 @@ class Invoice(BaseModel):
             ("draft_invoice", "Can draft invoices"),
             ("issue_invoice", "Can issue invoices"),
             ("void_invoice", "Can void invoices"),
+            ("rerate_invoice", "Can rate the usage on invoices anew"),
         ]
         constraints = [
             models.CheckConstraint(name="invoice_state_known", condition=Q(state__in=InvoiceState.values)),
@@ -247,6 +251,7 @@ class LineKind(models.TextChoices):
     SUBSCRIPTION = "subscription"
     USAGE = "usage"
     ONE_OFF = "one_off"
+    ADJUSTMENT = "adjustment"  # to what was billed of the same usage before
 
 
 class InvoiceLine(models.Model):
@@ -326,16 +331,40 @@ class UsageClaim(models.Model):
                 fields=["event"], name="event_billed_once", condition=Q(released_at__isnull=True)
             )
         ]
-        triggers = [never_truncated()]
+        triggers = [*claims_follow_invoice("event_id"), never_truncated()]
 
     def __str__(self) -> str:
         return f"{self.event_id} in {self.line_id}"
+
+
+class ChargeClaim(models.Model):
+    """Which line bills a subscription's charge. A charge is in at most one live line."""
+
+    id = models.BigAutoField(primary_key=True)
+    charge = models.ForeignKey(SubscriptionCharge, models.PROTECT, related_name="claims")
+    line = models.ForeignKey(InvoiceLine, models.CASCADE, related_name="charge_claims")
+    released_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "charge_claims"
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["charge"], name="charge_billed_once", condition=Q(released_at__isnull=True)
+            ),
+            models.UniqueConstraint(fields=["line"], name="line_of_one_charge"),
+        ]
+        triggers = [*claims_follow_invoice("charge_id"), line_has_the_charges_net(), never_truncated()]
+
+    def __str__(self) -> str:
+        return f"{self.charge_id} in {self.line_id}"
 
 
 class AllocationBasis(models.TextChoices):
     """Why a share went where it went."""
 
     USAGE = "usage"  # the department's own usage
+    ASSIGNED = "assigned"  # the department the subscription is for
     DEFAULT = "default"  # nobody named: the entity's default department
     MANUAL = "manual"  # somebody moved it
     VOID = "void"  # taken back with its invoice

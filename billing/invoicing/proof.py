@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
+from billing.invoicing.recomputing import Difference, differences_in
 from billing.invoicing.states import InvoiceState
 from billing.kernel.money import total_of
 from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE, ChartAccount
@@ -64,10 +65,11 @@ class Proof:
     places: list[Place]
     entries: list[JournalEntry]
     checks: list[Check]
+    differences: list[Difference]  # of the lines, recomputed from events, prices and days
 
     @property
     def holds(self) -> bool:
-        return all(check.agrees for check in self.checks)
+        return not self.differences and all(check.agrees for check in self.checks)
 
 
 def entries_of(invoice: Invoice) -> list[JournalEntry]:
@@ -98,6 +100,7 @@ def proof_of(invoice: Invoice) -> Proof:
         places=places,
         entries=entries,
         checks=_checks(invoice, lines, places, booked) if invoice.number else [],
+        differences=differences_in(invoice),
     )
 
 

@@ -1,5 +1,6 @@
 """Reads over invoices. Everything for a person goes through `visible`."""
 
+from collections.abc import Iterable
 from datetime import date
 from uuid import UUID
 
@@ -9,9 +10,14 @@ from django.db.models.functions import Coalesce
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
-from billing.invoicing.models import BillingRun, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.models import BillingRun, ChargeClaim, CostAllocation, Invoice, UsageClaim
 from billing.invoicing.states import InvoiceState, RunItemState
+from billing.subscriptions.models import Subscription, SubscriptionCharge
+from billing.subscriptions.states import LIVE
 from billing.usage.models import UsageEvent
+
+# Invoices that drafting makes, and makes anew while they are drafts.
+FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="subscriptions:")
 
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
@@ -65,20 +71,44 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
 
 
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
-    """Customers with unbilled usage before the month of `as_of`, or with a usage draft, by code."""
+    """Who may owe something by `as_of`, by code: usage not billed yet, a subscription whose next period begins,
+    charges, or a draft."""
     unclaimed = UsageEvent.objects.filter(
         ~Exists(UsageClaim.objects.filter(event=OuterRef("pk"), released_at__isnull=True)),
         entity=OuterRef("pk"),
         meter__entity_id=seller_id,
-        billed_on__lt=as_of.replace(day=1),
+        counts=True,
     )
+    subscribed = Subscription.objects.filter(entity=OuterRef("pk"), seller_id=seller_id)
     drafts = Invoice.objects.filter(
-        customer=OuterRef("pk"),
-        seller_id=seller_id,
-        state=InvoiceState.DRAFT,
-        billing_key__startswith="usage:",
+        FROM_SOURCES, customer=OuterRef("pk"), seller_id=seller_id, state=InvoiceState.DRAFT
     )
-    return BillingEntity.objects.filter(Exists(unclaimed) | Exists(drafts)).order_by("code")
+    charged = unbilled_charges(seller_id=seller_id, as_of=as_of)
+    return BillingEntity.objects.filter(
+        Exists(unclaimed.filter(billed_on__lt=as_of.replace(day=1)))
+        | (Exists(subscribed) & Exists(unclaimed.filter(billed_on__lt=as_of)))
+        | Exists(subscribed.filter(state__in=LIVE, next_on__lte=as_of))
+        | Exists(charged.filter(subscription__entity=OuterRef("pk")))
+        | Exists(drafts)
+    ).order_by("code")
+
+
+def unbilled_charges(*, seller_id: UUID, as_of: date) -> QuerySet[SubscriptionCharge]:
+    """Charges that are due by `as_of` and on no live line."""
+    return _on_no_line(
+        SubscriptionCharge.objects.filter(subscription__seller_id=seller_id, due_on__lte=as_of)
+    )
+
+
+def pending_credits(*, subscription_ids: Iterable[UUID]) -> QuerySet[SubscriptionCharge]:
+    """What the subscriptions get back on an invoice to come that has enough to set it off against, oldest first."""
+    credits = SubscriptionCharge.objects.filter(subscription_id__in=list(subscription_ids), net_amount__lt=0)
+    return _on_no_line(credits).order_by("due_on", "pk")
+
+
+def _on_no_line(charges: QuerySet[SubscriptionCharge]) -> QuerySet[SubscriptionCharge]:
+    claims = ChargeClaim.objects.filter(charge=OuterRef("pk"), released_at__isnull=True)
+    return charges.filter(~Exists(claims))
 
 
 def has_invoices(entity_id: UUID) -> bool:

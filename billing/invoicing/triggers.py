@@ -113,3 +113,67 @@ def numbered_without_gap() -> pgtrigger.Trigger:
             RETURN NULL;
         """,
     )
+
+
+def claims_follow_invoice(claimed: str) -> list[pgtrigger.Trigger]:
+    """A claim goes with its draft, and stays with an issued invoice: released once, when that is void."""
+
+    def trigger(name: str, operation: pgtrigger.Operation, wrong: str, **tables: str) -> pgtrigger.Trigger:
+        return pgtrigger.Trigger(
+            name=name,
+            level=pgtrigger.Statement,
+            when=pgtrigger.After,
+            operation=operation,
+            referencing=pgtrigger.Referencing(**tables),
+            func=f"""
+                IF EXISTS ({wrong}) THEN
+                    RAISE EXCEPTION '% follow their invoice', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+                END IF;
+                RETURN NULL;
+            """,
+        )
+
+    parent = "JOIN invoice_lines l ON l.id = o.line_id JOIN invoices i ON i.id = l.invoice_id"
+    return [
+        trigger(
+            "deleted_with_draft",
+            pgtrigger.Delete,
+            f"SELECT FROM old_rows o {parent} WHERE i.state <> 'draft'",
+            old="old_rows",
+        ),
+        trigger(
+            "released_with_void",
+            pgtrigger.Update,
+            f"""SELECT FROM old_rows o JOIN new_rows n ON n.id = o.id {parent}
+                WHERE (n.{claimed}, n.line_id) <> (o.{claimed}, o.line_id)
+                   OR (o.released_at IS NOT NULL AND n.released_at IS DISTINCT FROM o.released_at)
+                   OR (n.released_at IS NOT NULL AND i.state <> 'void')""",
+            old="old_rows",
+            new="new_rows",
+        ),
+    ]
+
+
+def line_has_the_charges_net() -> pgtrigger.Trigger:
+    """At COMMIT: a line bills its charge at the charge's own amount, to the subscriber."""
+    return pgtrigger.Trigger(
+        name="charge_in_full",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        timing=pgtrigger.Deferred,
+        func="""
+            IF EXISTS (
+                SELECT FROM subscription_charges c
+                JOIN subscriptions s ON s.id = c.subscription_id
+                JOIN invoice_lines l ON l.id = NEW.line_id
+                JOIN invoices i ON i.id = l.invoice_id
+                WHERE c.id = NEW.charge_id
+                  AND (c.net_amount, c.currency, s.entity_id, s.seller_id)
+                      IS DISTINCT FROM (l.net_amount, i.currency, i.customer_id, i.seller_id)
+            ) THEN
+                RAISE EXCEPTION 'line % does not bill its charge in full', NEW.line_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_billed_in_full';
+            END IF;
+            RETURN NULL;
+        """,
+    )

@@ -7,6 +7,7 @@ declare("invoicing.view_invoice", VW, BO, CM, AP, FC, AU, scope="invoices:read")
 declare("invoicing.draft_invoice", BO, FC)
 declare("invoicing.issue_invoice", BO, FC)
 declare("invoicing.void_invoice", FC)
+declare("invoicing.rerate_invoice", FC)
 
 declare("invoicing.view_costallocation", VW, BO, CM, AP, FC, AU, own={BU}, scope="allocations:read")
 declare("invoicing.allocate_cost", BO, FC, scope="allocations:write")

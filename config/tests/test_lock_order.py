@@ -21,6 +21,8 @@ from billing.invoicing.tests.makers import (
     make_sold_meter,
     make_usage,
 )
+from billing.invoicing.tests.makers import make_subscriber as make_metered
+from billing.invoicing.tests.makers import meter_of as metered_by
 from billing.kernel.tests.locking import lock_order
 from billing.ledger import services as ledger
 from billing.ledger.models import AccountingPeriod
@@ -79,6 +81,7 @@ UNDER = {
     "invoice_lines": "invoices",
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
+    "charge_claims": "invoices",
     "quota_counters": "quotas",
 }
 
@@ -506,6 +509,33 @@ def _():
     }
     invoicing.draft_invoices(**wanted)
     return lambda: invoicing.draft_invoices(**wanted)
+
+
+@scene(invoicing.rerate_invoice)
+def _():
+    invoice = make_invoice()
+    make_usage(invoice.customer, make_sold_meter(invoice.seller), month=8)
+    invoicing.draft_invoices(
+        actor=ME, seller_id=invoice.seller_id, customer_ids=[invoice.customer_id], as_of=AS_OF
+    )
+    return lambda: invoicing.rerate_invoice(actor=ME, invoice_id=invoice.pk, reason="price", as_of=AS_OF)
+
+
+@scene(invoicing.rerate_usage)
+def _():
+    subscription = make_metered()
+    make_usage(subscription.entity, metered_by(subscription), "400")
+    wanted = {"seller_id": subscription.seller_id, "as_of": AS_OF}
+    drafts = invoicing.draft_invoices(actor=ME, customer_ids=[subscription.entity_id], **wanted)
+    invoicing.issue_invoices(actor=ME, invoice_ids=[draft.pk for draft in drafts], issued_on=AS_OF)
+    return lambda: invoicing.rerate_usage(
+        actor=ME,
+        customer_id=subscription.entity_id,
+        starts_on=date(2024, 9, 1),
+        ends_on=AS_OF,
+        reason="price",
+        **wanted,
+    )
 
 
 @scene(invoicing.issue_invoice)

@@ -171,6 +171,13 @@ class InvoiceVoid(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
+class InvoiceRerate(StrictSerializer):
+    """At today's prices and events. An issued invoice is voided on `as_of`; the drafts are made as of that day."""
+
+    as_of = StrictDateField()
+    reason = StrictCharField(max_length=1000, multiline=True)
+
+
 class DepartmentBrief(ReadSerializer):
     class Meta:
         model = Department
@@ -239,16 +246,31 @@ class CheckRead(serializers.Serializer):
     agrees = serializers.BooleanField()
 
 
+class DifferenceRead(serializers.Serializer):
+    """A figure of a line that does not come out as stored when it is recomputed from events, price and days."""
+
+    line = IdField(source="line_id")
+    position = serializers.IntegerField()
+    what = serializers.CharField()
+    stored = serializers.CharField()
+    recomputed = serializers.CharField()
+    why = serializers.CharField()
+
+
 class ProofRead(serializers.Serializer):
-    """From each line to its shares, their GL codes and the entries in the books; every sum is shown and checked."""
+    """From each line to its shares, their GL codes and the entries in the books; every sum is shown and checked.
+
+    The lines are recomputed from what is stored; `differences` says what does not come out, and is empty.
+    """
 
     invoice = IdField(source="invoice.pk")
     number = serializers.CharField(source="invoice.number", allow_null=True)
-    holds = serializers.BooleanField(help_text="True if every check agrees.")
+    holds = serializers.BooleanField(help_text="True if every check agrees and nothing differs.")
     lines = ProvenLine(many=True)
     places = PlaceRead(many=True)
     entries = BookedEntry(many=True)
     checks = CheckRead(many=True)
+    differences = DifferenceRead(many=True)
 
 
 class MomentRead(serializers.Serializer):

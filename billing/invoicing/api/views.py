@@ -37,7 +37,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "allocations": ("prefetch", "allocations"),
     }
     conditional_reads = False  # whether it is overdue changes with the day, not with the version
-    idempotency_required_actions = frozenset({"draft", "issue", "void"})
+    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate"})
     action_permissions = {
         "list": "invoicing.view_invoice",
         "retrieve": "invoicing.view_invoice",
@@ -46,6 +46,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "draft": "invoicing.draft_invoice",
         "issue": "invoicing.issue_invoice",
         "void": "invoicing.void_invoice",
+        "rerate": "invoicing.rerate_invoice",
     }
 
     def get_queryset(self):
@@ -87,6 +88,20 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
             **order,
         )
         return self.reply(invoice)
+
+    @extend_schema(request=serializers.InvoiceRerate, responses=serializers.Drafted)
+    @action(detail=True, methods=["post"])
+    def rerate(self, request, invoice_id):
+        """Rate its usage anew: a draft is made anew, an issued invoice voided and drafted anew; not a settled one."""
+        order = self.parse(serializers.InvoiceRerate)
+        drafts = services.rerate_invoice(
+            actor=self.actor,
+            invoice_id=self.get_object().pk,
+            version=self.expected_version(required=True),
+            **order,
+        )
+        shown = self.get_queryset().filter(pk__in=[draft.pk for draft in drafts]).order_by("pk")
+        return Response(serializers.Drafted({"results": shown}).data)
 
     @extend_schema(responses=serializers.ProofRead)
     @action(detail=True, methods=["get"])

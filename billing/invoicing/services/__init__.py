@@ -2,6 +2,7 @@ from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
+from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
 from billing.invoicing.services.settling import settle_invoices
 from billing.invoicing.services.taxing import add_tax_rate
@@ -17,6 +18,8 @@ __all__ = [
     "issue_invoices",
     "preview_billing",
     "queue_billing_run",
+    "rerate_invoice",
+    "rerate_usage",
     "settle_invoices",
     "start_billing_run",
     "void_invoice",

@@ -1,21 +1,28 @@
-from collections.abc import Sequence
-from datetime import date, timedelta
-from decimal import Decimal
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain, count
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.errors import NotTheSeller, PriceMissing
-from billing.invoicing.metering import RatedLine, claim_usage
-from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax, LineKind
+from billing.invoicing.errors import NotTheSeller
+from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.months import month_after
+from billing.invoicing.queries import FROM_SOURCES
+from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.taxing import TaxTable
+from billing.invoicing.sources.charges import charge_lines
+from billing.invoicing.sources.claiming import release_usage
+from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.usage import usage_lines
 from billing.invoicing.states import InvoiceState
-from billing.invoicing.tax import breakdown
 from billing.kernel import audit
-from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
-from billing.subscriptions.models import PriceModel
+from billing.subscriptions import services as subscriptions
+
+Key = tuple[UUID, str, str]  # customer, currency, what is invoiced
 
 
 @transaction.atomic
@@ -27,10 +34,12 @@ def draft_invoices(
     as_of: date,
     run_id: UUID | None = None,
 ) -> list[Invoice]:
-    """Draft what the customers used before the month of `as_of`: one invoice per customer, currency and month.
+    """Draft everything the customers owe by `as_of`, after rolling their subscriptions forward to it.
 
-    Drafting again makes the drafts anew under their old ids; issued invoices are never touched. Usage
-    that came too late for its month's invoice goes to the next.
+    Per customer and currency: one invoice for each month before that of `as_of` with usage outside a
+    subscription, and one of all that subscriptions owe. Drafting again makes the drafts anew under their
+    old ids; issued invoices are never touched. Usage that came too late for its invoice goes to the next,
+    and a credit that would make a total negative waits for it.
     Raises NotTheSeller, PriceMissing, TaxRateMissing, and then nothing is drafted.
     """
     seller = BillingEntity.objects.get(pk=seller_id)
@@ -38,161 +47,145 @@ def draft_invoices(
         raise NotTheSeller(f"{seller} does not sell.")
     # Everything about one customer's invoices happens one after the other.
     customers = {c.pk: c for c in BillingEntity.objects.locked().filter(pk__in=customer_ids)}
+    subscriptions.roll_forward(actor=actor, entity_ids=list(customers), seller_id=seller.pk, as_of=as_of)
     previous = _take_back_drafts(seller=seller, customer_ids=list(customers))
-    rated = claim_usage(seller_id=seller.pk, customer_ids=list(customers), cutoff=as_of.replace(day=1))
-    _require_prices(rated, customers)
+    made = charge_lines(seller_id=seller.pk, customer_ids=list(customers), as_of=as_of)
+    made += usage_lines(seller_id=seller.pk, customers=customers, as_of=as_of)
 
-    taxes = TaxTable.load()
-    invoices, lines, tax_rows = [], [], []
-    for key, group in groupby(rated, key=lambda line: (line.customer_id, line.currency, line.billed_month)):
-        customer_id, currency, month = key
-        invoice = Invoice(
-            seller=seller,
-            customer=customers[customer_id],
-            currency=currency,
-            period_starts_on=month,
-            period_ends_on=month_after(month),
-            billing_key=f"usage:{month}",
-            run_id=run_id,
-        )
-        if old := previous.get((customer_id, currency, invoice.billing_key)):
-            invoice.id, invoice.version = old.pk, old.version + 1
-        made = _lines(invoice, list(group), taxes)
-        taxed = _taxes(invoice, made)
-        invoice.net_amount = total_of([line.net_amount for line in made])
-        invoice.tax_amount = total_of([row.tax_amount for row in taxed])
-        invoice.total_amount = invoice.net_amount + invoice.tax_amount
-        invoices.append(invoice)
-        lines += made
-        tax_rows += taxed
-    Invoice.objects.bulk_create(invoices)
-    InvoiceLine.objects.bulk_create(lines)
-    InvoiceTax.objects.bulk_create(tax_rows)
+    drafting = _Drafting(
+        seller=seller,
+        customers=customers,
+        as_of=as_of,
+        run_id=run_id,
+        taxes=TaxTable.load(),
+        previous=previous,
+        taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
+    )
+    composed, waiting = drafting.compose(made)
+    release_usage([line.line_id for line in waiting if line.charge_id is None])
+    _write(composed)
+    invoices = [done.invoice for done in composed]
     audit.record_all(
         [audit.line(actor=actor, action="invoice.drafted", subject=invoice) for invoice in invoices]
     )
     return invoices
 
 
-def month_after(first: date) -> date:
-    return (first + timedelta(days=31)).replace(day=1)
-
-
-def _take_back_drafts(
-    *, seller: BillingEntity, customer_ids: list[UUID]
-) -> dict[tuple[UUID, str, str], Invoice]:
-    """Delete the usage drafts with their lines and claims; their ids are used again."""
+def _take_back_drafts(*, seller: BillingEntity, customer_ids: list[UUID]) -> dict[Key, Invoice]:
+    """Delete the drafts with their lines and claims; their ids are used again."""
     drafts = list(
         Invoice.objects.locked().filter(
-            seller=seller,
-            customer_id__in=customer_ids,
-            state=InvoiceState.DRAFT,
-            billing_key__startswith="usage:",
+            FROM_SOURCES, seller=seller, customer_id__in=customer_ids, state=InvoiceState.DRAFT
         )
     )
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).delete()
-    return {(draft.customer_id, draft.currency, draft.billing_key): draft for draft in drafts}
+    return {(draft.customer_id, draft.currency, _source_of(draft)): draft for draft in drafts}
 
 
-def _require_prices(rated: list[RatedLine], customers: dict[UUID, BillingEntity]) -> None:
-    missing = sorted(
-        {
-            f"{line.product_code} in {line.currency} for {customers[line.customer_id].code}"
-            for line in rated
-            if line.price_id is None
-        }
+def _source_of(invoice: Invoice) -> str:
+    """There is one draft of all that is subscribed, whichever day it was made for."""
+    key = invoice.billing_key
+    return SUBSCRIPTIONS if key.startswith(f"{SUBSCRIPTIONS}:") else key
+
+
+@dataclass(frozen=True)
+class _Drafting:
+    """What it takes to make invoices of lines."""
+
+    seller: BillingEntity
+    customers: Mapping[UUID, BillingEntity]
+    as_of: date
+    run_id: UUID | None
+    taxes: TaxTable
+    previous: Mapping[Key, Invoice]  # the drafts that were taken back
+    taken: Mapping[tuple[UUID, str], set[str]]  # keys of the day's invoices, by customer and currency
+
+    def compose(self, lines: Sequence[DraftLine]) -> tuple[list[Composed], list[DraftLine]]:
+        """The invoices, and the lines that wait. What adjusts a line that waits, waits with it."""
+        held: set[UUID] = set()
+        while True:
+            composed, waiting = self._compose([line for line in lines if line.line_id not in held])
+            out = held | {line.line_id for line in waiting}
+            more = {line.line_id for line in lines if out.intersection(line.adjusts)} - out
+            if not more:
+                return composed, [line for line in lines if line.line_id in out]
+            held |= more
+
+    def _compose(self, lines: Sequence[DraftLine]) -> tuple[list[Composed], list[DraftLine]]:
+        """A credit to a month that has nothing to set it off against is carried to the next that is drafted."""
+        composed: list[Composed] = []
+        waiting: list[DraftLine] = []
+        carried: dict[tuple[UUID, str], list[DraftLine]] = {}
+        for key, own in _by_invoice(lines).items():
+            customer_id, currency, source = key
+            before = [] if source == SUBSCRIPTIONS else carried.pop((customer_id, currency), [])
+            done, left = compose(self._invoice(key), [*own, *before], taxes=self.taxes, as_of=self.as_of)
+            if done:
+                composed.append(done)
+            if source == SUBSCRIPTIONS:
+                waiting += left
+            elif left:
+                carried[customer_id, currency] = left
+        return composed, [*waiting, *chain.from_iterable(carried.values())]
+
+    def _invoice(self, key: Key) -> Invoice:
+        customer_id, currency, source = key
+        customer = self.customers[customer_id]
+        invoice = Invoice(
+            seller=self.seller,
+            customer=customer,
+            currency=currency,
+            billing_key=source,
+            run_id=self.run_id,
+        )
+        if old := self.previous.get(key):
+            invoice.id, invoice.version = old.pk, old.version + 1
+        if source == SUBSCRIPTIONS:
+            invoice.billing_key = _free_key(self.as_of, self.taken.get((customer_id, currency), set()))
+        else:
+            invoice.period_starts_on = date.fromisoformat(source.removeprefix("usage:"))
+            invoice.period_ends_on = month_after(invoice.period_starts_on)
+        return invoice
+
+
+def _by_invoice(lines: Sequence[DraftLine]) -> dict[Key, list[DraftLine]]:
+    """By customer, currency and what is invoiced, months in their order."""
+    found: dict[Key, list[DraftLine]] = {}
+    for line in lines:
+        found.setdefault((line.customer_id, line.currency, line.invoice_key), []).append(line)
+    return {key: found[key] for key in sorted(found)}
+
+
+def _free_key(as_of: date, taken: set[str]) -> str:
+    """The day's own key, then #2, #3: more may become due after the day's invoice was issued."""
+    first = f"{SUBSCRIPTIONS}:{as_of}"
+    keys = (first if number == 1 else f"{first}#{number}" for number in count(1))
+    return next(key for key in keys if key not in taken)
+
+
+def _keys_taken(
+    *, seller: BillingEntity, customer_ids: list[UUID], as_of: date, wanted: Sequence[DraftLine]
+) -> dict[tuple[UUID, str], set[str]]:
+    if not any(line.invoice_key == SUBSCRIPTIONS for line in wanted):
+        return {}
+    day = f"{SUBSCRIPTIONS}:{as_of}"
+    live = Invoice.objects.filter(
+        Q(billing_key=day) | Q(billing_key__startswith=f"{day}#"),
+        seller=seller,
+        customer_id__in=customer_ids,
+    ).exclude(state=InvoiceState.VOID)
+    taken: dict[tuple[UUID, str], set[str]] = {}
+    for customer_id, currency, key in live.values_list("customer_id", "currency", "billing_key"):
+        taken.setdefault((customer_id, currency), set()).add(key)
+    return taken
+
+
+def _write(composed: Sequence[Composed]) -> None:
+    Invoice.objects.bulk_create(done.invoice for done in composed)
+    InvoiceLine.objects.bulk_create(line for done in composed for line in done.lines)
+    InvoiceTax.objects.bulk_create(tax for done in composed for tax in done.taxes)
+    ChargeClaim.objects.bulk_create(
+        ChargeClaim(charge_id=charge_id, line_id=line_id)
+        for done in composed
+        for line_id, charge_id in done.charges.items()
     )
-    if missing:
-        raise PriceMissing(f"No price for {', '.join(missing)}.", missing=missing)
-
-
-def _lines(invoice: Invoice, rated: list[RatedLine], taxes: TaxTable) -> list[InvoiceLine]:
-    """Metered lines are rounded each; costs passed through are one stream, rounded once and split."""
-    nets = _nets(rated, invoice.currency)
-    treated = {
-        category: taxes.treat(
-            seller=invoice.seller,
-            customer=invoice.customer,
-            category=category,
-            on=invoice.period_ends_on - timedelta(days=1),
-        )
-        for category in {line.tax_category for line in rated}
-    }
-    return [
-        InvoiceLine(
-            id=line.line_id,
-            invoice=invoice,
-            position=position,
-            kind=LineKind.USAGE,
-            product_id=line.product_id,
-            description=line.product_name,
-            quantity=line.quantity,
-            unit=line.unit,
-            unit_price=line.unit_price,
-            net_amount=net,
-            currency=invoice.currency,
-            tax_category=treated[line.tax_category][0],
-            tax_percent=treated[line.tax_category][1],
-            gl_code=line.product_gl_code,
-            service_starts_on=line.service_month,
-            service_ends_on=month_after(line.service_month),
-            derivation=_derivation(line),
-        )
-        for position, (line, net) in enumerate(zip(rated, nets, strict=True), start=1)
-    ]
-
-
-def _nets(rated: list[RatedLine], currency: str) -> list[Decimal]:
-    exact = [line.exact for line in rated]
-    passed = [i for i, line in enumerate(rated) if line.model == PriceModel.PASS_THROUGH]
-    stream = [exact[i] for i in passed]
-    split = split_exact(round_half_up(total_of(stream), currency), stream, currency)
-    of_stream = dict(zip(passed, split, strict=True))
-    return [
-        of_stream[i] if i in of_stream else round_half_up(amount, currency) for i, amount in enumerate(exact)
-    ]
-
-
-def _derivation(line: RatedLine) -> dict:
-    """How the amount came about, exactly and as text, so that it can be computed again."""
-    return {
-        "from": "usage",
-        "price": str(line.price_id),
-        "model": line.model,
-        "unit_price": _text(line.unit_price),
-        "markup_percent": _text(line.markup_percent),
-        "events": line.event_count,
-        "exact": _text(line.exact),
-        "rounding": "stream" if line.model == PriceModel.PASS_THROUGH else "line",
-        "shares": [
-            {
-                "department": str(share.department_id) if share.department_id else None,
-                "quantity": _text(share.quantity),
-                "cost": _text(share.cost),
-                "exact": _text(line.exact_of(share)),
-            }
-            for share in line.shares
-        ],
-    }
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value.normalize(EXACT):f}"
-
-
-def _taxes(invoice: Invoice, lines: list[InvoiceLine]) -> list[InvoiceTax]:
-    rows = breakdown(
-        [(line.tax_category, line.tax_percent, line.net_amount) for line in lines], invoice.currency
-    )
-    return [
-        InvoiceTax(
-            invoice=invoice,
-            category=row.category,
-            percent=row.percent,
-            taxable_amount=row.taxable_amount,
-            tax_amount=row.tax_amount,
-            currency=invoice.currency,
-            exemption_reason=row.exemption_reason,
-        )
-        for row in rows
-    ]

@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]  # customers done, customers in all
 @retrying
 @transaction.atomic
 def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun:
-    """Note what is due for `seller_id` as of a day: everything used before that day's month.
+    """Note what is due for `seller_id` as of a day: usage before that day's month, and what is subscribed.
 
     Starting the same run again adds what has become due since and gives failed customers another try.
     Raises NotTheSeller.

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from billing.invoicing.errors import InvoiceHasSettlements
 from billing.invoicing.events import InvoiceVoided
-from billing.invoicing.models import AllocationBasis, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.models import AllocationBasis, ChargeClaim, CostAllocation, Invoice, UsageClaim
 from billing.invoicing.queries import live_allocations
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
@@ -21,7 +21,7 @@ from billing.ledger.queries import posting_day
 def void_invoice(
     *, actor: str, invoice_id: UUID, voided_on: date, reason: str, version: int | None = None
 ) -> Invoice:
-    """Take an issued invoice back: it keeps its number, its booking is mirrored, its usage is free again.
+    """Take an issued invoice back: it keeps its number, its booking is mirrored, what it billed is free again.
 
     Raises IllegalMove, InvoiceHasSettlements once money or credit has moved on it, PreconditionFailed.
     """
@@ -36,11 +36,10 @@ def void_invoice(
         for share in live_allocations(invoice=invoice)
     )
     _unbook(invoice, actor=actor, voided_on=voided_on, reason=reason)
-    UsageClaim.objects.filter(line__invoice=invoice, released_at__isnull=True).update(
-        released_at=timezone.now()
-    )
     invoice.state = new_state
     invoice.save(update_fields=["state"])
+    for claims in (UsageClaim.objects, ChargeClaim.objects):
+        claims.filter(line__invoice=invoice, released_at__isnull=True).update(released_at=timezone.now())
 
     audit.record(actor=actor, action="invoice.voided", subject=invoice, reason=reason)
     events.publish(InvoiceVoided(invoice_id=invoice.pk, entity_id=invoice.customer_id))

@@ -1,16 +1,17 @@
 """Invoices in any state, made by the services that make them in life."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
 from billing.invoicing.models import Invoice, TaxRate
-from billing.subscriptions.models import PriceModel
-from billing.subscriptions.tests.makers import make_price, make_product
-from billing.usage.models import Meter
-from billing.usage.tests.makers import make_meter, make_usage_event
+from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
+from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
+from billing.usage import services as usage
+from billing.usage.models import Meter, UsageEvent
+from billing.usage.tests.makers import make_meter, make_report, make_usage_event
 
 AS_OF = date(2024, 10, 1)
 
@@ -71,3 +72,54 @@ def make_invoice(*, issued_on=AS_OF, **overrides) -> Invoice:
     draft = make_draft(**overrides)
     services.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=issued_on)
     return Invoice.objects.get(pk=draft.pk)
+
+
+def make_subscriber(seller: BillingEntity | None = None, **overrides) -> Subscription:
+    """A subscription to a monthly plan of two: seats in advance at 30 EUR each, and usage of a meter at 0.25.
+
+    `terms` are the figures of the price of what is used; `aggregation` and the like go to the meter.
+    """
+    seller = seller or make_seller()
+    meter_fields = {name: overrides.pop(name) for name in METER_FIELDS & overrides.keys()}
+    terms = overrides.pop("terms", {"unit_price": Decimal("0.25")})
+    seats, used = (
+        make_product(entity=seller, name="Seats", unit="seat"),
+        make_product(entity=seller, name="Storage"),
+    )
+    plan = make_plan(
+        entity=seller,
+        items=[(seats, Timing.IN_ADVANCE, Basis.QUANTITY), (used, Timing.IN_ARREARS, Basis.USAGE)],
+        prices=[{"currency": "EUR", "unit_price": Decimal(30)}],
+    )
+    make_terms(used, **terms)
+    make_meter(entity=seller, product=used, **meter_fields)
+    entity = overrides.pop("entity", None) or make_entity(parent=seller)
+    return make_subscription(plan=plan, entity=entity, **overrides)
+
+
+METER_FIELDS = {"aggregation", "counted_property", "group_by", "filters", "late_policy", "allows_negative"}
+
+
+def meter_of(subscription: Subscription) -> Meter:
+    """What `make_subscriber` meters."""
+    return Meter.objects.get(product__plan_items__plan=subscription.plan)
+
+
+def make_terms(product: Product, **figures) -> Price:
+    """A list price of any model in EUR, per unit unless it says otherwise."""
+    values = {"model": PriceModel.PER_UNIT, "currency": "EUR", "starts_on": date(2020, 1, 1)} | figures
+    return Price.objects.create(product=product, number=1, **values)
+
+
+def report_usage(
+    customer: BillingEntity, meter: Meter, quantity="1", *, day=15, month=9, recorded_on=None, **overrides
+) -> UsageEvent:
+    """One event of 2024, used at noon UTC and recorded then, or on another day."""
+    occurred_at = datetime(2024, month, day, 12, tzinfo=UTC)
+    report = make_report(
+        entity=customer, meter=meter, quantity=Decimal(quantity), occurred_at=occurred_at, **overrides
+    )
+    as_of = datetime.combine(recorded_on, time(12), UTC) if recorded_on else occurred_at
+    [outcome] = usage.record_usage(actor="test", events=[report], as_of=as_of, allow_old=True)
+    assert outcome.status == "accepted", outcome
+    return UsageEvent.objects.get(pk=outcome.event_id)

@@ -1,0 +1,143 @@
+"""From lines in the making to an invoice: which credits fit, what is rounded, and what tax it comes to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.services.taxing import TaxTable
+from billing.invoicing.sources.making import DraftLine, nets_of
+from billing.invoicing.tax import breakdown
+from billing.kernel.money import round_half_up, total_of
+
+Treated = dict[str, tuple[str, Decimal]]  # a product's tax category: treatment and percentage
+
+
+@dataclass
+class Composed:
+    invoice: Invoice
+    lines: list[InvoiceLine]
+    taxes: list[InvoiceTax]
+    charges: dict[UUID, UUID]  # by the line that bills it
+
+
+def compose(
+    invoice: Invoice, lines: Sequence[DraftLine], *, taxes: TaxTable, as_of: date
+) -> tuple[Composed | None, list[DraftLine]]:
+    """The invoice over the lines, and those that wait; None if all of them wait.
+
+    Credits that may wait join the oldest first, each as a whole, and only while the total is not negative,
+    tax included; one that does not fit is passed over. Raises TaxRateMissing.
+    """
+    _set_period(invoice, lines)
+    treated = _treated(invoice, lines, taxes, as_of)
+    credits = sorted((line for line in lines if line.may_wait), key=lambda line: line.owed_on)
+    joined = _that_fit([line for line in lines if not line.may_wait], credits, treated, invoice.currency)
+    while True:
+        kept = {line.line_id for line in joined}
+        left = [line for line in lines if line.line_id not in kept]
+        if not joined:
+            return None, left
+        _set_period(invoice, joined)
+        done = _composed(invoice, [line for line in lines if line.line_id in kept], treated)
+        # Lines rounded together may come to a cent less than each of them by itself.
+        if invoice.total_amount >= 0 or not joined[-1].may_wait:
+            return done, left
+        joined.pop()
+
+
+def _that_fit(
+    joined: list[DraftLine], credits: Sequence[DraftLine], treated: Treated, currency: str
+) -> list[DraftLine]:
+    taxable: dict[tuple[str, Decimal], Decimal] = {}
+
+    def total_with(line: DraftLine) -> Decimal:
+        key, net = treated[line.tax_category], round_half_up(line.exact, currency)
+        with_it = taxable | {key: taxable.get(key, Decimal(0)) + net}
+        rows = breakdown([(*key, net) for key, net in with_it.items()], currency)
+        return total_of([amount for row in rows for amount in (row.taxable_amount, row.tax_amount)])
+
+    def join(line: DraftLine) -> None:
+        key = treated[line.tax_category]
+        taxable[key] = taxable.get(key, Decimal(0)) + round_half_up(line.exact, currency)
+
+    for line in joined:
+        join(line)
+    joined = list(joined)
+    for line in credits:
+        if total_with(line) >= 0:
+            join(line)
+            joined.append(line)
+    return joined
+
+
+def _set_period(invoice: Invoice, lines: Sequence[DraftLine]) -> None:
+    """Usage has its month; what is subscribed, all the days of its lines."""
+    if not invoice.billing_key.startswith("usage:"):
+        invoice.period_starts_on = min(line.service_starts_on for line in lines)
+        invoice.period_ends_on = max(line.service_ends_on for line in lines)
+
+
+def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_of: date) -> Treated:
+    """By the last day of the period, or the day of drafting for what is billed in advance."""
+    on = min(invoice.period_ends_on - timedelta(days=1), as_of)
+    return {
+        category: taxes.treat(seller=invoice.seller, customer=invoice.customer, category=category, on=on)
+        for category in {line.tax_category for line in lines}
+    }
+
+
+def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> Composed:
+    made = _lines(invoice, lines, treated)
+    taxed = _taxes(invoice, made)
+    invoice.net_amount = total_of([line.net_amount for line in made])
+    invoice.tax_amount = total_of([row.tax_amount for row in taxed])
+    invoice.total_amount = invoice.net_amount + invoice.tax_amount
+    charges = {line.line_id: line.charge_id for line in lines if line.charge_id}
+    return Composed(invoice, made, taxed, charges)
+
+
+def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> list[InvoiceLine]:
+    nets = nets_of([(line.exact, line.in_stream) for line in lines], invoice.currency)
+    return [
+        InvoiceLine(
+            id=line.line_id,
+            invoice=invoice,
+            position=position,
+            kind=line.kind,
+            product_id=line.product_id,
+            description=line.description,
+            quantity=line.quantity,
+            unit=line.unit,
+            unit_price=line.unit_price,
+            net_amount=net,
+            currency=invoice.currency,
+            tax_category=treated[line.tax_category][0],
+            tax_percent=treated[line.tax_category][1],
+            gl_code=line.gl_code,
+            service_starts_on=line.service_starts_on,
+            service_ends_on=line.service_ends_on,
+            derivation=line.derivation,
+        )
+        for position, (line, net) in enumerate(zip(lines, nets, strict=True), start=1)
+    ]
+
+
+def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[InvoiceTax]:
+    rows = breakdown(
+        [(line.tax_category, line.tax_percent, line.net_amount) for line in lines], invoice.currency
+    )
+    return [
+        InvoiceTax(
+            invoice=invoice,
+            category=row.category,
+            percent=row.percent,
+            taxable_amount=row.taxable_amount,
+            tax_amount=row.tax_amount,
+            currency=invoice.currency,
+            exemption_reason=row.exemption_reason,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,73 @@
+"""What a subscription owes becomes lines: one for each of its charges, at the charge's own amount."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from billing.invoicing.models import LineKind
+from billing.invoicing.queries import unbilled_charges
+from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.wording import days_text, description
+from billing.kernel.ids import uuid7
+from billing.subscriptions.models import ChargeKind, PriceModel, SubscriptionCharge
+
+WHAT_IT_IS = {
+    ChargeKind.PRORATION: "rest of the period",
+    ChargeKind.CREDIT: "unused days",
+    ChargeKind.TRUE_UP: "seats beyond those included",
+}
+
+
+def charge_lines(*, seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> list[DraftLine]:
+    """The charges due by `as_of` that no live line bills, by customer and currency, the oldest first."""
+    due = (
+        unbilled_charges(seller_id=seller_id, as_of=as_of)
+        .filter(subscription__entity_id__in=customer_ids)
+        .select_related("subscription", "item__product", "item__price")
+        .order_by("subscription__entity_id", "currency", "subscription_id", "due_on", "pk")
+    )
+    return [_draft_line(charge) for charge in due]
+
+
+def _draft_line(charge: SubscriptionCharge) -> DraftLine:
+    product, price, subscription = charge.item.product, charge.item.price, charge.subscription
+    is_one_off = charge.kind == ChargeKind.ONE_OFF
+    return DraftLine(
+        line_id=uuid7(),
+        customer_id=subscription.entity_id,
+        currency=charge.currency,
+        invoice_key=SUBSCRIPTIONS,
+        kind=LineKind.ONE_OFF if is_one_off else LineKind.SUBSCRIPTION,
+        product_id=product.pk,
+        tax_category=product.tax_category,
+        gl_code=product.gl_code,
+        description=description(
+            product.name,
+            WHAT_IT_IS.get(charge.kind, ""),
+            days_text(charge.service_starts_on, charge.service_ends_on),
+        ),
+        quantity=charge.quantity,
+        unit=product.unit,
+        unit_price=price.unit_price if price.model == PriceModel.PER_UNIT else None,
+        exact=charge.net_amount,
+        service_starts_on=charge.service_starts_on,
+        service_ends_on=charge.service_ends_on,
+        derivation=_derivation(charge),
+        owed_on=charge.due_on,
+        may_wait=charge.net_amount < 0,
+        charge_id=charge.pk,
+    )
+
+
+def _derivation(charge: SubscriptionCharge) -> dict:
+    department_id = charge.subscription.department_id
+    exact = charge.derivation["exact"]
+    return {
+        **charge.derivation,
+        "from": "charge",
+        "charge": str(charge.pk),
+        "kind": charge.kind,
+        "subscription": str(charge.subscription_id),
+        "rounding": "line",
+        "shares": [{"department": str(department_id) if department_id else None, "exact": exact}],
+    }

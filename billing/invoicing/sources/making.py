@@ -1,0 +1,71 @@
+"""A line in the making: what every source of lines hands to the drafting, before anything is rounded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_DOWN, Decimal
+from uuid import UUID
+
+from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
+
+SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
+SHARE_STEP = Decimal(1).scaleb(-24)
+
+
+@dataclass(kw_only=True)
+class DraftLine:
+    """One position of one invoice to be. `exact` is unrounded; `derivation` says how it came about.
+
+    Lines `in_stream` are rounded together (costs passed through), the others each. One that `may_wait`
+    is a credit that waits for the next invoice when this one has not enough to set it off against.
+    """
+
+    line_id: UUID
+    customer_id: UUID
+    currency: str
+    invoice_key: str
+    kind: str
+    product_id: UUID
+    tax_category: str
+    gl_code: str
+    description: str
+    quantity: Decimal
+    unit: str
+    unit_price: Decimal | None
+    exact: Decimal
+    service_starts_on: date
+    service_ends_on: date
+    derivation: dict
+    owed_on: date  # since when: the oldest credits come first
+    in_stream: bool = False
+    may_wait: bool = False
+    charge_id: UUID | None = None
+    adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
+
+
+def text(value: Decimal | None) -> str | None:
+    """Every digit that counts, and no exponent: what a derivation keeps."""
+    return None if value is None else f"{value.normalize(EXACT):f}"
+
+
+def in_proportion(exact: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
+    """`exact` divided by weight; the last takes what the division leaves, so that nothing is lost.
+
+    Weights are not negative and not all zero.
+    """
+    total = total_of(weights)
+    parts = [
+        EXACT.divide(EXACT.multiply(exact, weight), total).quantize(SHARE_STEP, ROUND_DOWN, context=EXACT)
+        for weight in weights[:-1]
+    ]
+    return [*parts, EXACT.subtract(exact, total_of(parts))]
+
+
+def nets_of(lines: Sequence[tuple[Decimal, bool]], currency: str) -> list[Decimal]:
+    """The payable amounts of (exact amount, is it in the stream), in order.
+
+    Lines are rounded each; costs passed through are one stream, rounded once and split over its lines.
+    """
+    stream = [exact for exact, in_stream in lines if in_stream]
+    split = iter(split_exact(round_half_up(total_of(stream), currency), stream, currency))
+    return [next(split) if in_stream else round_half_up(exact, currency) for exact, in_stream in lines]
