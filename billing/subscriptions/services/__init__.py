@@ -21,6 +21,7 @@ from billing.subscriptions.services.rolling import roll_forward
 from billing.subscriptions.services.seating import assign_seat, release_seat
 from billing.subscriptions.services.standing import mark_past_due, mark_recovered
 from billing.subscriptions.services.subscribing import create_subscription, preview_subscription
+from billing.subscriptions.services.updating import update_subscription
 
 __all__ = [
     "INTERVAL_COUNT_MAX",
@@ -50,5 +51,6 @@ __all__ = [
     "roll_forward",
     "update_plan",
     "update_product",
+    "update_subscription",
     "withdraw_change",
 ]
