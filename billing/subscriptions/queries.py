@@ -8,7 +8,8 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from billing.access.models import User
 from billing.entities.models import BillingEntity
-from billing.entities.reach import visible
+from billing.entities.queries import entities_for, seller_of
+from billing.entities.reach import reaches_for, visible
 from billing.subscriptions.licensed import licenses_for as licenses_for
 from billing.subscriptions.licensed import licenses_over as licenses_over
 from billing.subscriptions.models import (
@@ -56,6 +57,14 @@ def subscriptions_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[Sub
 def plans_of(seller: BillingEntity | None, *, also: QuerySet[BillingEntity]) -> QuerySet[Plan]:
     """The plans of one seller, and those of the entities in `also`."""
     return Plan.objects.filter(Q(entity=seller) | Q(entity__in=also.values("pk")))
+
+
+def plans_offered_to(user: User, verb: str) -> QuerySet[Plan]:
+    """What `user` may choose from: of the sellers within reach, and of those who sell to what is within reach."""
+    tops = BillingEntity.objects.filter(path__in={reach.entity_path for reach in reaches_for(user, verb)})
+    sellers = [seller.pk for top in tops if (seller := seller_of(top))]
+    offered = Q(entity__in=entities_for(user, verb).values("pk")) | Q(entity__in=sellers)
+    return Plan.objects.filter(offered, is_active=True).order_by("code")
 
 
 def with_standing(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:

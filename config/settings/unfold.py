@@ -17,6 +17,7 @@ CONSOLE_MENU = {
         ("Quotas", "production_quantity_limits", "usage", "quota"),
     ],
     "Catalogue": [
+        ("Subscriptions", "autorenew", "subscriptions", "subscription"),
         ("Products", "inventory_2", "subscriptions", "product"),
         ("Plans", "event_repeat", "subscriptions", "plan"),
         ("Prices", "sell", "subscriptions", "price"),

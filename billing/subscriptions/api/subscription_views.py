@@ -48,6 +48,8 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         "withdraw_change": CHANGE,
         "pause": PAUSE,
         "resume": PAUSE,
+        "preview_pause": PAUSE,
+        "preview_resume": PAUSE,
         "cancel": CANCEL,
         "preview_cancel": CANCEL,
     }
@@ -116,6 +118,18 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
             actor=self.actor, version=self.expected_version(), **_on(subscription, order)
         )
         return self.reply(subscription)
+
+    @extend_schema(request=serializers.OnDay, responses=serializers.PreviewRead)
+    @action(detail=True, methods=["post"], url_path="preview-pause")
+    def preview_pause(self, request, subscription_id):
+        order = self.parse(serializers.OnDay)
+        return _shown(services.preview_pause(**_on(self.get_object(), order)))
+
+    @extend_schema(request=serializers.OnDay, responses=serializers.PreviewRead)
+    @action(detail=True, methods=["post"], url_path="preview-resume")
+    def preview_resume(self, request, subscription_id):
+        order = self.parse(serializers.OnDay)
+        return _shown(services.preview_resumption(**_on(self.get_object(), order)))
 
     @action(detail=True, methods=["post"])
     def cancel(self, request, subscription_id):

@@ -7,7 +7,12 @@ from billing.subscriptions.services.licensing import (
     expire_licenses,
     revoke_license,
 )
-from billing.subscriptions.services.pausing import pause_subscription, resume_subscription
+from billing.subscriptions.services.pausing import (
+    pause_subscription,
+    preview_pause,
+    preview_resumption,
+    resume_subscription,
+)
 from billing.subscriptions.services.plans import (
     INTERVAL_COUNT_MAX,
     ITEMS_MAX,
@@ -44,6 +49,8 @@ __all__ = [
     "pause_subscription",
     "preview_cancellation",
     "preview_change",
+    "preview_pause",
+    "preview_resumption",
     "preview_subscription",
     "release_seat",
     "resume_subscription",
