@@ -136,7 +136,7 @@ def test_the_day_is_that_of_the_customers_own_time_zone(api):
         ("a number", {"quantity": 3}, 400, "invalid-request"),
         ("below nothing", {"quantity": "-1"}, 400, "invalid-request"),
         ("more than money can say", {"quantity": "9999999999999999"}, 422, "amount-too-large"),
-        ("a trial of ages", {"trial_days": 731}, 400, "invalid-request"),
+        ("a trial of ages", {"trial_days": 3651}, 400, "invalid-request"),
         ("unknown member", {"price": "1"}, 400, "invalid-request"),
     ],
 )

@@ -130,9 +130,9 @@ def test_what_is_no_longer_what_was_seen_is_shown_anew_and_not_done(console, wha
 
 def test_a_preview_of_yesterday_is_shown_anew(console):
     subscription = make_subscription()
-    client = console("BO", subscription.seller)
     address = page("verb_pause", subscription.pk)
-    with time_machine.travel("2024-09-16T23:00:00Z", tick=False):
+    with time_machine.travel("2024-09-16T21:00:00Z", tick=False):
+        client = console("BO", subscription.seller)
         preview = client.post(address, {"preview": "yes", "on": ""}).content.decode()
     seal = re.search(r'name="seen" value="([0-9a-f]{64})"', preview)[1]
     before = everything()
