@@ -327,7 +327,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     @display(description="What happens next")
     def shown_next(self, subscription):
-        return next_step(subscription)
+        return next_step(subscription, today=entities.today_at(subscription.entity))
 
     @display(description="Current period")
     def current(self, subscription):

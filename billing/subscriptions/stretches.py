@@ -7,7 +7,7 @@ from datetime import date
 from billing.kernel.money import plain
 from billing.subscriptions.models import Subscription, SubscriptionItem, SubscriptionPeriod, Timing
 
-WIDTH, LEFT, RIGHT, TOP, LANE, BAR = 720, 8, 12, 26, 44, 18
+WIDTH, LEFT, RIGHT, TOP, LANE, BAR = 880, 8, 12, 26, 44, 18
 DAYS_SHOWN_MAX = 400  # the newest
 LABEL_WIDTH = 78  # of a day on the axis; one that would cover another is left out
 DIGIT_WIDTH = 7

@@ -1,11 +1,10 @@
 """A subscription as an operator reads it: what happens next, tables, and what a verb would charge."""
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 
 from billing.kernel.money import minor_unit, plain
-from billing.subscriptions.models import Subscription, SubscriptionChange, SubscriptionCharge
+from billing.subscriptions.models import ChargeKind, Subscription, SubscriptionChange, SubscriptionCharge
 from billing.subscriptions.queries import items_of
 from billing.subscriptions.services import Preview
 from billing.subscriptions.states import ChangeState, SubscriptionState
@@ -31,7 +30,7 @@ def days(starts_on: date, ends_on: date | None) -> str:
     return f"{starts_on} – {'…' if ends_on is None else ends_on - timedelta(days=1)}"
 
 
-def next_step(subscription: Subscription) -> str:
+def next_step(subscription: Subscription, *, today: date) -> str:
     """What will happen by itself, and what could be done about it."""
     match subscription.state:
         case SubscriptionState.CANCELED:
@@ -47,6 +46,8 @@ def next_step(subscription: Subscription) -> str:
             return f"The trial is free. Charging begins on {subscription.trial_ends_on}."
         case SubscriptionState.PAST_DUE:
             return "One of its invoices is overdue. It is active again once that is paid."
+    if subscription.next_on <= today:
+        return f"The period from {subscription.next_on} is charged by the next billing run."
     return f"The next period begins on {subscription.next_on} and is charged by the billing run of that day."
 
 
@@ -62,36 +63,37 @@ def subscription_tables(subscription: Subscription) -> list[dict]:
 def preview_tables(preview: Preview, *, subject: str) -> list[dict]:
     """What is charged now and at the beginning of the next period."""
     currency = preview.subscription.currency
-    now = _previewed(preview.charges, preview.total, currency)
+    now = [_row(charge) for charge in preview.charges]
     tables = [
         {
             "title": f"{subject}: now",
             "headers": HEADERS,
             "rows": now,
-            "note": "Before tax. It goes on the customer's next invoice."
-            if now
-            else "Nothing is charged or credited now.",
+            "note": (
+                f"{money(preview.total, currency)} together, before tax. It goes on the customer's next invoice."
+                if now
+                else "Nothing is charged or credited now."
+            ),
         }
     ]
     if preview.next_on:
-        later = _previewed(preview.next_charges, preview.next_total, currency)
+        later = [_row(charge) for charge in preview.next_charges]
         tables.append(
             {
                 "title": f"{subject}: then, on {preview.next_on}",
                 "headers": HEADERS,
                 "rows": later,
-                "note": "" if later else "Nothing is charged at the beginning of the next period.",
+                "note": (
+                    f"{money(preview.next_total, currency)} together, before tax."
+                    if later
+                    else "Nothing is charged at the beginning of the next period."
+                ),
             }
         )
     return tables
 
 
 HEADERS = ["What", "For", "Quantity", "Days", "How it comes about", "Amount"]
-
-
-def _previewed(charges: Iterable[SubscriptionCharge], total: Decimal, currency: str) -> list[list[str]]:
-    rows = [_row(charge) for charge in charges]
-    return [*rows, ["Together", "", "", "", "", money(total, currency)]] if rows else []
 
 
 def _row(charge: SubscriptionCharge) -> list[str]:
@@ -110,9 +112,10 @@ def _how(charge: SubscriptionCharge) -> str:
     derivation = charge.derivation
     steps = " + ".join(_step(step) for step in derivation["steps"])
     part, whole = derivation["days"].split("/")
-    if part == whole:
-        return f"{steps} = {derivation['full']}"
-    return f"({steps}) × {derivation['days']} days = {_shortened(derivation['exact'])}"
+    share = "" if part == whole else f" × {derivation['days']} days"
+    sum_of_steps = f"({steps})" if share or charge.kind == ChargeKind.CREDIT else steps
+    sign = "-" if charge.kind == ChargeKind.CREDIT else ""
+    return f"{sign}{sum_of_steps}{share} = {_shortened(derivation['exact'])}"
 
 
 def _shortened(exact: str) -> str:

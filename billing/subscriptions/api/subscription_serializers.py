@@ -24,7 +24,7 @@ class PlanBrief(ReadSerializer):
         read_only_fields = fields
 
 
-class ScheduledRead(ReadSerializer):
+class ScheduledChangeRead(ReadSerializer):
     """What waits for the end of the period."""
 
     plan_code = serializers.CharField(source="plan.code", read_only=True)
@@ -43,7 +43,7 @@ class ScheduledRead(ReadSerializer):
         read_only_fields = fields
 
 
-class PeriodRead(ReadSerializer):
+class SubscriptionPeriodRead(ReadSerializer):
     """Days are prorated over the whole, `whole_…`; each `…_ends_on` is the first day after."""
 
     class Meta:
@@ -99,15 +99,17 @@ class SubscriptionRead(ReadSerializer):
         )
         read_only_fields = fields
 
-    def get_current_period(self, subscription: Subscription) -> PeriodRead(allow_null=True):
-        return PeriodRead(subscription.open_periods[0]).data if subscription.open_periods else None
+    def get_current_period(self, subscription: Subscription) -> SubscriptionPeriodRead(allow_null=True):
+        return (
+            SubscriptionPeriodRead(subscription.open_periods[0]).data if subscription.open_periods else None
+        )
 
-    def get_scheduled_change(self, subscription: Subscription) -> ScheduledRead(allow_null=True):
+    def get_scheduled_change(self, subscription: Subscription) -> ScheduledChangeRead(allow_null=True):
         scheduled = subscription.scheduled_changes
-        return ScheduledRead(scheduled[0]).data if scheduled else None
+        return ScheduledChangeRead(scheduled[0]).data if scheduled else None
 
 
-class ItemRead(ReadSerializer):
+class SubscriptionItemRead(ReadSerializer):
     """A stretch of days at one price version and quantity. `ends_on` is null while it is open."""
 
     product_code = serializers.CharField(source="product.code", read_only=True)
@@ -156,14 +158,14 @@ class PreviewedCharge(ReadSerializer):
         read_only_fields = fields
 
 
-class ChargeRead(PreviewedCharge):
+class SubscriptionChargeRead(PreviewedCharge):
     class Meta:
         model = SubscriptionCharge
         fields = ("id", "item", *CHARGE, "created_at")
         read_only_fields = fields
 
 
-class PreviewRead(serializers.Serializer):
+class SubscriptionPreview(serializers.Serializer):
     """What would be charged now, and at the beginning of the next period (null: there is none). Before tax."""
 
     currency = serializers.CharField(source="subscription.currency", read_only=True)
@@ -227,7 +229,7 @@ class CancelTerms(OnDay):
     )
 
 
-class Cancel(CancelTerms):
+class SubscriptionCancel(CancelTerms):
     reason = fields.StrictCharField(max_length=1000, required=False, multiline=True)
 
 

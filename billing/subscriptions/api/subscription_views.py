@@ -61,7 +61,7 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         terms = self._terms(self.parse(serializers.SubscriptionTerms))
         return self.reply(services.create_subscription(actor=self.actor, **terms), created=True)
 
-    @extend_schema(request=serializers.SubscriptionTerms, responses=serializers.PreviewRead)
+    @extend_schema(request=serializers.SubscriptionTerms, responses=serializers.SubscriptionPreview)
     @action(detail=False, methods=["post"])
     def preview(self, request):
         terms = self._terms(self.parse(serializers.SubscriptionTerms))
@@ -86,7 +86,7 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         )
         return self.reply(subscription)
 
-    @extend_schema(request=serializers.ChangeTerms, responses=serializers.PreviewRead)
+    @extend_schema(request=serializers.ChangeTerms, responses=serializers.SubscriptionPreview)
     @action(detail=True, methods=["post"], url_path="preview-change")
     def preview_change(self, request, subscription_id):
         order = self.parse(serializers.ChangeTerms)
@@ -119,13 +119,13 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         )
         return self.reply(subscription)
 
-    @extend_schema(request=serializers.OnDay, responses=serializers.PreviewRead)
+    @extend_schema(request=serializers.OnDay, responses=serializers.SubscriptionPreview)
     @action(detail=True, methods=["post"], url_path="preview-pause")
     def preview_pause(self, request, subscription_id):
         order = self.parse(serializers.OnDay)
         return _shown(services.preview_pause(**_on(self.get_object(), order)))
 
-    @extend_schema(request=serializers.OnDay, responses=serializers.PreviewRead)
+    @extend_schema(request=serializers.OnDay, responses=serializers.SubscriptionPreview)
     @action(detail=True, methods=["post"], url_path="preview-resume")
     def preview_resume(self, request, subscription_id):
         order = self.parse(serializers.OnDay)
@@ -133,14 +133,14 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
 
     @action(detail=True, methods=["post"])
     def cancel(self, request, subscription_id):
-        order = self.parse(serializers.Cancel)
+        order = self.parse(serializers.SubscriptionCancel)
         subscription = self.get_object()
         services.cancel_subscription(
             actor=self.actor, version=self.expected_version(), **_on(subscription, order)
         )
         return self.reply(subscription)
 
-    @extend_schema(request=serializers.CancelTerms, responses=serializers.PreviewRead)
+    @extend_schema(request=serializers.CancelTerms, responses=serializers.SubscriptionPreview)
     @action(detail=True, methods=["post"], url_path="preview-cancel")
     def preview_cancel(self, request, subscription_id):
         order = self.parse(serializers.CancelTerms)
@@ -206,7 +206,7 @@ class SubscriptionItemViewSet(_PartsViewSet):
     """Every stretch of days at one price and quantity."""
 
     queryset = SubscriptionItem.objects.none()
-    serializer_class = serializers.ItemRead
+    serializer_class = serializers.SubscriptionItemRead
     ordering = ("starts_on", "pk")
 
     def get_queryset(self):
@@ -215,7 +215,7 @@ class SubscriptionItemViewSet(_PartsViewSet):
 
 class SubscriptionPeriodViewSet(_PartsViewSet):
     queryset = SubscriptionPeriod.objects.none()
-    serializer_class = serializers.PeriodRead
+    serializer_class = serializers.SubscriptionPeriodRead
     ordering = "-starts_on"
 
     def get_queryset(self):
@@ -225,7 +225,7 @@ class SubscriptionPeriodViewSet(_PartsViewSet):
 class SubscriptionChargeViewSet(_PartsViewSet):
     """What it owes and gets back, before tax; invoicing puts each on one line."""
 
-    serializer_class = serializers.ChargeRead
+    serializer_class = serializers.SubscriptionChargeRead
     filterset_class = ChargeFilter
 
     def get_queryset(self):
@@ -241,4 +241,4 @@ def _today(subscription: Subscription) -> date:
 
 
 def _shown(preview: services.Preview) -> Response:
-    return Response(serializers.PreviewRead(preview).data)
+    return Response(serializers.SubscriptionPreview(preview).data)
