@@ -64,6 +64,17 @@ post payments payment '{"customer": "'"$SAKURA"'", "amount": "5000", "currency":
 say "9. The trial balance: debits equal credits, in every currency"
 get "ledger/trial-balance?entity=$NORTHWIND&currency=JPY" | "$PYTHON" -m json.tool
 
-say "10. Prove the books"
+say "10. Subscribe: the preview is what is charged; then look at what more seats would cost"
+WERKE=$(get "entities?code=FALKEN-WERKE" | pick "['results'][0]['id']")
+TEAM=$(get "plans?code=TEAM" | pick "['results'][0]['id']")
+TERMS='{"entity": "'"$WERKE"'", "plan": "'"$TEAM"'", "quantity": "12", "trial_days": 0, "reference": "TOUR-SEATS"}'
+SUBSCRIPTION=$(post subscriptions subscription "$TERMS" | pick "['id']")
+get "subscriptions/$SUBSCRIPTION/charges" |
+    pick "['results'][-1]['net_amount'] + ' EUR: ' + ' + '.join(f\"{s['quantity']} × {s['unit_price']}\" for s in data['results'][-1]['derivation']['steps'])"
+post "subscriptions/$SUBSCRIPTION/preview-change" more-seats '{"quantity": "60"}' |
+    pick "['total_amount'] + ' EUR now, then ' + data['next_total_amount'] + ' EUR on ' + data['next_on']"
+get "entities/$WERKE/subscriptions" | pick "['results'][0]['plan_code']"
+
+say "11. Prove the books"
 "$PYTHON" manage.py verify_ledger | tail -1
 "$PYTHON" manage.py billing_fsck | tail -1

@@ -1,10 +1,11 @@
 """Verbs in the console: a button on the object's page and an action on the list, both with a page
 that says what will happen and asks for a confirmation. The work is one service call per object."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from hashlib import sha256
 from uuid import uuid4
 
 from django import forms
@@ -55,7 +56,11 @@ class ReasonForm(forms.Form):
 
 @dataclass(frozen=True, kw_only=True)
 class AdminVerb:
-    """`run(request, obj, **cleaned)` calls one service. `effect` completes "This will happen to …"."""
+    """`run(request, obj, **cleaned)` calls one service. `effect` completes "This will happen to …".
+
+    With a `preview` nobody confirms what he has not seen: `preview(request, obj, **cleaned)` computes the
+    tables that are shown first, and what would come out differently by then is shown anew instead of done.
+    """
 
     name: str
     description: str
@@ -64,6 +69,7 @@ class AdminVerb:
     run: Callable[..., object]
     form: type[forms.Form] = forms.Form
     prepare: Callable[[forms.Form, list], None] = lambda form, objects: None  # choices that depend on them
+    preview: Callable[..., list] | None = None
     icon: str = "play_arrow"
     danger: bool = False
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
@@ -149,9 +155,11 @@ class VerbsMixin:
         if not allowed:
             raise PermissionDenied
         confirmed = request.method == "POST" and "confirm" in request.POST
-        form = verb.form(request.POST if confirmed else None)
+        asked = confirmed or (request.method == "POST" and "preview" in request.POST)
+        form = verb.form(request.POST if asked else None)
         verb.prepare(form, allowed)
-        if confirmed and form.is_valid():
+        seen = previewed(form, partial(_tables, verb, request, allowed)) if asked and verb.preview else None
+        if confirmed and form.is_valid() and (not verb.preview or self.agreed(request, seen)):
             refused = [obj for obj in objects if obj not in allowed]
             self._carry_out(verb, request, allowed, refused=refused, form=form)
             return None
@@ -161,12 +169,23 @@ class VerbsMixin:
             "opts": self.opts,
             "verb": verb,
             "form": styled(form),
+            "has_preview": verb.preview is not None,
+            "seen": seen,
             "objects": [(obj.pk, self.described(obj)) for obj in allowed],
             "selected_name": ACTION_CHECKBOX_NAME,
             "once": request.POST.get("once") or uuid4().hex,
             "back": back,
         }
         return TemplateResponse(request, "admin/verb.html", context)
+
+    def agreed(self, request: HttpRequest, seen: "Seen | None") -> bool:
+        """Whether what would happen now is what was shown."""
+        if seen is None:
+            return False
+        if seen.seal != request.POST.get("seen"):
+            self.message_user(request, "Look again: this is not what you saw before.", messages.WARNING)
+            return False
+        return True
 
     def _carry_out(
         self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
@@ -185,6 +204,31 @@ class VerbsMixin:
                 self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
             else:
                 self.message_user(request, f"{obj}: {verb.description.rstrip('…')}: done.", messages.SUCCESS)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a preview shows, and the seal by which it is known again."""
+
+    tables: list
+    seal: str
+
+
+def previewed(form: forms.Form, tables_of: Callable[[Mapping], list]) -> Seen | None:
+    """None if the form is not filled in rightly, or if a rule refuses: the form then says why."""
+    if not form.is_valid():
+        return None
+    try:
+        tables = tables_of(form.cleaned_data)
+    except DomainError as error:
+        form.add_error(None, error.detail)
+        return None
+    said = repr((sorted(form.cleaned_data.items(), key=lambda item: item[0]), tables))
+    return Seen(tables, sha256(said.encode()).hexdigest())
+
+
+def _tables(verb: AdminVerb, request: HttpRequest, objects: list, given: Mapping) -> list:
+    return [table for obj in objects for table in verb.preview(request, obj, **given)]
 
 
 def styled(form: forms.Form) -> forms.Form:

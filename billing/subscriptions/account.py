@@ -18,7 +18,7 @@ from billing.kernel.states import next_state
 from billing.subscriptions.core.periods import Cycle, Period
 from billing.subscriptions.core.proration import fraction_text, prorated
 from billing.subscriptions.core.rating import Step
-from billing.subscriptions.errors import DayOutsidePeriod, NotChangeable
+from billing.subscriptions.errors import AmountTooLarge, DayOutsidePeriod, NotChangeable
 from billing.subscriptions.models import (
     Alignment,
     Basis,
@@ -44,6 +44,7 @@ from billing.subscriptions.states import (
 ONE = Decimal(1)
 NOTHING = Decimal(0)
 DAY = timedelta(days=1)
+BEYOND_MONEY = Decimal(10) ** 15
 
 Prices = Mapping[UUID, Price]  # by product
 SeatsToTrueUp = Callable[[UUID, date, date], Decimal]  # subscription, first day, last day (exclusive)
@@ -277,6 +278,7 @@ class Account:
         self, plan_item: PlanItem, price: Price, on: date, *, quantity: Decimal | None = None
     ) -> SubscriptionItem:
         subscribed = self.subscription.quantity if quantity is None else quantity
+        _require_payable(price, _quantity_for(plan_item.basis, subscribed), plan_item)
         return self._add(
             SubscriptionItem(
                 subscription=self.subscription,
@@ -461,6 +463,14 @@ def _quantity_for(basis: str, subscribed: Decimal) -> Decimal:
     if basis == Basis.FIXED:
         return ONE
     return subscribed if basis == Basis.QUANTITY else NOTHING
+
+
+def _require_payable(price: Price, quantity: Decimal, plan_item: PlanItem) -> None:
+    """Asked when an item begins: a period that could not be charged at its end would hold up everything."""
+    if plan_item.basis in (Basis.FIXED, Basis.QUANTITY):
+        full = price.terms.exact_amount(quantity)
+        if abs(full) >= BEYOND_MONEY:
+            raise AmountTooLarge(f"'{plan_item.product.code}' would cost {text(full)} {price.currency}.")
 
 
 def text(value: Decimal) -> str:

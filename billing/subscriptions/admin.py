@@ -20,6 +20,7 @@ from billing.kernel.errors import DomainError
 from billing.subscriptions import console_catalogue as console
 from billing.subscriptions import (
     console_licenses,  # noqa: F401  registers its pages
+    console_subscriptions,  # noqa: F401  and this its own
     picture,
     queries,
     quoting,

@@ -144,3 +144,13 @@ class NoSeatLeft(Conflict):
 class SeatNotHeld(Conflict):
     code = "seat-not-held"
     title = "The holder has no seat of this licence."
+
+
+class AmountTooLarge(DomainError):
+    code = "amount-too-large"
+    title = "A charge is below 10^15 of its currency."
+
+
+class StartsTooLongAgo(DomainError):
+    code = "starts-too-long-ago"
+    title = "A subscription starts within the last three years, or later."

@@ -7,12 +7,27 @@ from uuid import UUID
 from django.db.models import F, Prefetch, Q, QuerySet
 
 from billing.access.models import User
-from billing.entities.reach import visible
+from billing.entities.models import BillingEntity
+from billing.entities.queries import entities_for, seller_of
+from billing.entities.reach import reaches_for, visible
 from billing.subscriptions.licensed import licenses_for as licenses_for
 from billing.subscriptions.licensed import licenses_over as licenses_over
-from billing.subscriptions.models import Plan, PlanItem, Price, Product, Subscription, SubscriptionCharge
+from billing.subscriptions.models import (
+    Plan,
+    PlanItem,
+    Price,
+    Product,
+    Subscription,
+    SubscriptionChange,
+    SubscriptionCharge,
+    SubscriptionItem,
+    SubscriptionPeriod,
+)
+from billing.subscriptions.states import ChangeState
 from billing.subscriptions.true_up import peak_seats as peak_seats
 from billing.subscriptions.true_up import seats_to_true_up as seats_to_true_up
+
+VIEW_SUBSCRIPTION = "subscriptions.view_subscription"
 
 
 def products_for(user: User, verb: str = "subscriptions.view_product") -> QuerySet[Product]:
@@ -34,12 +49,39 @@ def plans_for(user: User, verb: str = "subscriptions.view_plan") -> QuerySet[Pla
     return visible(plans, user=user, verb=verb)
 
 
-def subscriptions_for(user: User, verb: str = "subscriptions.view_subscription") -> QuerySet[Subscription]:
+def subscriptions_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[Subscription]:
     """Those of the entities within reach of `user`."""
     return visible(Subscription.objects.select_related("entity", "plan"), user=user, verb=verb)
 
 
-def charges_for(user: User, verb: str = "subscriptions.view_subscription") -> QuerySet[SubscriptionCharge]:
+def plans_of(seller: BillingEntity | None, *, also: QuerySet[BillingEntity]) -> QuerySet[Plan]:
+    """The plans of one seller, and those of the entities in `also`."""
+    return Plan.objects.filter(Q(entity=seller) | Q(entity__in=also.values("pk")))
+
+
+def plans_offered_to(user: User, verb: str) -> QuerySet[Plan]:
+    """What `user` may choose from: of the sellers within reach, and of those who sell to what is within reach."""
+    tops = BillingEntity.objects.filter(path__in={reach.entity_path for reach in reaches_for(user, verb)})
+    sellers = [seller.pk for top in tops if (seller := seller_of(top))]
+    offered = Q(entity__in=entities_for(user, verb).values("pk")) | Q(entity__in=sellers)
+    return Plan.objects.filter(offered, is_active=True).order_by("code")
+
+
+def with_standing(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """With the open period and what is scheduled, as `open_periods` and `scheduled_changes`: none or one each."""
+    scheduled = SubscriptionChange.objects.filter(state=ChangeState.SCHEDULED)
+    return subscriptions.prefetch_related(
+        Prefetch("periods", SubscriptionPeriod.objects.filter(is_closed=False), to_attr="open_periods"),
+        Prefetch("changes", scheduled.select_related("plan"), to_attr="scheduled_changes"),
+    )
+
+
+def items_of(subscription: Subscription) -> QuerySet[SubscriptionItem]:
+    """Every stretch of days at one price and quantity, in the order in which they began."""
+    return subscription.items.select_related("product", "price").order_by("starts_on", "pk")
+
+
+def charges_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[SubscriptionCharge]:
     charges = SubscriptionCharge.objects.select_related("item__product", "subscription")
     return visible(charges, user=user, verb=verb, entity="subscription__entity")
 

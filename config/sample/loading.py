@@ -30,7 +30,7 @@ from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
 from config.sample import company as facts
-from config.sample import signins
+from config.sample import signins, subscribing
 from config.sample.usage import Places, cloud_bill, reports
 
 ACTOR = "command:seed_demo"
@@ -74,12 +74,15 @@ class _Loading:
         self._grants()
         self.say("products, prices, meters, tax rates")
         self._catalogue()
+        subscribing.offer_plans(self.root, facts.FOUNDED_ON)
         self._quota()
         for month, run_day in zip(facts.MONTHS, facts.RUNS, strict=True):
-            self.say(f"usage and billing of {month:%B %Y}")
+            self.say(f"subscriptions, usage and billing of {month:%B %Y}")
+            self._subscriptions(month, run_day - timedelta(days=1))
             self._usage(month, run_day)
             self._payments(until=run_day)
             self._bill(run_day)
+        self._subscriptions(facts.TODAY, facts.TODAY)
         self.say("a moved cost")
         self._move_cost()
         with transaction.atomic():
@@ -214,6 +217,11 @@ class _Loading:
                 limit_quantity=limit,
                 window="ever",
             )
+
+    def _subscriptions(self, first: date, last: date) -> None:
+        """What was subscribed, changed and left from the first day to the last."""
+        with _as(self.people["fiona"]) as actor:
+            subscribing.act(self.places, first=first, last=last, actor=actor)
 
     def _usage(self, month: date, run_day: date) -> None:
         """What was reported until the month's billing run, the stragglers of the month before included."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from billing.usage.services import UsageReport
+from config.sample import offers
 from config.sample.company import CUSTOMERS, FIRST_MONTH, PRODUCTS, SUPPORT_HOURS, Company, Part, parts_of
 
 SOURCE = "northwind-metering"
@@ -72,6 +73,7 @@ def reports(month: date, places: Places, *, late: bool) -> Iterator[UsageReport]
                 yield from _of_day(company, day, places)
         if not late:
             yield from _support(company, month, places)
+            yield from _builds(company, month, places)
 
 
 def _of_day(company: Company, day: date, places: Places) -> Iterator[UsageReport]:
@@ -102,6 +104,14 @@ def _part(company: Company, product: str, day: date) -> str:
 def _support(company: Company, month: date, places: Places) -> Iterator[UsageReport]:
     if hours := SUPPORT_HOURS.get(company.code):
         yield _report(company, "SUPPORT", month.replace(day=20), hours[month.month - 8], "OPS", places)
+
+
+def _builds(company: Company, month: date, places: Places) -> Iterator[UsageReport]:
+    """What counts against the build minutes of a plan."""
+    if mean := offers.BUILDERS.get(company.code):
+        for day in days_of(month):
+            minutes = mean // 2 + draw(mean, company.code, "BUILD", day)
+            yield _report(company, "BUILD", day, str(minutes), "ENG", places)
 
 
 def _report(

@@ -214,7 +214,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/enterprise-billing",
-    "ENUM_NAME_OVERRIDES": {"TaxCategoryEnum": "billing.subscriptions.models.TaxCategory"},
+    "ENUM_NAME_OVERRIDES": {
+        "TaxCategoryEnum": "billing.subscriptions.models.TaxCategory",
+        "ItemBasisEnum": "billing.subscriptions.models.Basis",
+        "AllocationBasisEnum": "billing.invoicing.models.AllocationBasis",
+        "ChargeKindEnum": "billing.subscriptions.models.ChargeKind",
+    },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "GET_LIB_DOC_EXCLUDES": "billing.kernel.api.schema.without_own_words",

@@ -18,6 +18,7 @@ CONSOLE_MENU = {
         ("Quota alerts", "notifications_active", "usage", "quotaalert"),
     ],
     "Catalogue": [
+        ("Subscriptions", "autorenew", "subscriptions", "subscription"),
         ("Products", "inventory_2", "subscriptions", "product"),
         ("Plans", "event_repeat", "subscriptions", "plan"),
         ("Prices", "sell", "subscriptions", "price"),

@@ -135,6 +135,13 @@ ROWS: list[Row] = [
         scope="entities:read",
     ),
     Row(
+        number=6,
+        method="GET",
+        path=lambda world: f"entities/{world.entity.pk}/subscriptions",
+        roles="Y Y Y - Y Y - s Y -",
+        scope="subscriptions:read",
+    ),
+    Row(
         number=7,
         method="POST",
         path=lambda world: "departments",

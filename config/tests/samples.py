@@ -30,8 +30,10 @@ from billing.ledger.accounts import RECEIVABLE
 from billing.ledger.models import JournalEntry, LedgerAccount
 from billing.ledger.tests.makers import make_entry
 from billing.payments.tests.makers import make_open_invoice, make_payment
+from billing.subscriptions.models import SubscriptionChange
+from billing.subscriptions.states import ChangeState
 from billing.subscriptions.tests.license_makers import make_license, make_seat, make_terms
-from billing.subscriptions.tests.makers import make_plan, make_price, make_product
+from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
 from billing.usage.tests.makers import make_quota
 
 FIRST_MONTH = date(2021, 1, 1)
@@ -73,6 +75,7 @@ class Company:
             make_tax_rate(country="DE", category="Z", starts_on=FIRST_MONTH + timedelta(days=day))
             NumberSeries.objects.create(seller=self.root, series=f"S{day}", fiscal_year=2021)
         self._fill_plans()
+        self._fill_subscriptions()
         self._fill_licenses()
 
     def _fill_plans(self) -> None:
@@ -82,6 +85,24 @@ class Company:
             make_price(product=item.product, plan=self.plan, starts_on=FIRST_MONTH)
         for _ in range(self.rows):
             make_plan(products=[self.product])
+
+    def _fill_subscriptions(self) -> None:
+        """One with many items, periods, charges and changes; then many."""
+        subscriber, terms = self.children[-1], {"plan": self.plan, "currency": "USD"}
+        self.subscription = make_subscription(
+            entity=subscriber, as_of=date(2024, 9, 1) + timedelta(days=31 * self.rows), **terms
+        )
+        for number in range(self.rows):
+            SubscriptionChange.objects.create(
+                subscription=self.subscription,
+                effective_on=date(2024, 10, 1),
+                plan=self.plan,
+                quantity=number,
+                state=ChangeState.WITHDRAWN,
+                requested_by="test",
+            )
+        for _ in range(self.rows):
+            make_subscription(entity=subscriber, **terms)
 
     def _fill_licenses(self) -> None:
         for _ in range(self.rows):
@@ -157,7 +178,7 @@ class Company:
         """Of models whose objects differ in size, the largest."""
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run),
-            *(self.entry, self.account, self.product, self.plan, self.license),
+            *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
         )
         return {type(obj): obj for obj in large}
 
@@ -230,10 +251,12 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "products/{product_id}": lambda company: company.product,
     "products/{product_id}/prices/{price_id}": lambda company: company.price,
     "quota-alerts/{alert_id}": lambda company: company.quota_alert,
+    "subscriptions/{subscription_id}": lambda company: company.subscription,
     "quotas/{quota_id}": lambda company: company.quota,
     "usage/events/{event_id}": lambda company: company.usage_event,
 }
 QUERIES: dict[str, Callable[[Company], dict[str, str]]] = {
+    "entities/{entity_id}/subscriptions": lambda company: {"include_descendants": "true"},
     "entities/{entity_id}/usage": lambda company: {"period_start": "2024-09-01", "period_end": "2024-10-01"},
     "ledger/trial-balance": lambda company: {"entity": str(company.root.pk)},
     "products/{product_id}/price-quote": lambda company: {"quantity": "1", "currency": "USD"},

@@ -21,7 +21,7 @@ from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.subscriptions.models import Price, Product
 from billing.subscriptions.tests.license_makers import make_license
-from billing.subscriptions.tests.makers import make_plan
+from billing.subscriptions.tests.makers import make_plan, make_subscription
 from billing.usage.models import Meter, UsageEvent
 from billing.usage.tests.makers import make_quota
 
@@ -126,6 +126,8 @@ def world() -> dict[str, object]:
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
+    plan = make_plan(products=[meter.product])
+    subscription = make_subscription(plan=plan, entity=customer)
     key, _ = make_key()
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
     return {
@@ -140,7 +142,8 @@ def world() -> dict[str, object]:
         "license_id": license.pk,
         "product_id": Product.objects.get().pk,
         "price_id": Price.objects.get().pk,
-        "plan_id": make_plan(products=[meter.product]).pk,
+        "plan_id": plan.pk,
+        "subscription_id": subscription.pk,
         "account_id": LedgerAccount.objects.first().pk,
         "entry_id": JournalEntry.objects.get().pk,
         "period_id": AccountingPeriod.objects.get().pk,

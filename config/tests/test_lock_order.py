@@ -32,7 +32,7 @@ from billing.payments import services as payments
 from billing.payments.tests.makers import as_if_committed, make_payment, payment_terms
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.license_makers import make_license, make_licensed, make_seat, make_subscriber
-from billing.subscriptions.tests.makers import item, make_plan, make_product
+from billing.subscriptions.tests.makers import item, make_plan, make_product, make_subscription
 from billing.usage import services as usage
 from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_report
 from billing.usage.tests.test_import_focus import focus_file
@@ -78,6 +78,9 @@ UNDER = {
     "departments": "billing_entities",
     "entity_relations": "billing_entities",
     "license_assignments": "licenses",
+    "subscription_changes": "subscriptions",
+    "subscription_items": "subscriptions",
+    "subscription_periods": "subscriptions",
     "invoice_lines": "invoices",
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
@@ -89,7 +92,15 @@ ME, YOU = "user:1", "user:2"
 DAY = date(2026, 3, 1)
 NOW = datetime(2024, 9, 16, tzinfo=UTC)
 SCENARIOS: dict[Callable, Callable] = {}
-READ_ONLY = {entities: set(), ledger: set(), usage: {"keep_file"}, invoicing: set(), payments: set()}
+PREVIEWS = {"preview_cancellation", "preview_change", "preview_pause", "preview_resumption"}
+READ_ONLY = {
+    entities: set(),
+    ledger: set(),
+    subscriptions: PREVIEWS,
+    usage: {"keep_file"},
+    invoicing: set(),
+    payments: set(),
+}
 
 
 def scene(service: Callable) -> Callable:
@@ -356,6 +367,106 @@ def _():
 def _():
     plan = make_plan()
     return lambda: subscriptions.update_plan(actor=ME, plan_id=plan.pk, changes={"name": "Other"})
+
+
+SEPTEMBER = date(2024, 9, 16)
+
+
+@scene(subscriptions.create_subscription)
+def _():
+    plan = make_plan()
+    customer = make_entity(parent=plan.entity, currency="USD")
+    return lambda: subscriptions.create_subscription(
+        actor=ME, entity_id=customer.pk, plan_id=plan.pk, starts_on=SEPTEMBER, as_of=SEPTEMBER
+    )
+
+
+@scene(subscriptions.preview_subscription)
+def _():
+    plan = make_plan()
+    customer = make_entity(parent=plan.entity, currency="USD")
+    return lambda: subscriptions.preview_subscription(
+        entity_id=customer.pk, plan_id=plan.pk, starts_on=SEPTEMBER, as_of=SEPTEMBER
+    )
+
+
+@scene(subscriptions.change_subscription)
+def _():
+    subscription = make_subscription()
+    return lambda: subscriptions.change_subscription(
+        actor=ME, subscription_id=subscription.pk, as_of=date(2024, 10, 16), quantity=Decimal(2)
+    )
+
+
+@scene(subscriptions.withdraw_change)
+def _():
+    subscription = make_subscription()
+    subscriptions.change_subscription(
+        actor=ME,
+        subscription_id=subscription.pk,
+        as_of=SEPTEMBER,
+        quantity=Decimal(2),
+        at_period_end=True,
+    )
+    return lambda: subscriptions.withdraw_change(actor=ME, subscription_id=subscription.pk)
+
+
+@scene(subscriptions.update_subscription)
+def _():
+    subscription = make_subscription()
+    return lambda: subscriptions.update_subscription(
+        actor=ME, subscription_id=subscription.pk, changes={"metadata": {"crm": "7"}}
+    )
+
+
+@scene(subscriptions.pause_subscription)
+def _():
+    subscription = make_subscription()
+    return lambda: subscriptions.pause_subscription(
+        actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER
+    )
+
+
+@scene(subscriptions.resume_subscription)
+def _():
+    subscription = make_subscription()
+    subscriptions.pause_subscription(actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER)
+    return lambda: subscriptions.resume_subscription(
+        actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER
+    )
+
+
+@scene(subscriptions.cancel_subscription)
+def _():
+    subscription = make_subscription()
+    return lambda: subscriptions.cancel_subscription(
+        actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER
+    )
+
+
+@scene(subscriptions.roll_forward)
+def _():
+    first = make_subscription()
+    second = make_subscription(plan=first.plan)
+    return lambda: subscriptions.roll_forward(
+        actor=ME,
+        seller_id=first.seller_id,
+        entity_ids=[second.entity_id, first.entity_id],
+        as_of=date(2024, 11, 1),
+    )
+
+
+@scene(subscriptions.mark_past_due)
+def _():
+    late = [make_subscription().pk for _ in range(2)]
+    return lambda: subscriptions.mark_past_due(actor=ME, subscription_ids=late[::-1])
+
+
+@scene(subscriptions.mark_recovered)
+def _():
+    late = [make_subscription().pk for _ in range(2)]
+    subscriptions.mark_past_due(actor=ME, subscription_ids=late)
+    return lambda: subscriptions.mark_recovered(actor=ME, subscription_ids=late[::-1])
 
 
 @scene(subscriptions.create_license)

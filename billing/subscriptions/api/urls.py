@@ -1,13 +1,20 @@
 from django.urls import include, path
 
 from billing.kernel.api.routers import Router
-from billing.subscriptions.api import licenses, validating, views
+from billing.subscriptions.api import licenses, subscription_views, validating, views
 
 router = Router()
 router.register("products", views.ProductViewSet, basename="product")
 router.register("plans", views.PlanViewSet, basename="plan")
 router.register("products/<uuid:product_id>/prices", views.ProductPriceViewSet, basename="product-price")
 router.register("licenses", licenses.LicenseViewSet, basename="license")
+router.register("subscriptions", subscription_views.SubscriptionViewSet, basename="subscription")
+
+OF_ONE = {
+    "items": subscription_views.SubscriptionItemViewSet,
+    "periods": subscription_views.SubscriptionPeriodViewSet,
+    "charges": subscription_views.SubscriptionChargeViewSet,
+}
 
 urlpatterns = [
     path(
@@ -24,6 +31,19 @@ urlpatterns = [
         "licenses/<uuid:license_id>/terms",
         licenses.TermsViewSet.as_view({"get": "list"}),
         name="license-terms",
+    ),
+    path(
+        "entities/<uuid:entity_id>/subscriptions",
+        subscription_views.EntitySubscriptionViewSet.as_view({"get": "list"}),
+        name="entity-subscriptions",
+    ),
+    *(
+        path(
+            f"subscriptions/<uuid:subscription_id>/{parts}",
+            viewset.as_view({"get": "list"}),
+            name=f"subscription-{parts}",
+        )
+        for parts, viewset in OF_ONE.items()
     ),
     path("", include(router.urls)),
 ]

@@ -123,7 +123,7 @@ class Subscription(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return self.reference or f"{self.plan_id} for {self.entity_id}"
+        return self.reference or f"{self.plan.name} for {self.entity.name}"
 
 
 def _one_point(field: str) -> Func:

@@ -7,7 +7,12 @@ from billing.subscriptions.services.licensing import (
     expire_licenses,
     revoke_license,
 )
-from billing.subscriptions.services.pausing import pause_subscription, resume_subscription
+from billing.subscriptions.services.pausing import (
+    pause_subscription,
+    preview_pause,
+    preview_resumption,
+    resume_subscription,
+)
 from billing.subscriptions.services.plans import (
     INTERVAL_COUNT_MAX,
     ITEMS_MAX,
@@ -21,6 +26,7 @@ from billing.subscriptions.services.rolling import roll_forward
 from billing.subscriptions.services.seating import assign_seat, release_seat
 from billing.subscriptions.services.standing import mark_past_due, mark_recovered
 from billing.subscriptions.services.subscribing import create_subscription, preview_subscription
+from billing.subscriptions.services.updating import update_subscription
 
 __all__ = [
     "INTERVAL_COUNT_MAX",
@@ -43,6 +49,8 @@ __all__ = [
     "pause_subscription",
     "preview_cancellation",
     "preview_change",
+    "preview_pause",
+    "preview_resumption",
     "preview_subscription",
     "release_seat",
     "resume_subscription",
@@ -50,5 +58,6 @@ __all__ = [
     "roll_forward",
     "update_plan",
     "update_product",
+    "update_subscription",
     "withdraw_change",
 ]

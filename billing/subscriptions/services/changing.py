@@ -47,7 +47,7 @@ def change_subscription(
     Days left of what was charged in advance are credited and charged anew, by day over the whole period.
     Products that stay on the same plan keep their price version unless `use_current_prices`. Raises
     NotFound, PreconditionFailed, NotChangeable, NothingToChange, DayOutsidePeriod, DayInFuture,
-    PlanOfAnotherSeller, PlanNotOffered, PlanNotPriced, Invalid.
+    PlanOfAnotherSeller, PlanNotOffered, PlanNotPriced, AmountTooLarge, Invalid.
     """
     account = locked_account(subscription_id, as_of=as_of, version=version)
     before = {"plan": account.subscription.plan.code, "quantity": account.subscription.quantity}

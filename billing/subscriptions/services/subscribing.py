@@ -15,6 +15,7 @@ from billing.subscriptions.errors import (
     CustomerCannotSubscribe,
     PlanNotOffered,
     PlanOfAnotherSeller,
+    StartsTooLongAgo,
     SubscriptionReferenceTaken,
 )
 from billing.subscriptions.events import SubscriptionCreated
@@ -27,6 +28,8 @@ from billing.subscriptions.services.accounts import (
 )
 from billing.subscriptions.services.plans import TRIAL_DAYS_MAX
 from billing.subscriptions.states import SubscriptionState
+
+DAYS_BACK_MAX = 1096  # every period since then is opened and charged at once
 
 
 @transaction.atomic
@@ -51,9 +54,10 @@ def create_subscription(
     charged at once, what is due later when its day comes (`roll_forward`). In a trial (the plan's days
     unless named; 0 for none) nothing recurring is charged and usage is free; the cycle begins when it ends.
     Raises NotFound, CustomerCannotSubscribe, PlanOfAnotherSeller, PlanNotOffered, PlanNotPriced,
-    SubscriptionReferenceTaken, Invalid.
+    SubscriptionReferenceTaken, StartsTooLongAgo, AmountTooLarge, Invalid.
     """
     account = _new_account(
+        as_of=as_of,
         entity_id=entity_id,
         plan_id=plan_id,
         starts_on=starts_on,
@@ -86,13 +90,14 @@ def create_subscription(
 @transaction.atomic
 def preview_subscription(*, as_of: date, **terms: object) -> Preview:
     """What `create_subscription` with the same terms would charge now, and at the start of the next period."""
-    account = _new_account(**terms)
+    account = _new_account(as_of=as_of, **terms)
     account.roll_forward(as_of)
     return preview_of(account)
 
 
 def _new_account(
     *,
+    as_of: date,
     entity_id: UUID,
     plan_id: UUID,
     starts_on: date,
@@ -105,6 +110,8 @@ def _new_account(
     metadata: dict | None = None,
 ) -> Account:
     require_quantity(quantity)
+    if starts_on < as_of - timedelta(days=DAYS_BACK_MAX):
+        raise StartsTooLongAgo(f"{starts_on} is more than three years before {as_of}.")
     if alignment not in Alignment.values:
         raise Invalid(f"'{alignment}' is not an alignment.", known=Alignment.values)
     entity = BillingEntity.objects.locked().filter(pk=entity_id).first()
