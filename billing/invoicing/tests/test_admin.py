@@ -15,11 +15,14 @@ from billing.invoicing.tests.makers import (
     make_invoice,
     make_seller,
     make_sold_meter,
+    make_terms,
     make_usage,
 )
 from billing.kernel.models import Job
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.subscriptions.tests.makers import make_product
+from billing.usage.tests.makers import make_meter
 
 pytestmark = pytest.mark.django_db
 BACKEND = "billing.entities.backends.GrantBackend"
@@ -187,3 +190,31 @@ def test_every_list_opens_for_a_controller_and_for_nobody_without_a_role(console
 )
 def test_amounts_are_shown_in_the_decimals_of_their_currency(amount, currency, shown):
     assert money(Decimal(amount), currency) == shown
+
+
+def test_the_page_shows_tiers_and_that_the_line_comes_out_again(console):
+    seller = make_seller()
+    customer = make_entity(parent=seller)
+    product = make_product(entity=seller)
+    make_terms(
+        product,
+        model="graduated",
+        tiers=[
+            {"up_to": "10", "unit_price": "1", "flat_amount": "0"},
+            {"up_to": None, "unit_price": "0.5", "flat_amount": "2"},
+        ],
+    )
+    draft = make_draft(
+        seller=seller, customer=customer, meter=make_meter(entity=seller, product=product), quantity="12"
+    )
+
+    text = console("FC", seller).get(page("invoice_change", draft.pk)).content.decode()
+
+    for told in (
+        "Up to 10: 10 × 1 = 10<br>",
+        "Over 10: 2 × 0.5 = 1<br>",
+        "Over 10: flat amount: 2",
+        "✓ agrees",
+    ):
+        assert told in text
+    assert "Re-rate…" in text
