@@ -31,5 +31,6 @@ SCHEDULE = {
         daily(0, 5, "entities.apply_due_moves"),
         daily(0, 15, "usage.make_partitions"),
         daily(0, 10, "subscriptions.expire_licenses"),
+        daily(0, 20, "invoicing.mark_past_due"),
     )
 }

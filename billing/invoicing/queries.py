@@ -13,7 +13,7 @@ from billing.entities.reach import visible
 from billing.invoicing.models import BillingRun, ChargeClaim, CostAllocation, Invoice, UsageClaim
 from billing.invoicing.states import InvoiceState, RunItemState
 from billing.subscriptions.models import Subscription, SubscriptionCharge
-from billing.subscriptions.states import LIVE
+from billing.subscriptions.states import LIVE, SubscriptionState
 from billing.usage.models import UsageEvent
 
 # Invoices that drafting makes, and makes anew while they are drafts.
@@ -109,6 +109,25 @@ def pending_credits(*, subscription_ids: Iterable[UUID]) -> QuerySet[Subscriptio
 def _on_no_line(charges: QuerySet[SubscriptionCharge]) -> QuerySet[SubscriptionCharge]:
     claims = ChargeClaim.objects.filter(charge=OuterRef("pk"), released_at__isnull=True)
     return charges.filter(~Exists(claims))
+
+
+def subscriptions_overdue(*, as_of: date) -> QuerySet[Subscription]:
+    """Those with a charge on an invoice that is overdue on `as_of`."""
+    late = overdue(Invoice.objects.all(), as_of=as_of)
+    claims = ChargeClaim.objects.filter(released_at__isnull=True, line__invoice__in=late)
+    return Subscription.objects.filter(pk__in=claims.values("charge__subscription"))
+
+
+def standing_to_review(*, as_of: date) -> QuerySet[Subscription]:
+    """Whose standing may have changed: active ones that are overdue, and all that were."""
+    late = Q(pk__in=subscriptions_overdue(as_of=as_of).values("pk"), state=SubscriptionState.ACTIVE)
+    return Subscription.objects.filter(late | Q(state=SubscriptionState.PAST_DUE))
+
+
+def subscriptions_on(*, invoice_id: UUID) -> QuerySet[Subscription]:
+    """Whose charges are, or were until it was void, on the invoice."""
+    claims = ChargeClaim.objects.filter(line__invoice=invoice_id)
+    return Subscription.objects.filter(pk__in=claims.values("charge__subscription"))
 
 
 def has_invoices(entity_id: UUID) -> bool:

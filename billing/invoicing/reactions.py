@@ -1,11 +1,15 @@
-"""What invoicing does when others ask: its long work, and whether an entity has documents."""
+"""What invoicing does when others ask, and when an invoice is no longer open."""
 
 from uuid import UUID
 
+from django.utils import timezone
+
 from billing.entities import documents
 from billing.invoicing import queries, services
+from billing.invoicing.events import InvoicePaid, InvoiceVoided
 from billing.invoicing.models import BillingRunItem
 from billing.invoicing.states import RunItemState
+from billing.kernel.events import subscribe
 from billing.kernel.longwork import Progress, job
 from billing.kernel.models import Job
 
@@ -18,6 +22,18 @@ def run_billing(asked: Job, progress: Progress) -> dict:
     )
     failed = BillingRunItem.objects.filter(run=run, state=RunItemState.FAILED).count()
     return {"run": str(run.pk), "state": run.state, "customers_failed": failed}
+
+
+@subscribe(InvoiceVoided, name="invoicing.review_standing_of_void")
+@subscribe(InvoicePaid, name="invoicing.review_standing")
+def review_standing(payload: dict) -> None:
+    """Whoever was late with this invoice only is active again at once, not only with the daily sweep."""
+    concerned = queries.subscriptions_on(invoice_id=UUID(payload["invoice_id"]))
+    services.review_standing(
+        actor="reaction:invoicing.review_standing",
+        as_of=timezone.now().date(),
+        subscription_ids=list(concerned.values_list("pk", flat=True)),
+    )
 
 
 documents.register(queries.has_invoices)

@@ -609,6 +609,13 @@ def used_by_two():
     return seller, customers
 
 
+@scene(invoicing.review_standing)
+def _():
+    late = [make_subscription().pk for _ in range(2)]
+    subscriptions.mark_past_due(actor=ME, subscription_ids=late)
+    return lambda: invoicing.review_standing(actor=ME, as_of=SEPTEMBER)
+
+
 @scene(invoicing.draft_invoices)
 def _():
     seller, customers = used_by_two()

@@ -15,6 +15,7 @@ from billing.invoicing.models import BillingRunItem, CostAllocation, Invoice, Us
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.commits import as_if_committed
 from billing.payments.models import Payment
+from billing.subscriptions.models import LicenseAssignment, Plan, Subscription
 from billing.usage.models import QuotaCounter, UsageEvent
 from config.sample import loading, signins
 
@@ -22,22 +23,25 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # (issued on, currency): invoices, net, tax, still open
 TOTALS = {
-    ("2026-09-01", "EUR"): (6, "32176.66", "3620.19", "2404.28"),
-    ("2026-09-01", "USD"): (3, "16220.52", "0.00", "0.00"),
-    ("2026-10-01", "EUR"): (6, "33325.94", "3798.89", "2300.86"),
-    ("2026-10-01", "USD"): (3, "17353.58", "0.00", "5468.21"),
-    ("2026-11-01", "EUR"): (6, "32261.06", "3633.04", "35894.10"),
-    ("2026-11-01", "USD"): (3, "16660.03", "0.00", "16660.03"),
+    ("2026-09-01", "EUR"): (9, "32617.72", "3638.81", "2404.28"),
+    ("2026-09-01", "USD"): (5, "26874.52", "0.00", "0.00"),
+    ("2026-10-01", "EUR"): (9, "33691.62", "3808.20", "2300.86"),
+    ("2026-10-01", "USD"): (4, "17407.58", "0.00", "5468.21"),
+    ("2026-11-01", "EUR"): (7, "32492.18", "3633.04", "36125.22"),
+    ("2026-11-01", "USD"): (5, "25912.03", "0.00", "25912.03"),
 }
 COUNTS = {
     BillingEntity: 14,
     User: 9,
-    UsageEvent: 2955,
-    UsageClaim: 2862,  # the rest is of the customer who cannot be billed
-    Invoice: 27,
-    CostAllocation: 387,
-    Payment: 16,
+    UsageEvent: 3047,
+    UsageClaim: 2954,  # the rest is of the customer who cannot be billed
+    Invoice: 39,
+    CostAllocation: 408,
+    Payment: 25,
     ApiKey: 1,
+    Plan: 3,
+    Subscription: 6,
+    LicenseAssignment: 15,
 }
 
 
@@ -78,6 +82,15 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     assert [counter.used_quantity for counter in QuotaCounter.objects.all()] == [Decimal("38.5")]
     assert sum(payment.unapplied_amount for payment in Payment.objects.all()) == 100
     assert CostAllocation.objects.filter(basis="manual", reverses=None, net_amount__gt=0).count() == 2
+    states = Subscription.objects.order_by("reference").values_list("reference", "state")
+    assert dict(states) == {
+        "NW-ALPINUM": "trialing",
+        "NW-BOREAL-FR": "active",
+        "NW-FALKEN-BERLIN": "paused",
+        "NW-FALKEN-WIEN": "canceled",
+        "NW-PRAIRIE-LABS": "active",
+        "NW-PRAIRIE-OMAHA": "active",
+    }
     call_command("verify_ledger", stdout=io.StringIO())
     call_command("billing_fsck", stdout=io.StringIO())
 

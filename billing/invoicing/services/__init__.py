@@ -5,6 +5,7 @@ from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
 from billing.invoicing.services.settling import settle_invoices
+from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
 
@@ -20,6 +21,7 @@ __all__ = [
     "queue_billing_run",
     "rerate_invoice",
     "rerate_usage",
+    "review_standing",
     "settle_invoices",
     "start_billing_run",
     "void_invoice",
