@@ -21,10 +21,7 @@ def update_rows(objects: Sequence[models.Model], fields: Sequence[str]) -> None:
     ]
     key, table = names[0], connection.ops.quote_name(meta.db_table)
     settings = ", ".join(f"{name} = new.{name}" for name in names[1:])
-    places = ", ".join(
-        f"%s::{field.rel_db_type(connection) if field.is_relation else field.db_type(connection)}[]"
-        for field in columns
-    )
+    places = ", ".join(f"%s::{field.db_type(connection)}[]" for field in columns)
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} AS old SET {settings} FROM unnest({places}) AS new ({', '.join(names)}) "  # noqa: S608
