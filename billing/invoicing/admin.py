@@ -8,8 +8,10 @@ from django.contrib.admin.utils import unquote
 from django.utils import timezone
 from unfold.decorators import display
 
+from billing.entities.queries import today_at
 from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
+from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
 from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
@@ -51,6 +53,7 @@ def _void(request, invoice, *, voided_on, reason):
 
 
 def _rerate(request, invoice, *, as_of, reason):
+    require_near(as_of, today=today_at(invoice.seller))
     services.rerate_invoice(actor=actor_of(request), invoice_id=invoice.pk, as_of=as_of, reason=reason)
 
 

@@ -1,4 +1,4 @@
-from billing.kernel.errors import Conflict, DomainError
+from billing.kernel.errors import Conflict, DomainError, Invalid
 
 
 class PriceMissing(DomainError):
@@ -69,3 +69,8 @@ class AdjustsDraft(Conflict):
 class NothingToRerate(DomainError):
     code = "nothing-to-rerate"
     title = "No usage was billed there."
+
+
+class TooFarAhead(Invalid):
+    code = "as-of-too-far-ahead"
+    title = "Bills are made ready at most 31 days ahead."

@@ -178,7 +178,10 @@ def _run(service, terms_of):
 
 def _withdraw(request, subscription):
     services.withdraw_change(
-        actor=actor_of(request), subscription_id=subscription.pk, version=subscription.version
+        actor=actor_of(request),
+        subscription_id=subscription.pk,
+        as_of=entities.today_at(subscription.entity),
+        version=subscription.version,
     )
 
 

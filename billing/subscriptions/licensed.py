@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from django.db.models import DateField, F, Func, QuerySet, Value
+from django.db.models import DateField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from billing.access.models import User
@@ -16,10 +16,19 @@ from billing.subscriptions.states import LicenseState
 NOT_STARTED = "not-started"
 EXPIRED = "expired"
 REVOKED = "revoked"
+SUBSCRIPTION_ENDED = "subscription-ended"
 NO_SEAT = "no-seat"
 FEATURE_NOT_INCLUDED = "feature-not-included"
 ENTITY_NOT_ACTIVE = "entity-not-active"
-REASONS = (REVOKED, ENTITY_NOT_ACTIVE, NOT_STARTED, EXPIRED, FEATURE_NOT_INCLUDED, NO_SEAT)
+REASONS = (
+    REVOKED,
+    ENTITY_NOT_ACTIVE,
+    NOT_STARTED,
+    EXPIRED,
+    SUBSCRIPTION_ENDED,
+    FEATURE_NOT_INCLUDED,
+    NO_SEAT,
+)
 
 
 class LocalDay(Func):
@@ -32,13 +41,14 @@ class LocalDay(Func):
 
 def licenses_for(user: User, verb: str = "subscriptions.view_license") -> QuerySet[License]:
     """The licences of the entities within reach of `user`."""
-    return visible(License.objects.select_related("entity", "product"), user=user, verb=verb)
+    return visible(License.objects.select_related("entity", "product", "subscription"), user=user, verb=verb)
 
 
 def licenses_over(*, as_of: datetime) -> QuerySet[License]:
-    """Active licences whose last day is over at the instant `as_of`, each in its entity's own time zone."""
+    """Active licences whose last day, or their subscription's, is over at the instant `as_of`, where they are."""
     day = LocalDay(Value(as_of), F("entity__time_zone"))
-    return License.objects.filter(state=LicenseState.ACTIVE, ends_on__lte=day)
+    over = Q(ends_on__lte=day) | Q(subscription__ended_on__lte=day)
+    return License.objects.filter(over, state=LicenseState.ACTIVE)
 
 
 def live_seat(assignments: QuerySet[LicenseAssignment], holder: str) -> QuerySet[LicenseAssignment]:
@@ -53,7 +63,7 @@ def day_at(entity: BillingEntity, instant: datetime) -> date:
 
 
 def why_invalid(license: License, on: date) -> str:
-    """Why nobody may use the licence on this day of its entity; "" if they may. Its `entity` should be loaded.
+    """Why nobody may use the licence on this day of its entity; "" if they may. Load its entity and subscription.
 
     The dates decide, not whether the sweep that expires licences has come by.
     """
@@ -65,4 +75,12 @@ def why_invalid(license: License, on: date) -> str:
         return NOT_STARTED
     if license.state == LicenseState.EXPIRED or (license.ends_on and license.ends_on <= on):
         return EXPIRED
+    if (ends_on := subscription_end(license)) and ends_on <= on:
+        return SUBSCRIPTION_ENDED
     return ""
+
+
+def subscription_end(license: License) -> date | None:
+    """The first day the subscription that pays for it no longer covers, also if that is still to come."""
+    paying = license.subscription
+    return paying and (paying.ended_on or paying.cancels_on)

@@ -12,9 +12,11 @@ from billing.subscriptions.licensed import (
     FEATURE_NOT_INCLUDED,
     NO_SEAT,
     NOT_STARTED,
+    SUBSCRIPTION_ENDED,
     day_at,
     licenses_for,
     live_seat,
+    subscription_end,
     why_invalid,
 )
 from billing.subscriptions.models import License, LicenseAssignment
@@ -74,10 +76,13 @@ def _reason(license: License, *, feature: str | None, has_seat: bool | None, on:
 def _fresh_until(license: License, reason: str, at: datetime) -> datetime:
     window = timedelta(seconds=settings.LICENSE_ANSWER_SECONDS)
     until = EPOCH + ((at - EPOCH) // window + 2) * window
-    turns_on = license.starts_on if reason == NOT_STARTED else None if reason == EXPIRED else license.ends_on
-    if turns_on is None:
-        return until
-    return min(until, _midnight(turns_on, license.entity.time_zone))
+    if reason == NOT_STARTED:
+        turns_on = [license.starts_on]
+    elif reason in (EXPIRED, SUBSCRIPTION_ENDED):
+        turns_on = []
+    else:
+        turns_on = [day for day in (license.ends_on, subscription_end(license)) if day]
+    return min([until, *(_midnight(day, license.entity.time_zone) for day in turns_on)])
 
 
 def _midnight(day: date, time_zone: str) -> datetime:

@@ -408,7 +408,7 @@ def _():
         quantity=Decimal(2),
         at_period_end=True,
     )
-    return lambda: subscriptions.withdraw_change(actor=ME, subscription_id=subscription.pk)
+    return lambda: subscriptions.withdraw_change(actor=ME, subscription_id=subscription.pk, as_of=DAY)
 
 
 @scene(subscriptions.update_subscription)

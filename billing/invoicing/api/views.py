@@ -13,6 +13,7 @@ from billing.entities.api.fields import ActingVerb, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilter
+from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
 from billing.invoicing.proof import proof_of
 from billing.invoicing.states import RunItemState
@@ -58,6 +59,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
     def draft(self, request):
         order = self.parse(serializers.InvoiceDraft)
         seller, as_of = order["seller"], order["as_of"]
+        require_near(as_of, today=entities.today_at(seller))
         drafts = services.draft_invoices(
             actor=self.actor,
             seller_id=seller.pk,
@@ -94,9 +96,11 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
     def rerate(self, request, invoice_id):
         """Rate its usage anew: a draft is made anew, an issued invoice voided and drafted anew; not a settled one."""
         order = self.parse(serializers.InvoiceRerate)
+        invoice = self.get_object()
+        require_near(order["as_of"], today=entities.today_at(invoice.seller))
         drafts = services.rerate_invoice(
             actor=self.actor,
-            invoice_id=self.get_object().pk,
+            invoice_id=invoice.pk,
             version=self.expected_version(required=True),
             **order,
         )
@@ -168,6 +172,7 @@ class BillingRunViewSet(ActingVerb, ServiceViewSet):
     def create(self, request):
         order = self.parse(serializers.RunStart)
         require(request.user, "invoicing.run_billing", order["seller"])
+        require_near(order["as_of"], today=entities.today_at(order["seller"]))
         run, job = services.queue_billing_run(
             actor=self.actor, seller_id=order["seller"].pk, as_of=order["as_of"]
         )

@@ -292,3 +292,15 @@ def test_tax_rates_are_listed_and_a_controller_adds_them(api):
     assert (refused.status_code, added.status_code, other.status_code) == (403, 201, 409)
     [rate] = api(user("VW", seller)).get(f"{API}tax-rates?country=FR").json()["results"]
     assert (rate["percent"], rate["starts_on"]) == ("20.5", str(date(2026, 1, 1)))
+
+
+@pytest.mark.parametrize("where", ["billing-runs", "invoices/draft"])
+def test_bills_are_made_ready_a_month_ahead_at_most(api, freeze, where):
+    freeze("2024-10-01T12:00:00Z")
+    seller = make_seller()
+    order = {"seller": str(seller.pk), "as_of": "2024-11-02"}
+
+    answer = api(user("FC", seller)).post(f"{API}{where}", order, headers=once())
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "as-of-too-far-ahead")
+    assert not BillingRun.objects.exists()

@@ -169,3 +169,15 @@ def test_the_command_fails_loudly_when_somebody_could_not_be_billed():
 def test_the_command_refuses_a_seller_that_is_not_there():
     with pytest.raises(CommandError, match="NOBODY"):
         call_command("run_billing", seller="NOBODY", as_of=date(2024, 10, 1))
+
+
+def test_a_slip_in_the_year_bills_no_century(freeze):
+    freeze("2024-10-01T12:00:00Z")
+    seller = make_seller()
+    make_customers(seller, 1)
+
+    with pytest.raises(CommandError, match="days ahead"):
+        call_command("run_billing", as_of=date(2924, 10, 1), seller=seller.code)
+    call_command("run_billing", as_of=date(2024, 11, 1), seller=seller.code, stdout=StringIO())
+
+    assert list(BillingRun.objects.values_list("as_of", flat=True)) == [date(2024, 11, 1)]

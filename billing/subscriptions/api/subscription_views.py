@@ -97,7 +97,10 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         """Take back what is scheduled for the end of the period: a change, or the cancellation."""
         subscription = self.get_object()
         services.withdraw_change(
-            actor=self.actor, subscription_id=subscription.pk, version=self.expected_version()
+            actor=self.actor,
+            subscription_id=subscription.pk,
+            as_of=entities.today_at(subscription.entity),
+            version=self.expected_version(),
         )
         return self.reply(subscription)
 

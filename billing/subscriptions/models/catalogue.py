@@ -127,6 +127,9 @@ class PlanItem(AppendOnlyModel):
         constraints = [
             models.UniqueConstraint(fields=["plan", "product"], name="product_once_per_plan"),
             models.UniqueConstraint(fields=["plan", "position"], name="plan_items_in_order"),
+            models.UniqueConstraint(
+                fields=["plan"], name="seats_are_trued_up_once", condition=Q(basis=Basis.SEATS)
+            ),
             models.CheckConstraint(
                 name="plan_item_timing_of_its_basis",
                 condition=Q(timing__in=Timing.values, basis__in=[Basis.FIXED, Basis.QUANTITY])

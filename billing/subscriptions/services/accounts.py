@@ -55,10 +55,8 @@ class Preview:
         return total_of([charge.net_amount for charge in self.next_charges])
 
 
-def locked_account(
-    subscription_id: UUID, *, as_of: date | None = None, version: int | None = None
-) -> Account:
-    """The account under its subscription's row lock, rolled forward to `as_of` if that is named.
+def locked_account(subscription_id: UUID, *, as_of: date, version: int | None = None) -> Account:
+    """The account under its subscription's row lock, rolled forward to `as_of`.
 
     Raises NotFound, PreconditionFailed.
     """
@@ -67,7 +65,7 @@ def locked_account(
         raise NotFound("There is no such subscription.")
     require_version(found, version)
     account = account_of(subscription_id)
-    if as_of is None or found.next_on > as_of:
+    if found.next_on > as_of:
         return account
     # Stored before anything else happens to it: each move of its state is one of the table.
     account.roll_forward(as_of)

@@ -86,12 +86,14 @@ def preview_change(*, subscription_id: UUID, as_of: date, **terms: object) -> Pr
 
 
 @transaction.atomic
-def withdraw_change(*, actor: str, subscription_id: UUID, version: int | None = None) -> Subscription:
-    """Take back what was scheduled for the end of the period: a change, or the cancellation.
+def withdraw_change(
+    *, actor: str, subscription_id: UUID, as_of: date, version: int | None = None
+) -> Subscription:
+    """Take back what was scheduled for the end of the period, if that is still to come: a change, or the end.
 
     Raises NotFound, PreconditionFailed, NothingScheduled.
     """
-    account = locked_account(subscription_id, version=version)
+    account = locked_account(subscription_id, as_of=as_of, version=version)
     subscription = account.subscription
     if account.scheduled is None and subscription.cancels_on is None:
         raise NothingScheduled("There is nothing to withdraw.")

@@ -38,7 +38,7 @@ def create_plan(
     billed in arrears. Interval and items stay as they are: another offer is another plan. Prices come
     beside it, by `add_price`. Codes are unique per seller, whatever their case. Raises NotFound, NotASeller,
     PlanCodeTaken, PlanItemNotPossible (a product that is not the seller's, not sold any more, or named
-    twice; a timing that its basis cannot have), or Invalid.
+    twice; a timing that its basis cannot have; seats twice), or Invalid.
     """
     _require_cycle(interval, interval_count)
     _require_trial(trial_days)
@@ -139,6 +139,8 @@ def _products_of(seller: BillingEntity, items: Sequence[Item]) -> dict[UUID, Pro
             )
         if item["basis"] in BILLED_AFTERWARDS and item["timing"] != Timing.IN_ARREARS:
             raise _refusal(position, f"what is charged by {item['basis']} is billed in arrears")
+    if [item["basis"] for item in items].count(Basis.SEATS) > 1:
+        raise PlanItemNotPossible("Seats are trued up once: one item of a plan is charged by seats.")
     return products
 
 

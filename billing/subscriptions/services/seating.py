@@ -61,7 +61,7 @@ def release_seat(*, actor: str, license_id: UUID, holder: str, as_of: datetime) 
 def _locked_for(license_id: UUID, holder: str) -> License:
     if not holder.strip() or len(holder) > HOLDER_MAX:
         raise Invalid(f"A holder has a name of at most {HOLDER_MAX} characters.")
-    license = License.objects.select_related("entity").locked().filter(pk=license_id).first()
+    license = License.objects.select_related("entity", "subscription").locked().filter(pk=license_id).first()
     if license is None:
         raise NotFound("There is no such licence.")
     return license

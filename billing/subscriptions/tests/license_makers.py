@@ -8,10 +8,9 @@ from billing.subscriptions.models import (
     License,
     LicenseAssignment,
     LicenseTerms,
-    Plan,
     Subscription,
 )
-from billing.subscriptions.tests.makers import make_product
+from billing.subscriptions.tests.makers import make_plan, make_product
 
 STARTS_ON = date(2026, 1, 1)
 TERMS = ("tier", "features", "seats", "included_seats")
@@ -25,10 +24,9 @@ def make_licensed(**overrides):
 
 
 def make_subscriber(entity, seller, **overrides) -> Subscription:
-    """An active subscription of the entity to a plan of the seller without items."""
-    number = next(_serial)
+    """An active subscription of the entity to a plan of the seller, with nothing charged."""
     if "plan" not in overrides:
-        overrides["plan"] = Plan.objects.create(entity=seller, code=f"plan-{number}", name="Plan")
+        overrides["plan"] = make_plan(entity=seller)
     values = {
         "currency": "EUR",
         "state": "active",

@@ -272,3 +272,16 @@ def test_the_database_refuses_a_price_on_a_plan_without_the_product():
         )
 
     assert not plan.prices.exists()
+
+
+def test_seats_are_trued_up_by_one_item_of_a_plan():
+    seller = make_entity(is_seller=True)
+    first, second = make_product(entity=seller), make_product(entity=seller)
+
+    with pytest.raises(PlanItemNotPossible):
+        make_plan(entity=seller, items=[(first, "in_arrears", "seats"), (second, "in_arrears", "seats")])
+    assert not Plan.objects.exists()
+
+    plan = make_plan(entity=seller, items=[(first, "in_arrears", "seats")])
+    with pytest.raises(IntegrityError, match="seats_are_trued_up_once"):
+        PlanItem.objects.create(plan=plan, position=2, product=second, timing="in_arrears", basis="seats")

@@ -279,12 +279,12 @@ def test_what_is_scheduled_can_be_withdrawn():
     subscription = make_subscription()
     services.cancel_subscription(actor="test", subscription_id=subscription.pk, as_of=SEP, at_period_end=True)
 
-    services.withdraw_change(actor="test", subscription_id=subscription.pk)
+    services.withdraw_change(actor="test", subscription_id=subscription.pk, as_of=SEP)
 
     roll(subscription, OCT)
     assert len(charges_of(subscription)) == 2
     with pytest.raises(NothingScheduled):
-        services.withdraw_change(actor="test", subscription_id=subscription.pk)
+        services.withdraw_change(actor="test", subscription_id=subscription.pk, as_of=OCT)
 
 
 def test_free_things_are_not_charged():
@@ -430,3 +430,15 @@ def test_a_plan_changed_in_a_trial_begins_its_own_cycle_when_the_trial_ends():
         ("recurring", "14.00", date(2024, 9, 17), OCT),
         ("recurring", "30.00", OCT, NOV),
     ]
+
+
+def test_what_has_taken_effect_can_no_longer_be_withdrawn():
+    subscription = make_subscription()
+    services.cancel_subscription(actor="test", subscription_id=subscription.pk, as_of=SEP, at_period_end=True)
+
+    with pytest.raises(NothingScheduled):
+        services.withdraw_change(actor="test", subscription_id=subscription.pk, as_of=OCT)
+
+    roll(subscription, OCT)
+    subscription.refresh_from_db()
+    assert subscription.ended_on == OCT

@@ -15,7 +15,12 @@ from billing.kernel.models import AuditEntry
 from billing.subscriptions import services
 from billing.subscriptions.models import License
 from billing.subscriptions.signing import encoded
-from billing.subscriptions.tests.license_makers import make_license, make_licensed, make_seat
+from billing.subscriptions.tests.license_makers import (
+    make_license,
+    make_licensed,
+    make_seat,
+    make_subscriber,
+)
 from billing.subscriptions.tests.test_signing import OTHER_SECRET, RFC_SECRET, decoded, verified
 
 ROOT = "/api/v1/enterprise-billing"
@@ -279,3 +284,32 @@ def test_validating_costs_few_statements_however_many_seats(product_of, django_a
 
     with django_assert_num_queries(2 + 1):  # the key and its grants; the licence with its entity and the seat
         client.get(address(license), {"holder": "ada"})
+
+
+def test_a_licence_ends_with_the_subscription_that_pays_for_it(product_of, freeze):
+    customer, product = make_licensed()
+    paying = make_subscriber(customer, product.entity, cancels_on=date(2026, 3, 11))
+    license = make_license(entity=customer, product=product, subscription=paying)
+    freeze("2026-03-10T23:58:30Z")
+
+    before = product_of(license).get(address(license))
+    freeze("2026-03-11T00:00:00Z")
+    after = product_of(license).get(address(license)).json()
+
+    assert (before.json()["valid"], before["Cache-Control"]) == (True, "private, max-age=90")
+    assert (after["valid"], after["reason"]) == (False, "subscription-ended")
+
+
+def test_the_sweep_expires_licences_of_ended_subscriptions():
+    customer, product = make_licensed()
+    ended = make_subscriber(
+        customer, product.entity, state="canceled", ended_on=date(2026, 3, 10), next_on=date(2026, 3, 10)
+    )
+    over = make_license(entity=customer, product=product, subscription=ended)
+    running = make_license(
+        entity=customer, product=product, subscription=make_subscriber(customer, product.entity)
+    )
+
+    services.expire_licenses(actor="test", as_of=datetime.fromisoformat(NOW))
+
+    assert [License.objects.get(pk=one.pk).state for one in (over, running)] == ["expired", "active"]

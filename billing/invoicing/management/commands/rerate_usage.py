@@ -5,7 +5,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from billing.entities.models import BillingEntity
+from billing.entities.queries import today_at
 from billing.invoicing import services
+from billing.invoicing.horizon import require_near
 from billing.invoicing.months import month, month_after
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         as_of = as_of or timezone.now().date()
         with acting(actor=ACTOR), patient():
             try:
+                require_near(as_of, today=today_at(self._entity(seller)))
                 drafts = services.rerate_usage(
                     actor=ACTOR,
                     seller_id=self._entity(seller).pk,

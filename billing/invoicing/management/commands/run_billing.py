@@ -8,7 +8,10 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from billing.entities.models import BillingEntity
+from billing.entities.queries import today_at
 from billing.invoicing import services
+from billing.invoicing.errors import TooFarAhead
+from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
@@ -42,6 +45,7 @@ class Command(BaseCommand):
         results = []
         with acting(actor=ACTOR), patient():
             for entity in self._sellers(seller):
+                self._require_near(entity, as_of)
                 try:
                     results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
                 except Unavailable as error:
@@ -57,6 +61,12 @@ class Command(BaseCommand):
         if found := list(sellers.filter(code__iexact=code)):
             return found
         raise CommandError(f"There is no selling entity with the code '{code}'.")
+
+    def _require_near(self, seller: BillingEntity, as_of: date) -> None:
+        try:
+            require_near(as_of, today=today_at(seller))
+        except TooFarAhead as error:
+            raise CommandError(error.detail) from error
 
     def _run(self, seller: BillingEntity, as_of: date) -> dict:
         run = services.start_billing_run(actor=ACTOR, seller_id=seller.pk, as_of=as_of)
