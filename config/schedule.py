@@ -31,6 +31,7 @@ SCHEDULE = {
         daily(0, 5, "entities.apply_due_moves"),
         daily(0, 15, "usage.make_partitions"),
         daily(0, 10, "subscriptions.expire_licenses"),
+        every(3600, "subscriptions.roll_forward"),  # each seller in its own first hour of the day
         daily(0, 20, "invoicing.mark_past_due"),
     )
 }

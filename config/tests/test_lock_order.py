@@ -408,7 +408,7 @@ def _():
         quantity=Decimal(2),
         at_period_end=True,
     )
-    return lambda: subscriptions.withdraw_change(actor=ME, subscription_id=subscription.pk, as_of=DAY)
+    return lambda: subscriptions.withdraw_change(actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER)
 
 
 @scene(subscriptions.update_subscription)
@@ -442,6 +442,13 @@ def _():
     return lambda: subscriptions.cancel_subscription(
         actor=ME, subscription_id=subscription.pk, as_of=SEPTEMBER
     )
+
+
+@scene(subscriptions.roll_everything_forward)
+def _():
+    first = make_subscription()
+    make_subscription(plan=first.plan)
+    return lambda: subscriptions.roll_everything_forward(actor=ME, at=datetime(2024, 11, 1, 12, tzinfo=UTC))
 
 
 @scene(subscriptions.roll_forward)

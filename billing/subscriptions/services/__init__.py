@@ -22,7 +22,7 @@ from billing.subscriptions.services.plans import (
 )
 from billing.subscriptions.services.pricing import TIERS_MAX, add_price
 from billing.subscriptions.services.products import create_product, update_product
-from billing.subscriptions.services.rolling import roll_forward
+from billing.subscriptions.services.rolling import roll_everything_forward, roll_forward
 from billing.subscriptions.services.seating import assign_seat, release_seat
 from billing.subscriptions.services.standing import mark_past_due, mark_recovered
 from billing.subscriptions.services.subscribing import create_subscription, preview_subscription
@@ -55,6 +55,7 @@ __all__ = [
     "release_seat",
     "resume_subscription",
     "revoke_license",
+    "roll_everything_forward",
     "roll_forward",
     "update_plan",
     "update_product",

@@ -1,13 +1,14 @@
 """From the first day to the last: what a subscription charges, worked out by hand."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from billing.entities.tests.makers import make_entity
 from billing.kernel.errors import IllegalMove
-from billing.subscriptions import services
+from billing.subscriptions import services, tasks
 from billing.subscriptions.errors import (
     DayInFuture,
     DayOutsidePeriod,
@@ -442,3 +443,28 @@ def test_what_has_taken_effect_can_no_longer_be_withdrawn():
     roll(subscription, OCT)
     subscription.refresh_from_db()
     assert subscription.ended_on == OCT
+
+
+def test_the_sweep_rolls_every_seller_to_its_own_day_and_passes_over_who_cannot(freeze):
+    tokyo = make_entity(is_seller=True, time_zone="Asia/Tokyo")
+    at_home, ahead = make_subscription(), make_subscription(plan=make_plan(entity=tokyo))
+    stuck = make_subscription(plan=at_home.plan)
+    other = make_plan(entity=at_home.plan.entity)
+    services.change_subscription(
+        actor="test", subscription_id=stuck.pk, plan_id=other.pk, at_period_end=True, as_of=SEP
+    )
+    with connection.cursor() as cursor:  # a price that was there is gone: no service would do that
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM prices WHERE product_id = %s", [other.items.get().product_id])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    freeze("2024-09-30T20:00:00Z")  # in Tokyo it is October
+    tasks.roll_forward()
+    assert [charges_of(one)[1:] for one in (at_home, ahead)] == [[], [("recurring", "30.00", OCT, NOV)]]
+    moved, refused = services.roll_everything_forward(
+        actor="test", at=datetime(2024, 10, 1, 0, 30, tzinfo=UTC)
+    )
+
+    assert (moved, refused) == (1, [stuck.entity_id])
+    assert charges_of(at_home)[1:] == [("recurring", "30.00", OCT, NOV)]
+    assert len(charges_of(stuck)) == 1
