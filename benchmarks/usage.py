@@ -37,11 +37,27 @@ PLAIN = """
     FROM reported r JOIN claimed ON claimed.event_id = r.id
 """
 
+# Of a year, a twelfth in each month, as other customers would have reported them.
+FILL = """
+    WITH fresh AS MATERIALIZED (
+        SELECT gen_random_uuid() AS id, 'bench-' || %(meter)s AS source, 't-' || n AS transaction_id,
+            (DATE '2025-04-01' + n %% 365) AS billed_on FROM generate_series(1, %(count)s) n
+    ), keys AS (
+        INSERT INTO usage_keys (event_id, source, transaction_id, billed_on, fingerprint)
+        SELECT id, source, transaction_id, billed_on, '' FROM fresh
+    )
+    INSERT INTO usage_events (id, source, transaction_id, entity_id, meter_id, occurred_at, billed_on,
+        quantity, currency, properties, fingerprint)
+    SELECT id, source, transaction_id, %(customer)s, %(meter)s, billed_on, billed_on, 1, '', '{}', '' FROM fresh
+"""
+
 
 def run(size: int = 100) -> list[dict]:
-    """50 × `size` events in batches of up to 10,000, a tenth of them repeats; then some one by one under a quota."""
+    """50 × `size` events in batches of up to 10,000, a tenth of them repeats; then some one by one under a quota;
+    then a batch into 500 × `size` events of a year."""
     services.make_usage_partitions(as_of=NOON.date())
     customer, meter = _customer_and_meter()
+    filled = size * 500
     size, singles = size * 50, max(size // 4, 50)
     bulk = [
         _compared(f"record_usage, batches of {BATCH}", size, _plain_batches, _our_batches, customer, meter)
@@ -62,7 +78,21 @@ def run(size: int = 100) -> list[dict]:
         ),
         _compared("record one event under a quota", singles, _plain_singles, _our_singles, customer, meter),
         _compared("quota check", singles, _plain_checks, _our_checks, quota, None),
+        _into_existing(filled),
     ]
+
+
+def _into_existing(filled: int) -> dict:
+    """A full batch, of a customer without quota, beside a year of events of another."""
+    other, its_meter = _customer_and_meter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ensure_usage_partitions(DATE '2025-04-01', DATE '2026-03-31')")
+        for _ in range(0, filled, 50_000):
+            terms = {"count": min(filled, 50_000), "customer": other.pk, "meter": uuid7()}
+            cursor.execute(FILL.replace("%(meter)s, billed_on", f"'{its_meter.pk}'::uuid, billed_on"), terms)
+        cursor.execute("ANALYZE usage_events, usage_keys")
+    row = _compared("", BATCH, _plain_batches, _our_batches, *_customer_and_meter())
+    return row | {"work": f"record_usage, a batch of {BATCH} into n existing events", "n": filled}
 
 
 def _compared(work: str, size: int, plain: Callable, ours: Callable, *given: object) -> dict:

@@ -45,6 +45,7 @@ class License(BaseModel):
 
     class Meta(BaseModel.Meta):
         db_table = "licenses"
+        verbose_name = "licence"
         permissions = [
             ("create_license", "Can create licences"),
             ("update_license", "Can change tier, seats and term of licences"),
@@ -117,7 +118,7 @@ class LicenseTerms(AppendOnlyModel):
 
     class Meta(AppendOnlyModel.Meta):
         db_table = "license_terms"
-        verbose_name_plural = "license terms"
+        verbose_name = verbose_name_plural = "licence terms"
         constraints = [models.UniqueConstraint(fields=["license", "number"], name="license_terms_numbered")]
         triggers = append_only()
 
@@ -142,6 +143,7 @@ class LicenseAssignment(models.Model):
 
     class Meta:
         db_table = "license_assignments"
+        verbose_name = "seat"
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
