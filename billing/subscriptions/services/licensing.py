@@ -17,7 +17,7 @@ from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.subscriptions import errors, events
-from billing.subscriptions.licensed import licenses_over
+from billing.subscriptions.licensed import licenses_over, subscription_end
 from billing.subscriptions.models import License, LicenseTerms, Product, Subscription
 from billing.subscriptions.states import LICENSE_MOVES, LIVE, LicenseState
 
@@ -89,8 +89,8 @@ def change_license(
 ) -> License:
     """Change tier, features, seats, included seats, end, paying subscription or metadata, as of the day `on`.
 
-    `on` is the present day of the entity's own time zone. The former terms stay on record. A later end, or none,
-    renews a licence that has expired. `version` is the one last seen. Raises NotFound, PreconditionFailed,
+    `on` is the present day of the entity's own time zone. The former terms stay on record. A later end, or
+    another subscription that pays, renews a licence that has expired. `version` is the one last seen. Raises NotFound, PreconditionFailed,
     LicenseRevoked, SeatsInUse rather than take a seat from a holder, NotTheLicenseesSubscription,
     IncludedBeyondSeats, LicenseEndsTooEarly, Invalid.
     """
@@ -111,7 +111,7 @@ def change_license(
         _require_own(subscription, license.entity_id)
     _require_changeable(license, changed, on=on)
 
-    if license.state == LicenseState.EXPIRED and (license.ends_on is None or license.ends_on > on):
+    if license.state == LicenseState.EXPIRED and not _is_over(license, on):
         license.state = next_state(LICENSE_MOVES, action="renew", current=license.state)
     license.save(update_fields=[*changed, "state"])
     if set(changed) & set(TERMS):
@@ -194,6 +194,10 @@ def _product_of_its_seller(entity: BillingEntity, product_id: UUID) -> Product:
     if not product.is_active:
         raise errors.ProductNotLicensable(f"{product.code} is no longer sold.")
     return product
+
+
+def _is_over(license: License, on: date) -> bool:
+    return any(end is not None and end <= on for end in (license.ends_on, subscription_end(license)))
 
 
 def _locked_subscription(subscription_id: UUID | None) -> Subscription | None:

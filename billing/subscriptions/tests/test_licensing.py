@@ -484,3 +484,22 @@ def test_a_licence_paid_for_by_somebody_else_is_found():
 
 def violated() -> list[str]:
     return [f.invariant.split()[0] for f in find_violations("subscriptions") if f.violations]
+
+
+@pytest.mark.django_db
+def test_a_licence_whose_subscription_ended_is_renewed_by_another_that_pays():
+    entity, product = make_licensed()
+    ended = make_subscriber(
+        entity, product.entity, state="canceled", ended_on=date(2026, 3, 1), next_on=date(2026, 3, 1)
+    )
+    license = make_license(entity=entity, product=product, subscription=ended, state="expired")
+    paying = make_subscriber(entity, product.entity)
+    on = date(2026, 3, 10)
+
+    still = services.change_license(actor="t", license_id=license.pk, changes={"tier": "x"}, on=on)
+    assert still.state == "expired"
+    again = services.change_license(
+        actor="t", license_id=license.pk, changes={"subscription_id": paying.pk}, on=on
+    )
+
+    assert again.state == "active"
