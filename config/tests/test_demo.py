@@ -186,7 +186,7 @@ def test_the_whole_demo_answers_takes_the_tour_and_stops_cleanly():
                 demo.send_signal(signal.SIGINT)
         assert demo.wait() == 0, said
         assert tour.returncode == 0, tour.stdout + tour.stderr
-        assert "issued=10 failed=0" in tour.stdout
+        assert "issued=13 failed=0" in tour.stdout
         assert tour.stdout.endswith("differences=0\nviolations=0\n")
         order = re.findall(r"Stopping (\w+)", said)
         assert order == ["web", "worker", "beat"]
