@@ -8,11 +8,14 @@ from django.contrib.admin.utils import unquote
 from django.utils import timezone
 from unfold.decorators import display
 
-from billing.entities.queries import today_at
+from billing.access.creating import CreatesByService, ScopedForm
+from billing.access.models import User
+from billing.entities.models import BillingEntity
+from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
 from billing.invoicing.horizon import require_near
-from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxRate
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
 from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.adminverbs import AdminVerb, actor_of, today
@@ -332,6 +335,73 @@ class TaxRateAdmin(ReadOnlyAdmin):
     @display(description="Percent", ordering="percent")
     def shown_percent(self, rate):
         return f"{console.number(rate.percent)} %"
+
+
+def _end_exemption(request, exemption, *, ends_on, reason):
+    services.end_tax_exemption(
+        actor=actor_of(request), exemption_id=exemption.pk, ends_on=ends_on, reason=reason
+    )
+
+
+class EndForm(forms.Form):
+    ends_on = forms.DateField(**DAY, help_text="The first day on which tax is due again.")
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class ExemptionForm(ScopedForm):
+    customer = forms.ModelChoiceField(BillingEntity.objects.none())
+    country = forms.CharField(
+        max_length=2, help_text="Whose tax the customer does not pay, as two letters: DE."
+    )
+    starts_on = forms.DateField(**DAY)
+    ends_on = forms.DateField(
+        widget=forms.DateInput(),
+        required=False,
+        help_text="The first day on which tax is due again, if known.",
+    )
+
+    class Meta:
+        model = TaxExemption
+        fields = ("customer", "country", "certificate", "starts_on", "ends_on")
+
+    def limit_to(self, user: User) -> None:
+        within = entities_for(user, "invoicing.create_tax_exemption")
+        self.fields["customer"].queryset = within.order_by("code")
+
+
+@admin.register(TaxExemption)
+class TaxExemptionAdmin(CreatesByService, ReadOnlyAdmin):
+    creates = "invoicing.create_tax_exemption"
+    create_form = ExemptionForm
+    list_display = ("certificate", "customer", "country", "starts_on", "shown_end")
+    list_filter = ("country",)
+    list_select_related = ("customer",)
+    search_fields = ("certificate", "customer__code", "customer__name")
+    ordering = ("customer__code", "country", "-starts_on")
+    fields = (("customer", "country", "certificate"), ("starts_on", "shown_end"), "created_at")
+    readonly_fields = ("shown_end", "created_at")
+    verbs = (
+        AdminVerb(
+            name="end",
+            description="End…",
+            effect="Invoices drafted from now on bear tax again for supplies from that day. What is issued stays.",
+            permission="invoicing.end_tax_exemption",
+            run=_end_exemption,
+            form=EndForm,
+            icon="event_busy",
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.exemptions_for(request.user).select_related("customer").order_by(*self.ordering)
+
+    def create(self, request, given):
+        customer = given.pop("customer")
+        return services.add_tax_exemption(actor=actor_of(request), customer_id=customer.pk, **given)
+
+    @display(description="Last day", ordering="ends_on")
+    def shown_end(self, exemption):
+        return exemption.ends_on - timedelta(days=1) if exemption.ends_on else "until further notice"
 
 
 @admin.register(NumberSeries)

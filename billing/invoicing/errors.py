@@ -11,6 +11,16 @@ class TaxRateMissing(DomainError):
     title = "No tax rate is known for this country, category and day."
 
 
+class ExemptionOverlaps(Conflict):
+    code = "tax-exemption-overlaps"
+    title = "The customer has a tax exemption for that country and time."
+
+
+class ExemptionEnds(DomainError):
+    code = "tax-exemption-ends"
+    title = "A tax exemption does not end on that day."
+
+
 class GlCodeMissing(DomainError):
     code = "gl-code-missing"
     title = "A share of the cost has no GL code."

@@ -17,6 +17,11 @@ CHECKS = {
         SELECT min(id::text) AS id, count(*) FROM invoices WHERE state <> 'void'
         GROUP BY seller_id, customer_id, currency, billing_key HAVING count(*) > 1
     """,
+    "X1 no day of a customer is exempt twice in a country": """
+        SELECT a.id FROM tax_exemptions a JOIN tax_exemptions b
+          ON b.customer_id = a.customer_id AND b.country = a.country AND b.id <> a.id
+         AND daterange(a.starts_on, a.ends_on) && daterange(b.starts_on, b.ends_on)
+    """,
     "I4 lines make the net, taxes the tax": """
         SELECT i.id FROM invoices i
         LEFT JOIN (SELECT invoice_id, sum(net_amount) AS net FROM invoice_lines GROUP BY 1) l ON l.invoice_id = i.id

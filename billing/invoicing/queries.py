@@ -10,7 +10,14 @@ from django.db.models.functions import Coalesce
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
-from billing.invoicing.models import BillingRun, ChargeClaim, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.models import (
+    BillingRun,
+    ChargeClaim,
+    CostAllocation,
+    Invoice,
+    TaxExemption,
+    UsageClaim,
+)
 from billing.invoicing.states import InvoiceState, RunItemState
 from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState
@@ -22,6 +29,7 @@ FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
+VIEW_EXEMPTION = "invoicing.view_taxexemption"
 
 
 def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
@@ -34,6 +42,15 @@ def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
     """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots."""
     named = invoices.select_related(None).defer("snapshot")
     return named.annotate(seller_name=F("seller__name"), customer_name=F("customer__name"))
+
+
+def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExemption]:
+    """Tax exemptions of the customers within reach."""
+    return visible(TaxExemption.objects.all(), user=user, verb=verb, entity="customer")
+
+
+def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> QuerySet[TaxExemption]:
+    return exemptions.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=on), starts_on__lte=on)
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:

@@ -4,7 +4,7 @@ The tax point is the last day of the service period, so that a draft already sho
 Arithmetic follows EN 16931: per category and rate, tax = rounded(sum of rounded line nets × percent) (BR-CO-17).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -95,7 +95,6 @@ class TaxRow:
     percent: Decimal
     taxable_amount: Decimal
     tax_amount: Decimal
-    exemption_reason: str
 
 
 def breakdown(lines: Iterable[tuple[str, Decimal, Decimal]], currency: str) -> list[TaxRow]:
@@ -109,15 +108,17 @@ def breakdown(lines: Iterable[tuple[str, Decimal, Decimal]], currency: str) -> l
             percent=percent,
             taxable_amount=net,
             tax_amount=round_half_up(exact_tax(net, percent), currency),
-            exemption_reason=REASONS.get(category, ""),
         )
         for (category, percent), net in sorted(taxable.items())
     ]
 
 
+def exemption_reason(category: str, certificate: str = "") -> str:
+    """Why a category bears no tax (EN 16931 BT-120), with the customer's certificate if that is the reason."""
+    if category == TaxTreatment.EXEMPT and certificate:
+        return f"Exempt from tax: certificate {certificate}."
+    return REASONS.get(category, "")
+
+
 def exact_tax(net: Decimal, percent: Decimal) -> Decimal:
     return EXACT.divide(EXACT.multiply(net, percent), Decimal(100))
-
-
-RateKey = tuple[str, str]  # country, category
-Rates = Mapping[RateKey, Decimal]

@@ -17,4 +17,7 @@ declare("invoicing.run_billing", BO, FC)
 
 declare("invoicing.view_taxrate", VW, BO, CM, AP, FC, AU, scope="invoices:read")
 declare("invoicing.create_tax_rate", FC)
+declare("invoicing.view_taxexemption", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.create_tax_exemption", FC)
+declare("invoicing.end_tax_exemption", FC)
 declare("invoicing.view_numberseries", BO, FC, AU)

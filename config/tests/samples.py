@@ -74,6 +74,15 @@ class Company:
             self.price = make_price(product=self.product, starts_on=starts_on)
             make_tax_rate(country="DE", category="Z", starts_on=FIRST_MONTH + timedelta(days=day))
             NumberSeries.objects.create(seller=self.root, series=f"S{day}", fiscal_year=2021)
+        for day in range(self.rows):
+            self.exemption = invoicing.add_tax_exemption(
+                actor="test",
+                customer_id=self.children[-1].pk,
+                country="DE",
+                certificate=f"NV {day}",
+                starts_on=FIRST_MONTH + timedelta(days=day),
+                ends_on=FIRST_MONTH + timedelta(days=day + 1),
+            )
         self._fill_plans()
         self._fill_subscriptions()
         self._fill_licenses()
@@ -235,6 +244,7 @@ def _signed_in(person: User) -> Client:
 
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "billing-runs/{run_id}": lambda company: company.run,
+    "tax-exemptions/{exemption_id}": lambda company: company.exemption,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "entities/{entity_id}": lambda company: company.customer,
     "events/{event_id}": lambda company: company.event,

@@ -123,6 +123,9 @@ def world() -> dict[str, object]:
     draft = make_draft(seller=seller, customer=customer)
     invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
     run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
+    exemption = invoicing.add_tax_exemption(
+        actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
+    )
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -135,6 +138,7 @@ def world() -> dict[str, object]:
         "department_id": customer.departments.get().pk,
         "invoice_id": draft.pk,
         "run_id": run.pk,
+        "exemption_id": exemption.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

@@ -1,7 +1,7 @@
 """Every public service that writes takes its locks in one order, so that no two of them can deadlock."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from inspect import isfunction
 from io import BytesIO
@@ -78,6 +78,7 @@ UNDER = {
     "departments": "billing_entities",
     "entity_relations": "billing_entities",
     "license_assignments": "licenses",
+    "tax_exemptions": "billing_entities",
     "subscription_changes": "subscriptions",
     "subscription_items": "subscriptions",
     "subscription_periods": "subscriptions",
@@ -604,6 +605,24 @@ def _():
 def _():
     return lambda: invoicing.add_tax_rate(
         actor=ME, country="FR", category="S", percent=Decimal(20), starts_on=DAY
+    )
+
+
+@scene(invoicing.add_tax_exemption)
+def _():
+    customer = make_entity()
+    return lambda: invoicing.add_tax_exemption(
+        actor=ME, customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=DAY
+    )
+
+
+@scene(invoicing.end_tax_exemption)
+def _():
+    exemption = invoicing.add_tax_exemption(
+        actor=ME, customer_id=make_entity().pk, country="DE", certificate="NV 1", starts_on=DAY
+    )
+    return lambda: invoicing.end_tax_exemption(
+        actor=ME, exemption_id=exemption.pk, ends_on=DAY + timedelta(days=1), reason="Withdrawn"
     )
 
 

@@ -2,7 +2,7 @@ import django_filters as filters
 from django.utils import timezone
 
 from billing.invoicing import queries
-from billing.invoicing.models import BillingRun, CostAllocation, Invoice, TaxRate
+from billing.invoicing.models import BillingRun, CostAllocation, Invoice, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
 from billing.subscriptions.models import TaxCategory
 
@@ -70,3 +70,16 @@ class TaxRateFilter(filters.FilterSet):
     class Meta:
         model = TaxRate
         fields = ()
+
+
+class TaxExemptionFilter(filters.FilterSet):
+    customer = filters.UUIDFilter(field_name="customer_id")
+    country = filters.CharFilter()
+    in_force_on = filters.DateFilter(method="by_day", help_text="Those that cover the day.")
+
+    class Meta:
+        model = TaxExemption
+        fields = ()
+
+    def by_day(self, queryset, name, day):
+        return queries.exemptions_in_force(queryset, on=day)

@@ -12,6 +12,7 @@ from billing.invoicing.models import (
     Invoice,
     InvoiceLine,
     InvoiceTax,
+    TaxExemption,
     TaxRate,
 )
 from billing.invoicing.states import InvoiceState
@@ -398,3 +399,35 @@ class TaxRateCreate(StrictSerializer):
     category = StrictChoiceField(choices=TaxCategory.choices)
     percent = ExactAmountField(min_value=0, max_value=100)
     starts_on = StrictDateField()
+
+
+class TaxExemptionRead(ReadSerializer):
+    class Meta:
+        model = TaxExemption
+        fields = (
+            "id",
+            "customer",
+            "country",
+            "certificate",
+            "starts_on",
+            "ends_on",
+            "version",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class TaxExemptionCreate(StrictSerializer):
+    customer = EntityField()
+    country = CountryField(help_text="Whose tax the customer does not pay.")
+    certificate = StrictCharField(max_length=64, help_text="Its number; it is printed on invoices.")
+    starts_on = StrictDateField()
+    ends_on = StrictDateField(
+        required=False, allow_null=True, help_text="Exclusive; empty: until further notice."
+    )
+
+
+class TaxExemptionEnd(StrictSerializer):
+    ends_on = StrictDateField(help_text="Exclusive.")
+    reason = StrictCharField(max_length=1000, multiline=True)

@@ -1,4 +1,5 @@
 from billing.invoicing.services.drafting import draft_invoices
+from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
@@ -11,10 +12,12 @@ from billing.invoicing.services.voiding import void_invoice
 
 __all__ = [
     "RUN_BILLING",
+    "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
     "continue_billing_run",
     "draft_invoices",
+    "end_tax_exemption",
     "issue_invoice",
     "issue_invoices",
     "preview_billing",

@@ -7,12 +7,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
-from billing.invoicing.services.taxing import TaxTable
+from billing.invoicing.services.taxing import TaxTable, Treatment
 from billing.invoicing.sources.making import DraftLine, nets_of
-from billing.invoicing.tax import breakdown
+from billing.invoicing.tax import breakdown, exemption_reason
 from billing.kernel.money import round_half_up, total_of
 
-Treated = dict[str, tuple[str, Decimal]]  # a product's tax category: treatment and percentage
+Treated = dict[str, Treatment]  # by a product's tax category
 
 
 @dataclass
@@ -51,12 +51,12 @@ def compose(
 def _that_fit(
     joined: list[DraftLine], credits: Sequence[DraftLine], treated: Treated, currency: str
 ) -> list[DraftLine]:
-    taxable: dict[tuple[str, Decimal], Decimal] = {}
+    taxable: dict[Treatment, Decimal] = {}
 
     def total_with(line: DraftLine) -> Decimal:
         key, net = treated[line.tax_category], round_half_up(line.exact, currency)
         with_it = taxable | {key: taxable.get(key, Decimal(0)) + net}
-        rows = breakdown([(*key, net) for key, net in with_it.items()], currency)
+        rows = breakdown([(key.category, key.percent, net) for key, net in with_it.items()], currency)
         return total_of([amount for row in rows for amount in (row.taxable_amount, row.tax_amount)])
 
     def join(line: DraftLine) -> None:
@@ -91,7 +91,8 @@ def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_o
 
 def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> Composed:
     made = _lines(invoice, lines, treated)
-    taxed = _taxes(invoice, made)
+    certificate = next((t.certificate for t in treated.values() if t.certificate), "")
+    taxed = _taxes(invoice, made, certificate)
     invoice.net_amount = total_of([line.net_amount for line in made])
     invoice.tax_amount = total_of([row.tax_amount for row in taxed])
     invoice.total_amount = invoice.net_amount + invoice.tax_amount
@@ -114,8 +115,8 @@ def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> li
             unit_price=line.unit_price,
             net_amount=net,
             currency=invoice.currency,
-            tax_category=treated[line.tax_category][0],
-            tax_percent=treated[line.tax_category][1],
+            tax_category=treated[line.tax_category].category,
+            tax_percent=treated[line.tax_category].percent,
             gl_code=line.gl_code,
             service_starts_on=line.service_starts_on,
             service_ends_on=line.service_ends_on,
@@ -125,7 +126,7 @@ def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> li
     ]
 
 
-def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[InvoiceTax]:
+def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine], certificate: str) -> list[InvoiceTax]:
     rows = breakdown(
         [(line.tax_category, line.tax_percent, line.net_amount) for line in lines], invoice.currency
     )
@@ -137,7 +138,7 @@ def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine]) -> list[InvoiceTax]:
             taxable_amount=row.taxable_amount,
             tax_amount=row.tax_amount,
             currency=invoice.currency,
-            exemption_reason=row.exemption_reason,
+            exemption_reason=exemption_reason(row.category, certificate),
         )
         for row in rows
     ]

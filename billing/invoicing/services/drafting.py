@@ -57,7 +57,7 @@ def draft_invoices(
         customers=customers,
         as_of=as_of,
         run_id=run_id,
-        taxes=TaxTable.load(),
+        taxes=TaxTable.load(customer_ids=list(customers)),
         previous=previous,
         taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
     )

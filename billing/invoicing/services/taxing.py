@@ -1,13 +1,16 @@
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import TaxRateMissing
-from billing.invoicing.models import TaxRate
-from billing.invoicing.tax import Party, treatment_of
+from billing.invoicing.models import TaxExemption, TaxRate
+from billing.invoicing.tax import Party, TaxTreatment, treatment_of
 from billing.kernel import audit
 from billing.kernel.errors import Conflict
 
@@ -28,32 +31,57 @@ def add_tax_rate(*, actor: str, country: str, category: str, percent: Decimal, s
     return rate
 
 
+class Treatment(NamedTuple):
+    """How a supply is taxed: category, percentage, and the certificate that exempts it, if one does."""
+
+    category: str
+    percent: Decimal
+    certificate: str = ""
+
+
 @dataclass(frozen=True)
 class TaxTable:
-    """All rates, newest first: small, read once per drafting."""
+    """All rates, newest first (they are few), and the exemptions of the customers; read once per drafting."""
 
     rates: tuple[TaxRate, ...]
+    exemptions: tuple[TaxExemption, ...]
 
     @classmethod
-    def load(cls) -> "TaxTable":
-        return cls(tuple(TaxRate.objects.order_by("-starts_on", "pk")))
+    def load(cls, *, customer_ids: Collection[UUID]) -> "TaxTable":
+        return cls(
+            tuple(TaxRate.objects.order_by("-starts_on", "pk")),
+            tuple(TaxExemption.objects.filter(customer__in=customer_ids).order_by("pk")),
+        )
 
-    def treat(
-        self, *, seller: BillingEntity, customer: BillingEntity, category: str, on: date
-    ) -> tuple[str, Decimal]:
-        """The treatment and percentage of a supply on a day. Raises TaxRateMissing."""
+    def treat(self, *, seller: BillingEntity, customer: BillingEntity, category: str, on: date) -> Treatment:
+        """The treatment of a supply on a day. An exempt customer needs no rate. Raises TaxRateMissing."""
         treatment, country = treatment_of(
             seller=Party(seller.country, seller.tax_id),
             customer=Party(customer.country, customer.tax_id),
             product_category=category,
         )
         if country is None:
-            return treatment, Decimal(0)
+            return Treatment(treatment, Decimal(0))
+        if certificate := self._certificate_of(customer, country, on):
+            return Treatment(TaxTreatment.EXEMPT, Decimal(0), certificate)
         for rate in self.rates:
             if (rate.country, rate.category) == (country, category) and rate.starts_on <= on:
-                return treatment, rate.percent
+                return Treatment(treatment, rate.percent)
         raise TaxRateMissing(
             f"No {category} rate for {country} on {on}. Add one under tax rates, then bill again.",
             country=country,
             category=category,
+        )
+
+    def _certificate_of(self, customer: BillingEntity, country: str, on: date) -> str:
+        """The number of the certificate by which the customer owes no tax in the country that day, or nothing."""
+        return next(
+            (
+                exemption.certificate
+                for exemption in self.exemptions
+                if (exemption.customer_id, exemption.country) == (customer.pk, country)
+                and exemption.starts_on <= on
+                and (exemption.ends_on is None or on < exemption.ends_on)
+            ),
+            "",
         )

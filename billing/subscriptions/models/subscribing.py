@@ -3,12 +3,13 @@
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
+from billing.kernel.ranges import days, one_uuid
 from billing.kernel.states import pairs
 from billing.kernel.triggers import (
     append_only,
@@ -126,15 +127,6 @@ class Subscription(BaseModel):
         return self.reference or f"{self.plan.name} for {self.entity.name}"
 
 
-def _one_point(field: str) -> Func:
-    """A uuid as a range of one, so that it can be compared inside an exclusion constraint without btree_gist."""
-    return Func(F(field), F(field), Value("[]"), function="uuidrange")
-
-
-def _days(starts_on: str, ends_on: str) -> Func:
-    return Func(F(starts_on), F(ends_on), Value("[)"), function="daterange")
-
-
 class SubscriptionItem(BaseModel):
     """A stretch of days in which a subscription has one product at one pinned price version and quantity.
 
@@ -162,9 +154,9 @@ class SubscriptionItem(BaseModel):
             ExclusionConstraint(
                 name="subscription_item_no_overlap",
                 expressions=[
-                    (_one_point("subscription_id"), RangeOperators.OVERLAPS),
-                    (_one_point("product_id"), RangeOperators.OVERLAPS),
-                    (_days("starts_on", "ends_on"), RangeOperators.OVERLAPS),
+                    (one_uuid("subscription_id"), RangeOperators.OVERLAPS),
+                    (one_uuid("product_id"), RangeOperators.OVERLAPS),
+                    (days("starts_on", "ends_on"), RangeOperators.OVERLAPS),
                 ],
             ),
         ]
@@ -209,8 +201,8 @@ class SubscriptionPeriod(BaseModel):
             ExclusionConstraint(
                 name="subscription_period_no_overlap",
                 expressions=[
-                    (_one_point("subscription_id"), RangeOperators.OVERLAPS),
-                    (_days("starts_on", "ends_on"), RangeOperators.OVERLAPS),
+                    (one_uuid("subscription_id"), RangeOperators.OVERLAPS),
+                    (days("starts_on", "ends_on"), RangeOperators.OVERLAPS),
                 ],
             ),
             models.UniqueConstraint(
