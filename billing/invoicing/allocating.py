@@ -54,6 +54,8 @@ def _shares_of(
             raise GlCodeMissing(f"{invoice.customer} has no default department.")
         exact[department.pk] = EXACT.add(exact.get(department.pk, Decimal(0)), Decimal(share["exact"]))
         basis[department.pk] = _basis(line) if named else AllocationBasis.DEFAULT
+    # By id, whatever the order they came in: of equal remainders the first department has the odd cent.
+    exact = dict(sorted(exact.items()))
     nets = split_exact(line.net_amount, list(exact.values()), invoice.currency)
     return [
         CostAllocation(
