@@ -23,7 +23,8 @@ JANUARY, FEBRUARY = date(2026, 1, 1), date(2026, 2, 1)
 
 # Halves of a minor unit are as likely as anything else, in nets and in taxes.
 exacts = st.one_of(
-    st.decimals(min_value=0, max_value=10**6, places=6), st.integers(0, 10**6).map(lambda n: Decimal(n) / 2000)
+    st.decimals(min_value=0, max_value=10**6, places=6),
+    st.integers(0, 10**6).map(lambda n: Decimal(n) / 2000),
 )
 percents = st.one_of(
     st.decimals(min_value=0, max_value=100, places=4), st.sampled_from([Decimal(50), Decimal("12.5")])
