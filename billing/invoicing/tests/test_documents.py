@@ -1,14 +1,25 @@
 """What stands on an invoice's PDF, and that it is made once. Content and setting need no database."""
 
+import hashlib
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.db import IntegrityError, transaction
 
+from billing.entities.models import BillingEntity
+from billing.entities.tests.makers import make_grant
+from billing.invoicing import services
 from billing.invoicing.documents.content import content_of
 from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of
-from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.errors import InvoiceNotIssued
+from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
+from billing.invoicing.tests.makers import make_draft, make_invoice
+from billing.kernel.models import AuditEntry
+from billing.kernel.tests.soundness import assert_books_are_sound
+
+API = "/api/v1/enterprise-billing/"
 
 PARTY = {
     "code": "acme",
@@ -103,3 +114,77 @@ def test_the_same_content_makes_the_same_bytes():
     assert first.startswith(b"%PDF-")
     assert first == second
     assert pdf_of(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
+
+
+def rendered() -> int:
+    return AuditEntry.objects.filter(action="invoice.document_rendered").count()
+
+
+@pytest.mark.django_db
+def test_a_document_is_made_once_and_kept_with_its_checksum():
+    invoice = make_invoice()
+
+    first = services.render_invoice_document(actor="test", invoice_id=invoice.pk)
+    BillingEntity.objects.filter(pk=invoice.customer_id).update(name="Renamed since")
+    again = services.render_invoice_document(actor="other", invoice_id=invoice.pk)
+
+    assert (again.pk, bytes(again.content)) == (first.pk, bytes(first.content))
+    assert first.sha256 == hashlib.sha256(first.content).hexdigest()
+    assert (first.size, first.language) == (len(first.content), "en")
+    assert rendered() == InvoiceDocument.objects.count() == 1
+    assert_books_are_sound()
+
+
+@pytest.mark.django_db
+def test_a_draft_has_no_document():
+    draft = make_draft()
+
+    with pytest.raises(InvoiceNotIssued):
+        services.render_invoice_document(actor="test", invoice_id=draft.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InvoiceDocument.objects.create(
+            invoice=draft, language="en", sha256=hashlib.sha256(b"%PDF").hexdigest(), size=4, content=b"%PDF"
+        )
+
+    assert rendered() == InvoiceDocument.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_a_checksum_that_is_not_the_contents():
+    invoice = make_invoice()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InvoiceDocument.objects.create(
+            invoice=invoice, language="en", sha256="0" * 64, size=4, content=b"%PDF"
+        )
+
+    assert InvoiceDocument.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_api_answers_with_the_kept_bytes_and_304_to_whom_has_them(api):
+    invoice = make_invoice()
+    client = api(make_grant(role="VW", entity=invoice.customer).user)
+
+    shown = client.get(f"{API}invoices/{invoice.pk}/pdf", HTTP_ACCEPT="application/pdf")
+
+    document = InvoiceDocument.objects.get()
+    assert (shown.status_code, shown["Content-Type"]) == (200, "application/pdf")
+    assert shown.content == bytes(document.content)
+    assert shown["ETag"] == f'"{document.sha256}"'
+    assert shown["Content-Disposition"] == 'inline; filename="INV-2024-000001.pdf"'
+    unchanged = client.get(f"{API}invoices/{invoice.pk}/pdf", HTTP_IF_NONE_MATCH=shown["ETag"])
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.django_db
+def test_the_api_has_no_pdf_of_drafts_and_of_what_is_out_of_reach(api):
+    draft, theirs = make_draft(), make_invoice()
+    client = api(make_grant(role="VW", entity=draft.customer).user)
+
+    refused = client.get(f"{API}invoices/{draft.pk}/pdf", HTTP_ACCEPT="application/pdf")
+    foreign = client.get(f"{API}invoices/{theirs.pk}/pdf")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "invoice-not-issued")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not-found")
+    assert InvoiceDocument.objects.count() == 0
