@@ -5,7 +5,9 @@ from datetime import timedelta
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from billing.access.creating import CreatesByService, ScopedForm
@@ -89,7 +91,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("As it was issued", {"fields": ("shown_parties", ("shown_period", "run"), "shown_failure")}),
+        (
+            "As it was issued",
+            {"fields": ("shown_parties", ("shown_period", "run"), "shown_document", "shown_failure")},
+        ),
     )
     readonly_fields = (
         "shown_state",
@@ -101,6 +106,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         "shown_balance",
         "shown_parties",
         "shown_period",
+        "shown_document",
         "shown_failure",
     )
     verbs = (
@@ -213,6 +219,14 @@ class InvoiceAdmin(ReadOnlyAdmin):
     @display(description="Period")
     def shown_period(self, invoice):
         return f"{invoice.period_starts_on} – {invoice.period_ends_on - timedelta(days=1)}"
+
+    @display(description="Document")
+    def shown_document(self, invoice):
+        if invoice.number is None:
+            return "Made once it is issued."
+        return format_html(
+            '<a class="underline" href="{}">PDF</a>', reverse("invoice-pdf", args=[invoice.pk])
+        )
 
     @display(description="Why it could not be issued")
     def shown_failure(self, invoice):

@@ -84,3 +84,8 @@ class NothingToRerate(DomainError):
 class TooFarAhead(Invalid):
     code = "as-of-too-far-ahead"
     title = "Bills are made ready at most 31 days ahead."
+
+
+class InvoiceNotIssued(Conflict):
+    code = "invoice-not-issued"
+    title = "A draft has no document; issue the invoice first."

@@ -132,4 +132,8 @@ CHECKS = {
         ) shares
         WHERE l.derivation ? 'shares' AND shares.exact <> (l.derivation->>'exact')::numeric
     """,
+    "D1 a kept document is what its checksum says, and of an issued invoice": """
+        SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id
+        WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size OR i.number IS NULL
+    """,
 }

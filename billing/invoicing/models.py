@@ -3,7 +3,7 @@
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CharField, F, Func, IntegerField, Q, Value
 
 from billing.entities.models import BillingEntity, Department
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState, RunItemState, RunState
@@ -11,6 +11,7 @@ from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import (
     allocations_sum_to_lines,
     claims_follow_invoice,
+    document_of_issued_only,
     draft_parent_only,
     line_has_the_charges_net,
     lines_sum_to_invoice,
@@ -450,6 +451,37 @@ class CostAllocation(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.net_amount} {self.currency} to {self.department_id}"
+
+
+class InvoiceDocument(AppendOnlyModel):
+    """The PDF of an issued invoice, made once and kept as it was made."""
+
+    invoice = models.OneToOneField(Invoice, models.PROTECT, related_name="document")
+    language = models.CharField(max_length=2)
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField(help_text="Bytes.")
+    content = models.BinaryField()
+
+    class Meta(AppendOnlyModel.Meta):
+        db_table = "invoice_documents"
+        constraints = [
+            models.CheckConstraint(
+                name="invoice_document_matches_checksum",
+                condition=Q(
+                    sha256=Func(
+                        Func(F("content"), function="sha256"),
+                        Value("hex"),
+                        function="encode",
+                        output_field=CharField(),
+                    ),
+                    size=Func(F("content"), function="octet_length", output_field=IntegerField()),
+                ),
+            ),
+        ]
+        triggers = [*append_only(), document_of_issued_only()]
+
+    def __str__(self) -> str:
+        return f"PDF of {self.invoice_id}"
 
 
 class BillingRunItem(BaseModel):

@@ -154,6 +154,21 @@ def claims_follow_invoice(claimed: str) -> list[pgtrigger.Trigger]:
     ]
 
 
+def document_of_issued_only() -> pgtrigger.Trigger:
+    """A draft may still change, so nothing is kept of how it looked."""
+    return pgtrigger.Trigger(
+        name="of_issued_only",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            IF EXISTS (SELECT FROM invoices WHERE id = NEW.invoice_id AND number IS NULL) THEN
+                RAISE EXCEPTION 'a draft has no document' USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
 def line_has_the_charges_net() -> pgtrigger.Trigger:
     """At COMMIT: a line bills its charge at the charge's own amount, to the subscriber."""
     return pgtrigger.Trigger(

@@ -2,6 +2,7 @@
 
 from django.db.models import Prefetch
 from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -12,6 +13,7 @@ from billing.entities import queries as entities
 from billing.entities.api.fields import ActingVerb, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
+from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilter
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
@@ -44,6 +46,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "retrieve": "invoicing.view_invoice",
         "allocations": "invoicing.view_invoice",
         "timeline": "invoicing.view_invoice",
+        "pdf": "invoicing.view_invoice",
         "draft": "invoicing.draft_invoice",
         "issue": "invoicing.issue_invoice",
         "void": "invoicing.void_invoice",
@@ -52,7 +55,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
 
     def get_queryset(self):
         invoices = seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
-        return invoices if self.action in {"allocations", "timeline"} else queries.with_names(invoices)
+        return invoices if self.action in {"allocations", "timeline", "pdf"} else queries.with_names(invoices)
 
     @extend_schema(request=serializers.InvoiceDraft, responses={201: serializers.Drafted})
     @action(detail=False, methods=["post"])
@@ -118,6 +121,14 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
     def timeline(self, request, invoice_id):
         """Who did what to the invoice, what others were told, and which payments settled it."""
         return Response(serializers.Timeline({"results": timeline_of(self.get_object())}).data)
+
+    @extend_schema(responses={(200, PDF): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], renderer_classes=[*ServiceViewSet.renderer_classes, PdfRenderer])
+    def pdf(self, request, invoice_id):
+        """The invoice as PDF in its customer's language: made once, always the same bytes. A draft has none (409)."""
+        invoice = self.get_object()
+        document = services.render_invoice_document(actor=self.actor, invoice_id=invoice.pk)
+        return pdf_response(request, document, number=invoice.number)
 
     def _customers(self, seller, as_of, named):
         """Those named, or everybody who has something due; never anybody out of reach."""

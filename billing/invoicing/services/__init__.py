@@ -1,3 +1,4 @@
+from billing.invoicing.services.documenting import render_invoice_document
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
@@ -22,6 +23,7 @@ __all__ = [
     "issue_invoices",
     "preview_billing",
     "queue_billing_run",
+    "render_invoice_document",
     "rerate_invoice",
     "rerate_usage",
     "review_standing",

@@ -1,0 +1,190 @@
+"""What stands on an invoice's PDF, and that it is made once. Content and setting need no database."""
+
+import hashlib
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from billing.entities.models import BillingEntity
+from billing.entities.tests.makers import make_grant
+from billing.invoicing import services
+from billing.invoicing.documents.content import content_of
+from billing.invoicing.documents.rendering import pdf_of
+from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of
+from billing.invoicing.errors import InvoiceNotIssued
+from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
+from billing.invoicing.tests.makers import make_draft, make_invoice
+from billing.kernel.models import AuditEntry
+from billing.kernel.tests.soundness import assert_books_are_sound
+
+API = "/api/v1/enterprise-billing/"
+
+PARTY = {
+    "code": "acme",
+    "name": "Acme",
+    "legal_name": "Acme GmbH",
+    "country": "DE",
+    "tax_id": "DE123456789",
+    "address": {"line1": "Hauptstraße 1", "postal_code": "10115", "city": "Berlin"},
+    "email": "billing@acme.example",
+}
+
+
+def content(*, amounts=("1000.50", "0.50"), currency="EUR", language="en", name="Kunde AG") -> dict:
+    lines = [
+        InvoiceLine(
+            position=position,
+            description="Calls to the interface, as metered",
+            quantity=Decimal("4002.500000000000"),
+            unit="call",
+            unit_price=Decimal("0.250000000000"),
+            net_amount=Decimal(amount),
+            tax_percent=Decimal("19.0000"),
+            service_starts_on=date(2024, 9, 1),
+            service_ends_on=date(2024, 10, 1),
+        )
+        for position, amount in enumerate(amounts, start=1)
+    ]
+    net = sum(line.net_amount for line in lines)
+    invoice = Invoice(
+        number="INV-2024-000001",
+        currency=currency,
+        issued_on=date(2024, 10, 1),
+        due_on=date(2024, 10, 31),
+        net_amount=net,
+        tax_amount=Decimal(0),
+        total_amount=net,
+        snapshot={
+            "seller": PARTY,
+            "customer": PARTY | {"legal_name": name, "country": "AT", "address": {}},
+            "payment_terms_days": 30,
+        },
+    )
+    tax = InvoiceTax(
+        category="AE",
+        percent=Decimal(0),
+        taxable_amount=net,
+        tax_amount=Decimal(0),
+        exemption_reason="Reverse charge: the customer accounts for the tax.",
+    )
+    return content_of(invoice, lines=lines, taxes=[tax], language=language)
+
+
+def test_every_language_words_every_label():
+    assert set(LABELS) == set(CATEGORIES) == {"en", "de", "fr", "es"}
+    assert all(text for labels in LABELS.values() for text in labels.values())
+    assert language_of(None) == language_of("xx") == "en"
+    assert language_of("fr") == "fr"
+
+
+def test_lines_carry_their_running_sum_and_days_include_the_last():
+    shown = content()
+
+    assert [line["sum"] for line in shown["lines"]] == ["1,000.50", "1,001.00"]
+    assert shown["service_period"] == "1 Sep 2024 – 30 Sep 2024"
+    assert shown["lines"][0]["quantity"] == "4,002.5 call"
+    assert shown["terms"] == "Payable without deduction by 31 Oct 2024 (30 days)."
+    assert shown["customer"] == {
+        "name": "Kunde AG",
+        "address": ["Austria"],
+        "tax_id": "DE123456789",
+        "email": "billing@acme.example",
+    }
+    assert shown["taxes"][0]["reason"] == "Reverse charge: the customer accounts for the tax."
+
+
+@pytest.mark.parametrize(
+    ("currency", "language", "amount", "text"),
+    [
+        ("JPY", "en", "1234567", "1,234,567"),
+        ("KWD", "en", "1234.5", "1,234.500"),
+        ("EUR", "de", "1234.5", "1.234,50"),
+        ("EUR", "fr", "1234.5", "1\u202f234,50"),
+    ],
+)
+def test_amounts_have_the_currencys_decimals_in_the_languages_signs(currency, language, amount, text):
+    assert content(amounts=[amount], currency=currency, language=language)["total"] == text
+
+
+def test_the_same_content_makes_the_same_bytes():
+    first, second = pdf_of(content()), pdf_of(content())
+
+    assert first.startswith(b"%PDF-")
+    assert first == second
+    assert pdf_of(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
+
+
+def rendered() -> int:
+    return AuditEntry.objects.filter(action="invoice.document_rendered").count()
+
+
+@pytest.mark.django_db
+def test_a_document_is_made_once_and_kept_with_its_checksum():
+    invoice = make_invoice()
+
+    first = services.render_invoice_document(actor="test", invoice_id=invoice.pk)
+    BillingEntity.objects.filter(pk=invoice.customer_id).update(name="Renamed since")
+    again = services.render_invoice_document(actor="other", invoice_id=invoice.pk)
+
+    assert (again.pk, bytes(again.content)) == (first.pk, bytes(first.content))
+    assert first.sha256 == hashlib.sha256(first.content).hexdigest()
+    assert (first.size, first.language) == (len(first.content), "en")
+    assert rendered() == InvoiceDocument.objects.count() == 1
+    assert_books_are_sound()
+
+
+@pytest.mark.django_db
+def test_a_draft_has_no_document():
+    draft = make_draft()
+
+    with pytest.raises(InvoiceNotIssued):
+        services.render_invoice_document(actor="test", invoice_id=draft.pk)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InvoiceDocument.objects.create(
+            invoice=draft, language="en", sha256=hashlib.sha256(b"%PDF").hexdigest(), size=4, content=b"%PDF"
+        )
+
+    assert rendered() == InvoiceDocument.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_a_checksum_that_is_not_the_contents():
+    invoice = make_invoice()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InvoiceDocument.objects.create(
+            invoice=invoice, language="en", sha256="0" * 64, size=4, content=b"%PDF"
+        )
+
+    assert InvoiceDocument.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_api_answers_with_the_kept_bytes_and_304_to_whom_has_them(api):
+    invoice = make_invoice()
+    client = api(make_grant(role="VW", entity=invoice.customer).user)
+
+    shown = client.get(f"{API}invoices/{invoice.pk}/pdf", HTTP_ACCEPT="application/pdf")
+
+    document = InvoiceDocument.objects.get()
+    assert (shown.status_code, shown["Content-Type"]) == (200, "application/pdf")
+    assert shown.content == bytes(document.content)
+    assert shown["ETag"] == f'"{document.sha256}"'
+    assert shown["Content-Disposition"] == 'inline; filename="INV-2024-000001.pdf"'
+    unchanged = client.get(f"{API}invoices/{invoice.pk}/pdf", HTTP_IF_NONE_MATCH=shown["ETag"])
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.django_db
+def test_the_api_has_no_pdf_of_drafts_and_of_what_is_out_of_reach(api):
+    draft, theirs = make_draft(), make_invoice()
+    client = api(make_grant(role="VW", entity=draft.customer).user)
+
+    refused = client.get(f"{API}invoices/{draft.pk}/pdf", HTTP_ACCEPT="application/pdf")
+    foreign = client.get(f"{API}invoices/{theirs.pk}/pdf")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "invoice-not-issued")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not-found")
+    assert InvoiceDocument.objects.count() == 0
