@@ -151,6 +151,7 @@ def test_what_is_append_only_is_what_one_expects():
         "audit_entries",
         "audit_seals",
         "cost_allocations",
+        "invoice_documents",
         "journal_entries",
         "journal_lines",
         "license_terms",

@@ -616,6 +616,12 @@ def _():
     )
 
 
+@scene(invoicing.render_invoice_document)
+def _():
+    invoice = make_invoice()
+    return lambda: invoicing.render_invoice_document(actor=ME, invoice_id=invoice.pk)
+
+
 @scene(invoicing.end_tax_exemption)
 def _():
     exemption = invoicing.add_tax_exemption(

@@ -89,12 +89,12 @@ class _Formats:
         return f"{self.number(value)}\N{NO-BREAK SPACE}%"
 
     def day(self, day: date) -> str:
-        return format_date(day, format="d MMM y", locale=self.locale)
+        return format_date(day, format="medium", locale=self.locale)
 
     def period(self, starts_on: date, ends_on: date) -> str:
         """As people say it, the last day included; `ends_on` is exclusive."""
         last = ends_on - timedelta(days=1)
-        ends = [format_date(day, format="d MMM y", locale=self.locale) for day in (starts_on, last)]
+        ends = [format_date(day, format="medium", locale=self.locale) for day in (starts_on, last)]
         return ends[0] if starts_on == last else " – ".join(ends)
 
 

@@ -197,6 +197,7 @@ def _party(entity: BillingEntity) -> dict:
         "tax_id": entity.tax_id,
         "address": entity.address,
         "email": entity.email,
+        "language": entity.language,
     }
 
 

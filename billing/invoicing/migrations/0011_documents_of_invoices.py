@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0008_usage_is_rated_anew'),
+        ('invoicing', '0010_customers_may_be_exempt'),
     ]
 
     operations = [
