@@ -34,6 +34,11 @@ class VoidForm(forms.Form):
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
+class WriteOffForm(forms.Form):
+    written_off_on = forms.DateField(**DAY)
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
 class RerateForm(forms.Form):
     as_of = forms.DateField(**DAY)
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
@@ -55,6 +60,12 @@ def _issue(request, invoice, *, issued_on):
 
 def _void(request, invoice, *, voided_on, reason):
     services.void_invoice(actor=actor_of(request), invoice_id=invoice.pk, voided_on=voided_on, reason=reason)
+
+
+def _write_off(request, invoice, *, written_off_on, reason):
+    services.write_off_invoice(
+        actor=actor_of(request), invoice_id=invoice.pk, written_off_on=written_off_on, reason=reason
+    )
 
 
 def _rerate(request, invoice, *, as_of, reason):
@@ -128,6 +139,17 @@ class InvoiceAdmin(ReadOnlyAdmin):
             run=_void,
             form=VoidForm,
             icon="block",
+            danger=True,
+            applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
+        ),
+        AdminVerb(
+            name="write_off",
+            description="Write off…",
+            effect="What is open is given up and booked as bad debt. The invoice is uncollectible for good.",
+            permission="invoicing.write_off_invoice",
+            run=_write_off,
+            form=WriteOffForm,
+            icon="money_off",
             danger=True,
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
         ),

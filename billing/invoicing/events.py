@@ -20,3 +20,9 @@ class InvoicePaid(Event):
 class InvoiceVoided(Event):
     name = "invoice.voided"
     invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceWrittenOff(Event):
+    name = "invoice.written_off"
+    invoice_id: UUID

@@ -60,6 +60,15 @@ CHECKS = {
         ) r ON r.entry_id = e.id
         WHERE i.number IS NOT NULL AND coalesce(r.receivable, 0) <> i.total_amount
     """,
+    "I6 what is written off is booked once as bad debt": """
+        SELECT i.id FROM invoices i
+        LEFT JOIN (
+            SELECT e.source, sum(l.debit) - sum(l.credit) AS given_up
+            FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts a ON a.id = l.account_id
+            WHERE e.event = 'written_off' AND a.code = '6100' GROUP BY 1
+        ) b ON b.source = 'invoice:' || i.id
+        WHERE coalesce(b.given_up, 0) <> i.written_off_amount
+    """,
     "U4 an event is billed by at most one live line": """
         SELECT event_id AS id FROM usage_claims WHERE released_at IS NULL GROUP BY event_id HAVING count(*) > 1
     """,

@@ -203,6 +203,7 @@ class Invoice(BaseModel):
             ("issue_invoice", "Can issue invoices"),
             ("void_invoice", "Can void invoices"),
             ("rerate_invoice", "Can rate the usage on invoices anew"),
+            ("write_off_invoice", "Can write invoices off"),
         ]
         constraints = [
             models.CheckConstraint(name="invoice_state_known", condition=Q(state__in=InvoiceState.values)),
@@ -259,6 +260,11 @@ class Invoice(BaseModel):
                 condition=Q(state=InvoiceState.PAID, total_amount=SETTLED)
                 | (Q(state=InvoiceState.ISSUED) & ~Q(total_amount=SETTLED))
                 | ~Q(state__in=[InvoiceState.PAID, InvoiceState.ISSUED]),
+            ),
+            models.CheckConstraint(
+                name="invoice_uncollectible_iff_written_off",
+                condition=Q(state=InvoiceState.UNCOLLECTIBLE, written_off_amount__gt=0, total_amount=SETTLED)
+                | (~Q(state=InvoiceState.UNCOLLECTIBLE) & Q(written_off_amount=0)),
             ),
             models.CheckConstraint(
                 name="invoice_period_ends_after_start", condition=Q(period_ends_on__gt=F("period_starts_on"))

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from billing.entities import documents
 from billing.invoicing import queries, services
-from billing.invoicing.events import InvoicePaid, InvoiceVoided
+from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import BillingRunItem
 from billing.invoicing.states import RunItemState
 from billing.kernel.events import subscribe
@@ -24,6 +24,7 @@ def run_billing(asked: Job, progress: Progress) -> dict:
     return {"run": str(run.pk), "state": run.state, "customers_failed": failed}
 
 
+@subscribe(InvoiceWrittenOff, name="invoicing.review_standing_of_write_off")
 @subscribe(InvoiceVoided, name="invoicing.review_standing_of_void")
 @subscribe(InvoicePaid, name="invoicing.review_standing")
 def review_standing(payload: dict) -> None:

@@ -18,6 +18,7 @@ INVOICE_MOVES = {
     "issue_settled": move(InvoiceState.DRAFT, to=InvoiceState.PAID),  # nothing to pay: the total is zero
     "settle": move(InvoiceState.ISSUED, to=InvoiceState.PAID),
     "void": move(InvoiceState.ISSUED, to=InvoiceState.VOID),
+    "write_off": move(InvoiceState.ISSUED, to=InvoiceState.UNCOLLECTIBLE),
 }
 
 

@@ -8,6 +8,7 @@ declare("invoicing.draft_invoice", BO, FC)
 declare("invoicing.issue_invoice", BO, FC)
 declare("invoicing.void_invoice", FC)
 declare("invoicing.rerate_invoice", FC)
+declare("invoicing.write_off_invoice", FC)  # an operator may only propose it, and nothing takes proposals yet
 
 declare("invoicing.view_costallocation", VW, BO, CM, AP, FC, AU, own={BU}, scope="allocations:read")
 declare("invoicing.allocate_cost", BO, FC, scope="allocations:write")

@@ -729,6 +729,14 @@ def _():
     return lambda: invoicing.void_invoice(actor=ME, invoice_id=invoice.pk, voided_on=AS_OF, reason="wrong")
 
 
+@scene(invoicing.write_off_invoice)
+def _():
+    invoice = make_invoice()
+    return lambda: invoicing.write_off_invoice(
+        actor=ME, invoice_id=invoice.pk, written_off_on=AS_OF, reason="bankrupt"
+    )
+
+
 @scene(invoicing.settle_invoices)
 def _():
     settlements = {make_invoice().pk: Decimal(1) for _ in range(2)}

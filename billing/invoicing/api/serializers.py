@@ -172,6 +172,11 @@ class InvoiceVoid(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
+class InvoiceWriteOff(StrictSerializer):
+    written_off_on = StrictDateField()
+    reason = StrictCharField(max_length=1000, multiline=True)
+
+
 class InvoiceRerate(StrictSerializer):
     """At today's prices and events. An issued invoice is voided on `as_of`; the drafts are made as of that day."""
 

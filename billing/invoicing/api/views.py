@@ -40,7 +40,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "allocations": ("prefetch", "allocations"),
     }
     conditional_reads = False  # whether it is overdue changes with the day, not with the version
-    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate"})
+    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate", "write_off"})
     action_permissions = {
         "list": "invoicing.view_invoice",
         "retrieve": "invoicing.view_invoice",
@@ -51,6 +51,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "issue": "invoicing.issue_invoice",
         "void": "invoicing.void_invoice",
         "rerate": "invoicing.rerate_invoice",
+        "write_off": "invoicing.write_off_invoice",
     }
 
     def get_queryset(self):
@@ -87,6 +88,19 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
     def void(self, request, invoice_id):
         order = self.parse(serializers.InvoiceVoid)
         invoice = services.void_invoice(
+            actor=self.actor,
+            invoice_id=self.get_object().pk,
+            version=self.expected_version(required=True),
+            **order,
+        )
+        return self.reply(invoice)
+
+    @extend_schema(request=serializers.InvoiceWriteOff, responses=serializers.InvoiceRead)
+    @action(detail=True, methods=["post"], url_path="write-off")
+    def write_off(self, request, invoice_id):
+        """Give up what is open: it is booked as bad debt and the invoice is uncollectible."""
+        order = self.parse(serializers.InvoiceWriteOff)
+        invoice = services.write_off_invoice(
             actor=self.actor,
             invoice_id=self.get_object().pk,
             version=self.expected_version(required=True),

@@ -10,6 +10,7 @@ from billing.invoicing.services.settling import settle_invoices
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
+from billing.invoicing.services.writing_off import write_off_invoice
 
 __all__ = [
     "RUN_BILLING",
@@ -30,4 +31,5 @@ __all__ = [
     "settle_invoices",
     "start_billing_run",
     "void_invoice",
+    "write_off_invoice",
 ]

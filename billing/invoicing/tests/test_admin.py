@@ -137,6 +137,23 @@ def test_a_controller_voids_and_an_operator_may_not(console):
     assert "✗" not in told.content.decode()
 
 
+def test_a_controller_writes_off_and_an_operator_may_not(console):
+    invoice = make_invoice()
+    as_if_committed()
+    answers = {"written_off_on": "2024-10-02", "reason": "bankrupt"}
+    address = page("invoice_verb_write_off", invoice.pk)
+
+    refused = press(console("BO", invoice.seller), address, **answers)
+    invoice.refresh_from_db()
+    assert (refused.status_code, invoice.state) == (403, InvoiceState.ISSUED)
+
+    told = press(console("FC", invoice.seller), address, **answers)
+
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.UNCOLLECTIBLE
+    assert "bankrupt" in told.content.decode()
+
+
 def test_nothing_is_edited_added_or_deleted_by_hand(console):
     invoice = make_invoice()
     client = console("FC", invoice.seller)

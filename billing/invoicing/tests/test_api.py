@@ -201,6 +201,23 @@ def test_a_controller_voids_and_an_operator_does_not(api):
     assert (voided.status_code, voided.json()["state"]) == (200, "void")
 
 
+def test_a_controller_writes_off_and_an_operator_does_not(api):
+    invoice = make_invoice()
+    as_if_committed()
+    address = f"{API}invoices/{invoice.pk}/write-off"
+    order = {"written_off_on": "2024-10-02", "reason": "bankrupt"}
+    tag = {"If-Match": f'"{invoice.version}"'}
+
+    refused = api(user("BO", invoice.seller)).post(address, order, headers=once(**tag))
+    invoice.refresh_from_db()
+    assert (refused.status_code, invoice.state) == (403, InvoiceState.ISSUED)
+
+    told = api(user("FC", invoice.seller)).post(address, order, headers=once(**tag))
+
+    assert (told.status_code, told.json()["state"]) == (200, "uncollectible")
+    assert (told.json()["written_off_amount"], told.json()["balance_amount"]) == ("119.00", "0.00")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_queued_run_bills_everybody_it_can_and_names_the_rest(api, queued_jobs):
     seller = make_seller()

@@ -1,0 +1,154 @@
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from billing.invoicing import services
+from billing.invoicing.errors import InvoiceHasSettlements
+from billing.invoicing.fsck import CHECKS
+from billing.invoicing.models import Invoice
+from billing.invoicing.states import InvoiceState
+from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice
+from billing.kernel.errors import IllegalMove, Invalid, PreconditionFailed
+from billing.kernel.models import AuditEntry
+from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.races import start_rival
+from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.ledger.models import JournalLine
+
+pytestmark = pytest.mark.django_db
+
+LATER = date(2024, 12, 31)
+
+
+def write_off(invoice, **overrides):
+    values = {"actor": "test", "invoice_id": invoice.pk, "written_off_on": LATER, "reason": "bankrupt"}
+    return services.write_off_invoice(**values | overrides)
+
+
+def booked(invoice):
+    lines = JournalLine.objects.filter(entry__source=f"invoice:{invoice.pk}", entry__event="written_off")
+    return sorted(lines.values_list("account__code", "debit", "credit"))
+
+
+def assert_nothing_changed(invoice):
+    now = Invoice.objects.get(pk=invoice.pk)
+    assert (now.state, now.written_off_amount, now.version) == (invoice.state, 0, invoice.version)
+    assert booked(invoice) == []
+    assert not AuditEntry.objects.filter(action="invoice.written_off").exists()
+
+
+def test_what_is_open_is_booked_as_bad_debt_and_the_invoice_is_uncollectible():
+    invoice = make_invoice()
+
+    write_off(invoice)
+
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.written_off_amount) == (InvoiceState.UNCOLLECTIBLE, Decimal("119.00"))
+    assert invoice.balance_amount == 0
+    assert booked(invoice) == [("1100", 0, Decimal("119.00")), ("6100", Decimal("119.00"), 0)]
+    line = AuditEntry.objects.get(action="invoice.written_off")
+    assert (line.reason, line.detail["amount"], line.detail["currency"]) == ("bankrupt", "119.00", "EUR")
+    assert_books_are_sound()
+
+
+def test_an_invoice_is_written_off_once():
+    invoice = make_invoice()
+    write_off(invoice)
+
+    with pytest.raises(IllegalMove):
+        write_off(invoice)
+
+    assert len(booked(invoice)) == 2
+    assert_books_are_sound()
+
+
+def test_a_draft_is_not_written_off():
+    draft = make_draft()
+    with pytest.raises(IllegalMove):
+        write_off(draft)
+    assert_nothing_changed(draft)
+
+
+def test_a_void_invoice_is_not_written_off():
+    invoice = make_invoice()
+    as_if_committed()
+    services.void_invoice(actor="test", invoice_id=invoice.pk, voided_on=AS_OF, reason="wrong")
+    invoice.refresh_from_db()
+    with pytest.raises(IllegalMove):
+        write_off(invoice)
+    assert_nothing_changed(invoice)
+
+
+def test_nothing_is_written_off_before_it_is_issued():
+    invoice = make_invoice()
+    with pytest.raises(Invalid):
+        write_off(invoice, written_off_on=date(2024, 9, 30))
+    assert_nothing_changed(invoice)
+
+
+def test_an_invoice_that_changed_meanwhile_is_not_written_off():
+    invoice = make_invoice()
+    with pytest.raises(PreconditionFailed):
+        write_off(invoice, version=invoice.version + 1)
+    assert_nothing_changed(invoice)
+
+
+def test_what_is_written_off_is_neither_voided_nor_rated_anew():
+    invoice = make_invoice()
+    write_off(invoice)
+
+    with pytest.raises(IllegalMove):
+        services.void_invoice(actor="test", invoice_id=invoice.pk, voided_on=LATER, reason="wrong")
+    with pytest.raises(InvoiceHasSettlements):
+        services.rerate_invoice(actor="test", invoice_id=invoice.pk, as_of=LATER, reason="price")
+
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.UNCOLLECTIBLE
+    assert_books_are_sound()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE invoices SET state = 'uncollectible' WHERE id = %s",
+        "UPDATE invoices SET written_off_amount = 1 WHERE id = %s",
+        "UPDATE invoices SET state = 'uncollectible', written_off_amount = 118 WHERE id = %s",
+        "UPDATE invoices SET state = 'paid', written_off_amount = 119 WHERE id = %s",
+    ],
+)
+def test_the_database_has_uncollectible_invoices_only_if_all_that_was_open_is_written_off(wrong):
+    invoice = make_invoice()
+    with (
+        pytest.raises(IntegrityError, match="invoice_uncollectible_iff_written_off"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(wrong, [invoice.pk])
+    assert_nothing_changed(invoice)
+
+
+def test_fsck_finds_a_write_off_that_is_not_in_the_books():
+    invoice = make_invoice()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE invoices SET state = 'uncollectible', written_off_amount = total_amount WHERE id = %s",
+            [invoice.pk],
+        )
+        cursor.execute(CHECKS["I6 what is written off is booked once as bad debt"])
+        assert cursor.fetchall() == [(invoice.pk,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_write_offs_at_once_one_is_refused():
+    invoice = make_invoice()
+
+    with transaction.atomic():
+        write_off(invoice)
+        rival = start_rival(lambda: write_off(invoice))
+
+    with pytest.raises(IllegalMove):
+        rival.result(timeout=5)
+    assert len(booked(invoice)) == 2
+    assert_books_are_sound()
