@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('entities', '0003_departments_stay_in_their_entity'),
-        ('invoicing', '0008_usage_is_rated_anew'),
+        ('invoicing', '0011_documents_of_invoices'),
     ]
 
     operations = [
