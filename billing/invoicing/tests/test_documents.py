@@ -85,7 +85,7 @@ def test_lines_carry_their_running_sum_and_days_include_the_last():
     assert [line["sum"] for line in shown["lines"]] == ["1,000.50", "1,001.00"]
     assert shown["service_period"] == "Sep 1, 2024 – Sep 30, 2024"
     assert shown["lines"][0]["quantity"] == "4,002.5 call"
-    assert shown["terms"] == "Payable without deduction by 31 Oct 2024 (30 days)."
+    assert shown["terms"] == "Payable without deduction by Oct 31, 2024 (30 days)."
     assert shown["customer"] == {
         "name": "Kunde AG",
         "address": ["Austria"],

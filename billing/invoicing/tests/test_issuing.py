@@ -78,8 +78,9 @@ def test_refuses_every_other_state_and_changes_nothing(state):
     with connection.cursor() as cursor:  # a state that needs other documents to be reached in life
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(
-            "UPDATE invoices SET state = %s, paid_amount = CASE %s WHEN 'paid' THEN total_amount ELSE 0 END",
-            [state, state],
+            "UPDATE invoices SET state = %s, paid_amount = CASE %s WHEN 'paid' THEN total_amount ELSE 0 END,"
+            " written_off_amount = CASE %s WHEN 'uncollectible' THEN total_amount ELSE 0 END",
+            [state, state, state],
         )
         cursor.execute("SET session_replication_role = origin")
     before = counts()
