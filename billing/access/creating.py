@@ -4,6 +4,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseRedirect
 
+from billing.kernel.adminverbs import styled
 from billing.kernel.errors import DomainError
 
 
@@ -15,6 +16,7 @@ class ScopedForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.limit_to(self.user)
+        styled(self)
 
     def limit_to(self, user) -> None:
         """Nothing to narrow."""

@@ -9,6 +9,7 @@ CONSOLE_MENU = {
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Payments", "payments", "payments", "payment"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
+        ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
     ],
     "Usage": [
