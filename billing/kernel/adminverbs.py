@@ -232,7 +232,7 @@ def _tables(verb: AdminVerb, request: HttpRequest, objects: list, given: Mapping
 
 
 def styled(form: forms.Form) -> forms.Form:
-    """The theme styles only the fields that a model form was not told anything about."""
+    """The theme by itself styles only fields that it makes from a model."""
     for field in form.fields.values():
         themed = THEME.get(type(field.widget))
         if themed is None:

@@ -136,6 +136,16 @@ def test_a_document_is_made_once_and_kept_with_its_checksum():
 
 
 @pytest.mark.django_db
+def test_a_document_speaks_the_language_the_customer_had_at_issue():
+    draft = make_draft()
+    BillingEntity.objects.filter(pk=draft.customer_id).update(language="de")
+    services.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=date(2024, 10, 1))
+    BillingEntity.objects.filter(pk=draft.customer_id).update(language="fr")
+
+    assert services.render_invoice_document(actor="test", invoice_id=draft.pk).language == "de"
+
+
+@pytest.mark.django_db
 def test_a_draft_has_no_document():
     draft = make_draft()
 
