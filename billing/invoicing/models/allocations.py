@@ -1,0 +1,54 @@
+"""Whose cost it is, and under which GL code."""
+
+from django.db import models
+from django.db.models import Q
+
+from billing.entities.models import BillingEntity, Department
+from billing.invoicing.models.invoices import Invoice, InvoiceLine
+from billing.invoicing.triggers import (
+    allocations_sum_to_lines,
+)
+from billing.kernel.fields import CurrencyField, MoneyField, payable
+from billing.kernel.models import AppendOnlyModel
+from billing.kernel.triggers import (
+    append_only,
+)
+
+
+class AllocationBasis(models.TextChoices):
+    """Why a share went where it went."""
+
+    USAGE = "usage"  # the department's own usage
+    ASSIGNED = "assigned"  # the department the subscription is for
+    DEFAULT = "default"  # nobody named: the entity's default department
+    MANUAL = "manual"  # somebody moved it
+    VOID = "void"  # taken back with its invoice
+
+
+class CostAllocation(AppendOnlyModel):
+    """The posted share of one invoice line for one department. Reallocation reverses and posts anew."""
+
+    line = models.ForeignKey(InvoiceLine, models.PROTECT, related_name="allocations")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="allocations")
+    entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="cost_allocations")
+    department = models.ForeignKey(Department, models.PROTECT, related_name="cost_allocations")
+    gl_code = models.CharField(max_length=64)
+    net_amount = MoneyField()
+    tax_amount = MoneyField()
+    currency = CurrencyField()
+    basis = models.CharField(max_length=8, choices=AllocationBasis)
+    reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
+    reason = models.TextField(blank=True)
+
+    class Meta(AppendOnlyModel.Meta):
+        db_table = "cost_allocations"
+        permissions = [("allocate_cost", "Can move cost to a department")]
+        constraints = [
+            payable("cost_allocation_payable", "net_amount", "tax_amount"),
+            models.CheckConstraint(name="cost_allocation_has_gl_code", condition=~Q(gl_code="")),
+        ]
+        indexes = [models.Index(fields=["department", "-id"], name="allocation_by_department")]
+        triggers = [*append_only(), allocations_sum_to_lines()]
+
+    def __str__(self) -> str:
+        return f"{self.net_amount} {self.currency} to {self.department_id}"
