@@ -16,6 +16,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
+from billing.invoicing.console_crediting import CREDIT, RECOVER
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
@@ -142,6 +143,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
             danger=True,
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
         ),
+        CREDIT,
         AdminVerb(
             name="write_off",
             description="Write off…",
@@ -153,6 +155,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
             danger=True,
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
         ),
+        RECOVER,
         AdminVerb(
             name="rerate",
             description="Re-rate…",

@@ -102,6 +102,16 @@ def left_of(nets: Mapping, credited: Mapping) -> dict:
     return {key: net for key, net in left.items() if net}
 
 
+def spread(net_amount: Decimal, left: Mapping, currency: str) -> dict:
+    """`net_amount` over what is left of the lines, in proportion, discounts included; lines that get nothing are
+    not in it. It is positive and at most what is left, so that no line gets more than is left of it."""
+    whole = total_of(list(left.values()))
+    with localcontext(EXACT):
+        exact = [net * net_amount / whole for net in left.values()]
+    parts = split_exact(net_amount, exact, currency)
+    return {key: part for key, part in zip(left, parts, strict=True) if part}
+
+
 def _nets_at(line: BilledLine, amount: Decimal, currency: str) -> list[Decimal]:
     if amount == line.net:
         return [share.net for share in line.shares]

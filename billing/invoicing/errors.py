@@ -89,3 +89,48 @@ class TooFarAhead(Invalid):
 class InvoiceNotIssued(Conflict):
     code = "invoice-not-issued"
     title = "A draft has no document; issue the invoice first."
+
+
+class NotCreditable(Conflict):
+    code = "not-creditable"
+    title = "Only an issued or paid invoice can be credited."
+
+
+class NothingToCredit(DomainError):
+    code = "nothing-to-credit"
+    title = "A credit note takes back more than nothing."
+
+
+class CreditExceedsInvoice(DomainError):
+    code = "credit-exceeds-invoice"
+    title = "More would be credited than was charged."
+
+
+class LineOfAnotherInvoice(DomainError):
+    code = "line-of-another-invoice"
+    title = "The line is not one of the invoice."
+
+
+class LineCredited(Conflict):
+    code = "line-credited"
+    title = "A part of the line was credited; its cost can no longer be moved."
+
+
+class CreditExhausted(Conflict):
+    code = "credit-exhausted"
+    title = "Not that much of the credit is left."
+
+
+class CreditToBePaidBack(Conflict):
+    code = "credit-to-be-paid-back"
+    title = "The credit is to be paid back and settles no invoices."
+
+
+class CreditOfAnotherAccount(DomainError):
+    code = "credit-of-another-account"
+    title = "A credit settles its customer's invoices with the same seller, in the same currency."
+
+
+class RecoveryExceedsWriteOff(DomainError):
+    code = "recovery-exceeds-write-off"
+    title = "No more comes back than was written off."

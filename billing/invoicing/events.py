@@ -26,3 +26,16 @@ class InvoiceVoided(Event):
 class InvoiceWrittenOff(Event):
     name = "invoice.written_off"
     invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceRecovered(Event):
+    name = "invoice.recovered"
+    invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreditNoteIssued(Event):
+    name = "credit_note.issued"
+    credit_note_id: UUID
+    invoice_id: UUID

@@ -2,15 +2,20 @@
 
 CHECKS = {
     "I1 numbers of a series run from 1 without gap": """
-        SELECT s.id, s.last, count(i.id) AS taken, max(i.sequence) AS highest
-        FROM number_series s LEFT JOIN invoices i
-          ON i.seller_id = s.seller_id AND i.series = s.series AND i.fiscal_year = s.fiscal_year
-        GROUP BY s.id HAVING s.last <> count(i.id) OR s.last <> coalesce(max(i.sequence), 0)
+        SELECT s.id, s.last, count(d.sequence) AS taken, max(d.sequence) AS highest
+        FROM number_series s LEFT JOIN (
+            SELECT seller_id, series, fiscal_year, sequence FROM invoices
+            UNION ALL SELECT seller_id, series, fiscal_year, sequence FROM credit_notes
+        ) d ON d.seller_id = s.seller_id AND d.series = s.series AND d.fiscal_year = s.fiscal_year
+        GROUP BY s.id HAVING s.last <> count(d.sequence) OR s.last <> coalesce(max(d.sequence), 0)
     """,
     "I1 numbers follow the days of issue": """
         SELECT id FROM (
             SELECT id, issued_on, lag(issued_on) OVER (PARTITION BY seller_id, series, fiscal_year ORDER BY sequence) AS before
-            FROM invoices WHERE number IS NOT NULL
+            FROM (
+                SELECT id, issued_on, seller_id, series, fiscal_year, sequence FROM invoices WHERE number IS NOT NULL
+                UNION ALL SELECT id, issued_on, seller_id, series, fiscal_year, sequence FROM credit_notes
+            ) issued
         ) numbered WHERE issued_on < before
     """,
     "I2 one live invoice per customer, currency and period": """
@@ -33,17 +38,19 @@ CHECKS = {
         SELECT id FROM invoice_taxes
         WHERE tax_amount <> round(taxable_amount * percent / 100, currency_exponent(currency))
     """,
-    "I5 live shares make each line, void ones nothing": """
+    "I5 live shares make what is left of each line, void ones nothing": """
         SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
         LEFT JOIN (SELECT line_id, sum(net_amount) AS net FROM cost_allocations GROUP BY 1) a ON a.line_id = l.id
+        LEFT JOIN (SELECT line_id, sum(net_amount) AS net FROM credit_note_lines GROUP BY 1) c ON c.line_id = l.id
         WHERE i.number IS NOT NULL
-          AND coalesce(a.net, 0) <> CASE i.state WHEN 'void' THEN 0 ELSE l.net_amount END
+          AND coalesce(a.net, 0) <> CASE i.state WHEN 'void' THEN 0 ELSE l.net_amount - coalesce(c.net, 0) END
     """,
-    "I5 shares of tax make the invoice's tax": """
+    "I5 shares of tax make what is left of the invoice's tax": """
         SELECT i.id FROM invoices i
         LEFT JOIN (SELECT invoice_id, sum(tax_amount) AS tax FROM cost_allocations GROUP BY 1) a ON a.invoice_id = i.id
+        LEFT JOIN (SELECT invoice_id, sum(tax_amount) AS tax FROM credit_notes GROUP BY 1) c ON c.invoice_id = i.id
         WHERE i.number IS NOT NULL
-          AND coalesce(a.tax, 0) <> CASE i.state WHEN 'void' THEN 0 ELSE i.tax_amount END
+          AND coalesce(a.tax, 0) <> CASE i.state WHEN 'void' THEN 0 ELSE i.tax_amount - coalesce(c.tax, 0) END
     """,
     "I5 costs passed through: lines are the exact stream rounded once": """
         SELECT l.invoice_id AS id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
@@ -60,14 +67,59 @@ CHECKS = {
         ) r ON r.entry_id = e.id
         WHERE i.number IS NOT NULL AND coalesce(r.receivable, 0) <> i.total_amount
     """,
-    "I6 what is written off is booked once as bad debt": """
+    "I6 what is written off and not recovered is booked as bad debt": """
         SELECT i.id FROM invoices i
         LEFT JOIN (
             SELECT e.source, sum(l.debit) - sum(l.credit) AS given_up
             FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts a ON a.id = l.account_id
-            WHERE e.event = 'written_off' AND a.code = '6100' GROUP BY 1
+            WHERE a.code = '6100' GROUP BY 1
         ) b ON b.source = 'invoice:' || i.id
         WHERE coalesce(b.given_up, 0) <> i.written_off_amount
+    """,
+    "I6 credited is the sum of the credits applied": """
+        SELECT i.id, i.credited_amount, coalesce(a.applied, 0) AS applied FROM invoices i
+        LEFT JOIN (SELECT invoice_id, sum(amount) AS applied FROM credit_applications GROUP BY 1) a ON a.invoice_id = i.id
+        WHERE i.credited_amount <> coalesce(a.applied, 0)
+    """,
+    "I8 lines and taxes make the credit note": """
+        SELECT n.id FROM credit_notes n
+        LEFT JOIN (SELECT credit_note_id, sum(net_amount) AS net FROM credit_note_lines GROUP BY 1) l ON l.credit_note_id = n.id
+        LEFT JOIN (
+            SELECT credit_note_id, sum(tax_amount) AS tax, sum(taxable_amount) AS taxable FROM credit_note_taxes GROUP BY 1
+        ) t ON t.credit_note_id = n.id
+        WHERE (n.net_amount, n.net_amount, n.tax_amount) IS DISTINCT FROM (l.net, t.taxable, t.tax)
+    """,
+    "I8 no more is credited than a line, a tax or an invoice charged": """
+        SELECT l.id FROM invoice_lines l
+        JOIN (SELECT line_id, sum(net_amount) AS net FROM credit_note_lines GROUP BY 1) c ON c.line_id = l.id
+        WHERE abs(c.net) > abs(l.net_amount) OR sign(c.net) * sign(l.net_amount) < 0
+        UNION ALL
+        SELECT i.id FROM invoices i
+        JOIN (SELECT invoice_id, sum(total_amount) AS total, sum(tax_amount) AS tax FROM credit_notes GROUP BY 1) c
+          ON c.invoice_id = i.id
+        WHERE c.total > i.total_amount OR c.tax > i.tax_amount
+    """,
+    "I8 an invoice credited in full has no tax left": """
+        SELECT i.id FROM invoices i
+        JOIN (SELECT invoice_id, sum(net_amount) AS net, sum(tax_amount) AS tax FROM credit_notes GROUP BY 1) c
+          ON c.invoice_id = i.id
+        WHERE c.net = i.net_amount AND c.tax <> i.tax_amount
+    """,
+    "I8 a credit is applied as its applications say": """
+        SELECT n.id, n.applied_amount, coalesce(a.applied, 0) AS applied FROM credit_notes n
+        LEFT JOIN (SELECT credit_note_id, sum(amount) AS applied FROM credit_applications GROUP BY 1) a
+               ON a.credit_note_id = n.id
+        WHERE n.applied_amount <> coalesce(a.applied, 0) OR n.applied_amount > n.total_amount
+    """,
+    "I8 a credit note is in the books once, with its revenue and tax": """
+        SELECT n.id FROM credit_notes n
+        LEFT JOIN (
+            SELECT e.source, sum(l.debit - l.credit) FILTER (WHERE a.code = '4000') AS net,
+                   coalesce(sum(l.debit - l.credit) FILTER (WHERE a.code = '2200'), 0) AS tax
+            FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts a ON a.id = l.account_id
+            WHERE e.event = 'issued' GROUP BY 1
+        ) b ON b.source = 'credit_note:' || n.id
+        WHERE (b.net, b.tax) IS DISTINCT FROM (n.net_amount, n.tax_amount)
     """,
     "U4 an event is billed by at most one live line": """
         SELECT event_id AS id FROM usage_claims WHERE released_at IS NULL GROUP BY event_id HAVING count(*) > 1

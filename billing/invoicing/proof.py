@@ -8,7 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
+from django.db.models import Sum
+
+from billing.invoicing.models import (
+    CostAllocation,
+    CreditApplication,
+    CreditNote,
+    CreditNoteLine,
+    Invoice,
+    InvoiceLine,
+)
 from billing.invoicing.recomputing import Difference, differences_in
 from billing.invoicing.states import InvoiceState
 from billing.kernel.money import total_of
@@ -36,6 +45,7 @@ class Check:
 class ProvenLine:
     line: InvoiceLine
     shares: list[CostAllocation]
+    credited_net_amount: Decimal
 
     @property
     def net_amount(self) -> Decimal:
@@ -73,9 +83,15 @@ class Proof:
 
 
 def entries_of(invoice: Invoice) -> list[JournalEntry]:
-    """What the books have about the invoice and its shares, with the lines and their accounts, oldest first."""
+    """What the books have about the invoice, its shares and its credit notes, with the lines and their accounts,
+    oldest first."""
     shares = CostAllocation.objects.filter(invoice=invoice).values_list("pk", flat=True)
-    sources = [f"invoice:{invoice.pk}", *(f"allocation:{pk}" for pk in shares)]
+    notes = CreditNote.objects.filter(invoice=invoice).values_list("pk", flat=True)
+    sources = [
+        f"invoice:{invoice.pk}",
+        *(f"allocation:{pk}" for pk in shares),
+        *(f"credit_note:{pk}" for pk in notes),
+    ]
     own = JournalEntry.objects.filter(source__in=sources)
     mirrors = JournalEntry.objects.filter(reverses__source__in=sources)
     return list(
@@ -94,12 +110,13 @@ def proof_of(invoice: Invoice) -> Proof:
     booked = [line for entry in entries for line in entry.lines.all()]
     lines = _lines(invoice, shares)
     places = _places(shares, booked, invoice.currency)
+    expected = _expected(invoice, lines) if invoice.number else None
     return Proof(
         invoice=invoice,
         lines=lines,
         places=places,
         entries=entries,
-        checks=_checks(invoice, lines, places, booked) if invoice.number else [],
+        checks=_checks(invoice, expected, lines, places, booked) if expected else [],
         differences=differences_in(invoice),
     )
 
@@ -108,7 +125,38 @@ def _lines(invoice: Invoice, shares: Sequence[CostAllocation]) -> list[ProvenLin
     by_line = defaultdict(list)
     for share in shares:
         by_line[share.line_id].append(share)
-    return [ProvenLine(line=line, shares=by_line[line.pk]) for line in invoice.lines.order_by("position")]
+    credits = CreditNoteLine.objects.filter(line__invoice=invoice).values_list("line")
+    credited = dict(credits.annotate(Sum("net_amount")))
+    return [
+        ProvenLine(line=line, shares=by_line[line.pk], credited_net_amount=credited.get(line.pk, NOTHING))
+        for line in invoice.lines.order_by("position")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """What is left of an issued invoice by its documents: less what was credited, nothing once it is void."""
+
+    net: Decimal
+    tax: Decimal
+    receivable: Decimal
+    by_line: dict
+
+
+def _expected(invoice: Invoice, lines: Sequence[ProvenLine]) -> _Expected:
+    if invoice.state == InvoiceState.VOID:
+        by_line = {proven.line.pk: NOTHING for proven in lines}
+        return _Expected(net=NOTHING, tax=NOTHING, receivable=NOTHING, by_line=by_line)
+    notes = CreditNote.objects.filter(invoice=invoice).aggregate(net=Sum("net_amount"), tax=Sum("tax_amount"))
+    settled = CreditApplication.objects.filter(invoice=invoice, credit_note__invoice=invoice)
+    return _Expected(
+        net=invoice.net_amount - (notes["net"] or NOTHING),
+        tax=invoice.tax_amount - (notes["tax"] or NOTHING),
+        receivable=invoice.total_amount
+        - (settled.aggregate(sum=Sum("amount"))["sum"] or NOTHING)
+        - invoice.written_off_amount,
+        by_line={p.line.pk: p.line.net_amount - p.credited_net_amount for p in lines},
+    )
 
 
 def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine], currency: str) -> list[Place]:
@@ -144,11 +192,12 @@ def _code(department) -> str:
 
 
 def _checks(
-    invoice: Invoice, lines: Sequence[ProvenLine], places: Sequence[Place], booked: Sequence[JournalLine]
+    invoice: Invoice,
+    expected: _Expected,
+    lines: Sequence[ProvenLine],
+    places: Sequence[Place],
+    booked: Sequence[JournalLine],
 ) -> list[Check]:
-    """A void invoice's shares and bookings are all taken back: there every figure but the lines is nothing."""
-    void = invoice.state == InvoiceState.VOID
-    net, tax = (NOTHING, NOTHING) if void else (invoice.net_amount, invoice.tax_amount)
     compared = [
         (
             "The lines make the net of the invoice",
@@ -157,13 +206,18 @@ def _checks(
         ),
         *(
             (
-                f"The shares make line {proven.line.position}",
-                NOTHING if void else proven.line.net_amount,
+                f"The shares make {'what is left of ' if proven.credited_net_amount else ''}"
+                f"line {proven.line.position}",
+                expected.by_line[proven.line.pk],
                 proven.net_amount,
             )
             for proven in lines
         ),
-        ("The shares make the tax of the invoice", tax, total_of([proven.tax_amount for proven in lines])),
+        (
+            "The shares make the tax of the invoice",
+            expected.tax,
+            total_of([proven.tax_amount for proven in lines]),
+        ),
         *(
             (
                 f"The books have {place.gl_code} of {_code(place.department)}",
@@ -172,9 +226,9 @@ def _checks(
             )
             for place in places
         ),
-        ("The books have the revenue", net, -_balance(booked, REVENUE)),
-        ("The books have the tax", tax, -_balance(booked, TAX_PAYABLE)),
-        ("The books have the receivable", net + tax, _balance(booked, RECEIVABLE)),
+        ("The books have the revenue", expected.net, -_balance(booked, REVENUE)),
+        ("The books have the tax", expected.tax, -_balance(booked, TAX_PAYABLE)),
+        ("The books have the receivable", expected.receivable, _balance(booked, RECEIVABLE)),
     ]
     return [
         Check(name=name, currency=invoice.currency, expected=expected, found=found)

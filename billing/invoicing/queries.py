@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
@@ -14,7 +15,9 @@ from billing.invoicing.models import (
     BillingRun,
     ChargeClaim,
     CostAllocation,
+    CreditNote,
     Invoice,
+    InvoiceLine,
     TaxExemption,
     UsageClaim,
 )
@@ -27,6 +30,7 @@ from billing.usage.models import UsageEvent
 FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="subscriptions:")
 
 VIEW_INVOICE = "invoicing.view_invoice"
+VIEW_CREDIT_NOTE = "invoicing.view_creditnote"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
@@ -42,6 +46,21 @@ def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
     """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots."""
     named = invoices.select_related(None).defer("snapshot")
     return named.annotate(seller_name=F("seller__name"), customer_name=F("customer__name"))
+
+
+def credit_notes_for(user: User, verb: str = VIEW_CREDIT_NOTE) -> QuerySet[CreditNote]:
+    """Credit notes whose customer is within reach, with their invoices."""
+    notes = CreditNote.objects.select_related("seller", "customer", "invoice")
+    return visible(notes, user=user, verb=verb, entity="customer")
+
+
+def creditable_lines(invoice: Invoice) -> list[tuple[InvoiceLine, Decimal]]:
+    """The lines of which something is left to be credited, with the net that is, by position."""
+    credited = Coalesce(
+        Sum("credits__net_amount"), Decimal(0), output_field=InvoiceLine._meta.get_field("net_amount")
+    )
+    lines = invoice.lines.annotate(credited=credited).order_by("position")
+    return [(line, left) for line in lines if (left := line.net_amount - line.credited)]
 
 
 def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExemption]:

@@ -19,7 +19,18 @@ INVOICE_MOVES = {
     "settle": move(InvoiceState.ISSUED, to=InvoiceState.PAID),
     "void": move(InvoiceState.ISSUED, to=InvoiceState.VOID),
     "write_off": move(InvoiceState.ISSUED, to=InvoiceState.UNCOLLECTIBLE),
+    "recover": move(InvoiceState.UNCOLLECTIBLE, to=InvoiceState.ISSUED),
+    "settle_recovered": move(
+        InvoiceState.ISSUED, to=InvoiceState.UNCOLLECTIBLE
+    ),  # the rest stays written off
 }
+
+
+class CreditRemainder(models.TextChoices):
+    """What becomes of the part of a credit note that its invoice does not take."""
+
+    BALANCE = "balance", "Kept for other invoices"
+    REFUND = "refund", "To be paid back"
 
 
 class RunState(models.TextChoices):

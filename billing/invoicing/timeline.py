@@ -6,13 +6,13 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import CreditNote, Invoice
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """`kind` says whose telling it is: "verb" (somebody did), "event" (others were told), "payment"…"""
+    """`kind` says whose telling it is: "verb" (somebody did), "event" (others were told), "credit", "payment"…"""
 
     at: datetime
     kind: str
@@ -54,6 +54,26 @@ def _verbs(invoice: Invoice) -> Iterable[Moment]:
             reason=entry.reason,
             detail=entry.detail,
         )
+
+
+@tells
+def _credits(invoice: Invoice) -> Iterable[Moment]:
+    """The credit notes over it, and what was applied to it of others."""
+    concerned = CreditNote.objects.filter(Q(invoice=invoice) | Q(applications__invoice=invoice))
+    notes = {str(pk): number for pk, number in concerned.values_list("pk", "number")}
+    told = AuditEntry.objects.filter(
+        subject_type="credit_notes", subject_id__in=list(notes), kind=AuditKind.VERB
+    )
+    for entry in told.order_by("id"):
+        if entry.action != "credit.applied" or entry.detail.get("invoice") == str(invoice.pk):
+            yield Moment(
+                at=entry.at,
+                kind="credit",
+                what=entry.action,
+                who=entry.actor,
+                reason=entry.reason,
+                detail={"number": notes[entry.subject_id], **entry.detail},
+            )
 
 
 @tells

@@ -64,8 +64,8 @@ def lines_sum_to_invoice() -> pgtrigger.Trigger:
 
 
 def allocations_sum_to_lines() -> pgtrigger.Trigger:
-    """After issue: whatever is reversed and posted anew, the shares of a line still make its net,
-    and those of a void invoice nothing."""
+    """After issue: whatever is reversed, posted anew and credited, the shares of a line still make what is left
+    of its net, and those of a void invoice nothing."""
     return pgtrigger.Trigger(
         name="sum_to_line",
         when=pgtrigger.After,
@@ -73,14 +73,16 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
         timing=pgtrigger.Deferred,
         declare=[("invoice", "invoices%ROWTYPE")],
         func="""
-            IF NEW.basis NOT IN ('manual', 'void') THEN
+            IF NEW.basis NOT IN ('manual', 'void', 'credit') THEN
                 RETURN NULL;  -- posted with the issue, which checks the whole invoice once
             END IF;
             SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
             IF (SELECT sum(net_amount) FROM cost_allocations WHERE line_id = NEW.line_id)
-               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id) END)
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE (SELECT net_amount FROM invoice_lines WHERE id = NEW.line_id)
+                   - (SELECT coalesce(sum(net_amount), 0) FROM credit_note_lines WHERE line_id = NEW.line_id) END)
                OR (SELECT sum(tax_amount) FROM cost_allocations WHERE invoice_id = NEW.invoice_id)
-               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE invoice.tax_amount END)
+               <> (CASE invoice.state WHEN 'void' THEN 0 ELSE invoice.tax_amount
+                   - (SELECT coalesce(sum(tax_amount), 0) FROM credit_notes WHERE invoice_id = NEW.invoice_id) END)
             THEN
                 RAISE EXCEPTION 'the shares of line % do not make its amount', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'line_fully_allocated';
@@ -90,25 +92,49 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
     )
 
 
-def numbered_without_gap() -> pgtrigger.Trigger:
-    """At COMMIT: a new number is at most the series' counter, and as many are taken as it says."""
+def numbered_without_gap(table: str = "invoices") -> pgtrigger.Trigger:
+    """At COMMIT: a new number of the table is at most its series' counter, and follows the one before it.
+
+    A series has one table, so that nobody looks elsewhere for the number before.
+    """
     return pgtrigger.Trigger(
         name="numbered_by_series",
         when=pgtrigger.After,
         operation=pgtrigger.Insert | pgtrigger.Update,
         timing=pgtrigger.Deferred,
         condition=pgtrigger.Q(new__number__isnull=False),
-        func="""
+        func=f"""
             IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
             IF NOT EXISTS (
                 SELECT FROM number_series s WHERE s.seller_id = NEW.seller_id AND s.series = NEW.series
                    AND s.fiscal_year = NEW.fiscal_year AND s.last >= NEW.sequence
             ) OR (NEW.sequence > 1 AND NOT EXISTS (
-                SELECT FROM invoices p WHERE p.seller_id = NEW.seller_id AND p.series = NEW.series
+                SELECT FROM {table} p WHERE p.seller_id = NEW.seller_id AND p.series = NEW.series
                    AND p.fiscal_year = NEW.fiscal_year AND p.sequence = NEW.sequence - 1
             )) THEN
                 RAISE EXCEPTION 'number % leaves a gap in its series', NEW.number
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbers_without_gap';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+def written_off_as_booked() -> pgtrigger.Trigger:
+    """At COMMIT: what an invoice says is written off is what the books have as its bad debt (account 6100)."""
+    return pgtrigger.Trigger(
+        name="written_off_as_booked",
+        when=pgtrigger.After,
+        operation=pgtrigger.UpdateOf("written_off_amount"),
+        timing=pgtrigger.Deferred,
+        func="""
+            IF (SELECT written_off_amount FROM invoices WHERE id = NEW.id FOR NO KEY UPDATE) <> (
+                SELECT coalesce(sum(l.debit - l.credit), 0) FROM journal_entries e
+                JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts a ON a.id = l.account_id
+                WHERE e.source = 'invoice:' || NEW.id AND a.code = '6100'
+            ) THEN
+                RAISE EXCEPTION 'invoice % is not written off as it says', NEW.id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_written_off_as_booked';
             END IF;
             RETURN NULL;
         """,

@@ -10,6 +10,12 @@ declare("invoicing.void_invoice", FC)
 declare("invoicing.rerate_invoice", FC)
 declare("invoicing.write_off_invoice", FC)  # an operator may only propose it, and nothing takes proposals yet
 
+declare("invoicing.recover_invoice", FC)
+declare("invoicing.view_creditnote", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.issue_credit_note", FC)  # the same holds for credits
+declare("invoicing.apply_credit", BO, FC)
+declare("invoicing.redirect_credit", BO, FC)
+
 declare("invoicing.view_costallocation", VW, BO, CM, AP, FC, AU, own={BU}, scope="allocations:read")
 declare("invoicing.allocate_cost", BO, FC, scope="allocations:write")
 

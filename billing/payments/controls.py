@@ -12,9 +12,11 @@ account_must_equal(
     """,
 )
 account_must_equal(
-    "customer balances = what is not applied of payments",
+    "customer balances = what is not applied of payments and credit notes",
     CUSTOMER_BALANCE,
     """
     SELECT seller_id AS entity_id, currency, applied_amount - amount AS amount FROM payments
+    UNION ALL
+    SELECT seller_id, currency, applied_amount - total_amount FROM credit_notes
     """,
 )

@@ -6,6 +6,7 @@ from django.templatetags.static import static
 CONSOLE_MENU = {
     "Billing": [
         ("Invoices", "receipt_long", "invoicing", "invoice"),
+        ("Credit notes", "undo", "invoicing", "creditnote"),
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Payments", "payments", "payments", "payment"),
         ("Tax rates", "percent", "invoicing", "taxrate"),

@@ -139,7 +139,19 @@ class Company:
         self.payment = make_payment(customer=payer, seller=self.root, amount=Decimal(10) * self.rows)
         for _ in range(self.rows):
             make_payment(customer=payer, seller=self.root, amount="5.00")
+        self._fill_credits(payer)
         self._fill_runs()
+
+    def _fill_credits(self, payer) -> None:
+        """One over every line of the large invoice, which it settles in part; then many small ones."""
+        terms = {"actor": "test", "issued_on": date(2026, 3, 1), "reason": "Not delivered"}
+        self.credit_note = invoicing.issue_credit_note(
+            invoice_id=self.invoice.pk, net_amount=self.invoice.net_amount / 2, **terms
+        )
+        for invoice in Invoice.objects.filter(customer=payer).order_by("pk"):
+            invoicing.issue_credit_note(invoice_id=invoice.pk, **terms)
+        as_if_committed()
+        self.invoice.refresh_from_db()
 
     def _fill_runs(self) -> None:
         runs = [
@@ -186,7 +198,7 @@ class Company:
     def widest(self) -> dict[type[Model], Model]:
         """Of models whose objects differ in size, the largest."""
         large = (
-            *(self.customer, self.viewer, self.invoice, self.payment, self.run),
+            *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.credit_note),
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
         )
         return {type(obj): obj for obj in large}
@@ -244,6 +256,7 @@ def _signed_in(person: User) -> Client:
 
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "billing-runs/{run_id}": lambda company: company.run,
+    "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "entities/{entity_id}": lambda company: company.customer,

@@ -126,6 +126,9 @@ def world() -> dict[str, object]:
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
     )
+    note = invoicing.issue_credit_note(
+        actor="test", invoice_id=draft.pk, issued_on=AS_OF, reason="late", net_amount=Decimal(1)
+    )
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -139,6 +142,7 @@ def world() -> dict[str, object]:
         "invoice_id": draft.pk,
         "run_id": run.pk,
         "exemption_id": exemption.pk,
+        "credit_note_id": note.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,
@@ -149,7 +153,7 @@ def world() -> dict[str, object]:
         "plan_id": plan.pk,
         "subscription_id": subscription.pk,
         "account_id": LedgerAccount.objects.first().pk,
-        "entry_id": JournalEntry.objects.get().pk,
+        "entry_id": JournalEntry.objects.first().pk,
         "period_id": AccountingPeriod.objects.get().pk,
         "event_id": UsageEvent.objects.get().pk,
         "job_id": Job.objects.get().pk,

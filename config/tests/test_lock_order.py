@@ -60,6 +60,7 @@ ORDER = (
     "billing_contracts",
     "budgets",
     "invoices",
+    "credit_notes",
     "payments",
     "approval_requests",
     "accounting_periods",
@@ -737,18 +738,92 @@ def _():
     )
 
 
-@scene(invoicing.settle_invoices)
+@scene(invoicing.recover_invoice)
 def _():
+    invoice = make_invoice()
+    invoicing.write_off_invoice(actor=ME, invoice_id=invoice.pk, written_off_on=AS_OF, reason="bankrupt")
+    as_if_committed()
+    return lambda: invoicing.recover_invoice(
+        actor=ME, invoice_id=invoice.pk, recovered_on=AS_OF, reason="they paid"
+    )
+
+
+def credit_in_hand():
+    """A credit note over a paid invoice: nothing of it is applied."""
+    note = invoicing.issue_credit_note(
+        actor=ME, invoice_id=paid_invoice().pk, issued_on=DAY, reason="late", net_amount=Decimal(50)
+    )
+    as_if_committed()
+    return note
+
+
+def paid_invoice():
+    invoice = make_invoice()
+    make_payment(
+        customer=invoice.customer,
+        seller=invoice.seller,
+        amount="119.00",
+        applications=[(invoice.pk, Decimal("119.00"))],
+    )
+    return invoice
+
+
+@scene(invoicing.issue_credit_note)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    return lambda: invoicing.issue_credit_note(
+        actor=ME, invoice_id=invoice.pk, issued_on=DAY, reason="late", net_amount=Decimal(10)
+    )
+
+
+@scene(invoicing.preview_credit_note)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    return lambda: invoicing.preview_credit_note(invoice_id=invoice.pk, issued_on=DAY, reason="late")
+
+
+@scene(invoicing.apply_credit)
+def _():
+    note = credit_in_hand()
+    meter = make_sold_meter(note.seller)
+    other = make_invoice(seller=note.seller, customer=note.customer, meter=meter, issued_on=DAY)
+    as_if_committed()
+    return lambda: invoicing.apply_credit(
+        actor=ME, credit_note_id=note.pk, invoice_id=other.pk, amount=Decimal(5), applied_on=DAY
+    )
+
+
+@scene(invoicing.redirect_credit)
+def _():
+    note = credit_in_hand()
+    return lambda: invoicing.redirect_credit(
+        actor=ME, credit_note_id=note.pk, remainder_to="refund", reason="they leave"
+    )
+
+
+def settling(service):
     settlements = {make_invoice().pk: Decimal(1) for _ in range(2)}
     settlements = dict(reversed(settlements.items()))
 
     @transaction.atomic
     def settle_and_think_better_of_it():
-        """Without payments behind it, it could not be committed."""
-        invoicing.settle_invoices(actor=ME, settlements=settlements)
+        """Without payments or credits behind it, it could not be committed."""
+        service(actor=ME, settlements=settlements)
         transaction.set_rollback(True)
 
     return settle_and_think_better_of_it
+
+
+@scene(invoicing.settle_invoices)
+def _():
+    return settling(invoicing.settle_invoices)
+
+
+@scene(invoicing.credit_invoices)
+def _():
+    return settling(invoicing.credit_invoices)
 
 
 @scene(invoicing.start_billing_run)

@@ -177,6 +177,12 @@ class InvoiceWriteOff(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
+class InvoiceRecover(StrictSerializer):
+    recovered_on = StrictDateField()
+    amount = MoneyAmountField(required=False, above=0, help_text="Default: all that was written off.")
+    reason = StrictCharField(max_length=1000, multiline=True)
+
+
 class InvoiceRerate(StrictSerializer):
     """At today's prices and events. An issued invoice is voided on `as_of`; the drafts are made as of that day."""
 

@@ -1,10 +1,11 @@
 from django.urls import include, path
 
-from billing.invoicing.api import allocations, exemptions, views
+from billing.invoicing.api import allocations, crediting, exemptions, views
 from billing.kernel.api.routers import Router
 
 router = Router()
 router.register("invoices", views.InvoiceViewSet, basename="invoice")
+router.register("credit-notes", crediting.CreditNoteViewSet, basename="credit-note")
 router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
 

@@ -40,7 +40,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "allocations": ("prefetch", "allocations"),
     }
     conditional_reads = False  # whether it is overdue changes with the day, not with the version
-    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate", "write_off"})
+    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate", "write_off", "recover"})
     action_permissions = {
         "list": "invoicing.view_invoice",
         "retrieve": "invoicing.view_invoice",
@@ -52,6 +52,7 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "void": "invoicing.void_invoice",
         "rerate": "invoicing.rerate_invoice",
         "write_off": "invoicing.write_off_invoice",
+        "recover": "invoicing.recover_invoice",
     }
 
     def get_queryset(self):
@@ -101,6 +102,19 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         """Give up what is open: it is booked as bad debt and the invoice is uncollectible."""
         order = self.parse(serializers.InvoiceWriteOff)
         invoice = services.write_off_invoice(
+            actor=self.actor,
+            invoice_id=self.get_object().pk,
+            version=self.expected_version(required=True),
+            **order,
+        )
+        return self.reply(invoice)
+
+    @extend_schema(request=serializers.InvoiceRecover, responses=serializers.InvoiceRead)
+    @action(detail=True, methods=["post"])
+    def recover(self, request, invoice_id):
+        """A write-off, or a part of it, is open again: the money came after all."""
+        order = self.parse(serializers.InvoiceRecover)
+        invoice = services.recover_invoice(
             actor=self.actor,
             invoice_id=self.get_object().pk,
             version=self.expected_version(required=True),

@@ -2,6 +2,7 @@
 
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.crediting import CreditApplication, CreditNote, CreditNoteLine, CreditNoteTax
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -19,6 +20,10 @@ __all__ = [
     "BillingRunItem",
     "ChargeClaim",
     "CostAllocation",
+    "CreditApplication",
+    "CreditNote",
+    "CreditNoteLine",
+    "CreditNoteTax",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",

@@ -23,6 +23,7 @@ class AllocationBasis(models.TextChoices):
     DEFAULT = "default"  # nobody named: the entity's default department
     MANUAL = "manual"  # somebody moved it
     VOID = "void"  # taken back with its invoice
+    CREDIT = "credit"  # taken back by a credit note
 
 
 class CostAllocation(AppendOnlyModel):
@@ -38,6 +39,7 @@ class CostAllocation(AppendOnlyModel):
     currency = CurrencyField()
     basis = models.CharField(max_length=8, choices=AllocationBasis)
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
+    credit_note = models.ForeignKey("CreditNote", models.PROTECT, null=True, related_name="allocations")
     reason = models.TextField(blank=True)
 
     class Meta(AppendOnlyModel.Meta):
@@ -46,6 +48,11 @@ class CostAllocation(AppendOnlyModel):
         constraints = [
             payable("cost_allocation_payable", "net_amount", "tax_amount"),
             models.CheckConstraint(name="cost_allocation_has_gl_code", condition=~Q(gl_code="")),
+            models.CheckConstraint(
+                name="cost_allocation_credited_by_note",
+                condition=Q(basis=AllocationBasis.CREDIT, credit_note__isnull=False, reverses__isnull=True)
+                | (~Q(basis=AllocationBasis.CREDIT) & Q(credit_note__isnull=True)),
+            ),
         ]
         indexes = [models.Index(fields=["department", "-id"], name="allocation_by_department")]
         triggers = [*append_only(), allocations_sum_to_lines()]

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import CharField, F, Func, IntegerField, Q, Value
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.crediting_triggers import credited_by_applications
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tax import TaxTreatment
@@ -12,6 +13,7 @@ from billing.invoicing.triggers import (
     draft_parent_only,
     lines_sum_to_invoice,
     numbered_without_gap,
+    written_off_as_booked,
 )
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
 from billing.kernel.ids import uuid7
@@ -52,6 +54,7 @@ class NumberSeries(models.Model):
         return f"{self.series}-{self.fiscal_year}: {self.last}"
 
 
+OTHER_SERIES = ("CN", "CON")  # of credit notes and consolidated invoices
 SETTLED = F("paid_amount") + F("credited_amount") + F("written_off_amount")
 
 
@@ -100,6 +103,7 @@ class Invoice(BaseModel):
             ("void_invoice", "Can void invoices"),
             ("rerate_invoice", "Can rate the usage on invoices anew"),
             ("write_off_invoice", "Can write invoices off"),
+            ("recover_invoice", "Can take write-offs back"),
         ]
         constraints = [
             models.CheckConstraint(name="invoice_state_known", condition=Q(state__in=InvoiceState.values)),
@@ -157,11 +161,14 @@ class Invoice(BaseModel):
                 | (Q(state=InvoiceState.ISSUED) & ~Q(total_amount=SETTLED))
                 | ~Q(state__in=[InvoiceState.PAID, InvoiceState.ISSUED]),
             ),
+            # What was written off and came in after all is open again; what did not stays written off.
             models.CheckConstraint(
                 name="invoice_uncollectible_iff_written_off",
                 condition=Q(state=InvoiceState.UNCOLLECTIBLE, written_off_amount__gt=0, total_amount=SETTLED)
-                | (~Q(state=InvoiceState.UNCOLLECTIBLE) & Q(written_off_amount=0)),
+                | Q(state=InvoiceState.ISSUED)
+                | (~Q(state__in=[InvoiceState.UNCOLLECTIBLE, InvoiceState.ISSUED]) & Q(written_off_amount=0)),
             ),
+            models.CheckConstraint(name="invoice_series_own", condition=~Q(series__in=OTHER_SERIES)),
             models.CheckConstraint(
                 name="invoice_period_ends_after_start", condition=Q(period_ends_on__gt=F("period_starts_on"))
             ),
@@ -190,6 +197,8 @@ class Invoice(BaseModel):
             ),
             lines_sum_to_invoice(),
             numbered_without_gap(),
+            credited_by_applications(),
+            written_off_as_booked(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]

@@ -1,3 +1,5 @@
+from billing.invoicing.services.applying import apply_credit, redirect_credit
+from billing.invoicing.services.crediting import issue_credit_note, preview_credit_note
 from billing.invoicing.services.documenting import render_invoice_document
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
@@ -6,24 +8,30 @@ from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
-from billing.invoicing.services.settling import settle_invoices
+from billing.invoicing.services.settling import credit_invoices, settle_invoices
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
-from billing.invoicing.services.writing_off import write_off_invoice
+from billing.invoicing.services.writing_off import recover_invoice, write_off_invoice
 
 __all__ = [
     "RUN_BILLING",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
+    "apply_credit",
     "continue_billing_run",
+    "credit_invoices",
     "draft_invoices",
     "end_tax_exemption",
+    "issue_credit_note",
     "issue_invoice",
     "issue_invoices",
     "preview_billing",
+    "preview_credit_note",
     "queue_billing_run",
+    "recover_invoice",
+    "redirect_credit",
     "render_invoice_document",
     "rerate_invoice",
     "rerate_usage",

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from billing.entities.models import Department
 from billing.invoicing.allocating import gl_code_for
-from billing.invoicing.errors import DepartmentOfAnotherEntity, ShareTooLarge
+from billing.invoicing.errors import DepartmentOfAnotherEntity, LineCredited, ShareTooLarge
 from billing.invoicing.models import AllocationBasis, CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.queries import live_allocations
 from billing.invoicing.services.voiding import mirror_of
@@ -36,12 +36,15 @@ def allocate_cost(
 
     Taken from `from_department_id`, or from all other departments in their proportions. The shares it
     touches are reversed and posted anew, tax with them, and revenue is re-booked by department.
-    Raises ShareTooLarge, DepartmentOfAnotherEntity, Invalid, Conflict unless the invoice is issued or paid.
+    Raises ShareTooLarge, DepartmentOfAnotherEntity, Invalid, Conflict unless the invoice is issued or paid,
+    LineCredited once a part of the line was credited: credits go back where the cost was.
     """
     line = InvoiceLine.objects.select_related("product").get(pk=line_id)
     invoice = Invoice.objects.locked().get(pk=line.invoice_id)
     target = Department.objects.get(pk=department_id)
     _require_movable(invoice, line, target, amount)
+    if line.credits.exists():
+        raise LineCredited(f"A part of line {line.position} of {invoice.number} was credited.")
 
     live = list(live_allocations(invoice=invoice).filter(line=line).select_related("department"))
     givers = [

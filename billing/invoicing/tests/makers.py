@@ -2,11 +2,15 @@
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from uuid import UUID
 
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.models import Invoice, TaxRate
+from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax, LineKind, TaxRate
+from billing.invoicing.tax import breakdown
+from billing.kernel.ids import uuid7
+from billing.kernel.tests.commits import as_if_committed
 from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
 from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
 from billing.usage import services as usage
@@ -123,3 +127,65 @@ def report_usage(
     [outcome] = usage.record_usage(actor="test", events=[report], as_of=as_of, allow_old=True)
     assert outcome.status == "accepted", outcome
     return UsageEvent.objects.get(pk=outcome.event_id)
+
+
+def make_invoice_over(*lines, currency="EUR", customer=None, issued_on=AS_OF) -> Invoice:
+    """Issued over lines of (percent, net by department); no department: the customer's default one."""
+    customer = customer or make_entity(parent=make_seller(), currency=currency)
+    seller = BillingEntity.objects.get(pk=UUID(hex=customer.path.split("/")[1]))
+    nets = [sum(shares.values(), Decimal(0)) for _, shares in lines]
+    taxes = breakdown([("S", percent, net) for (percent, _), net in zip(lines, nets, strict=True)], currency)
+    net, tax = sum(nets, Decimal(0)), sum((row.tax_amount for row in taxes), Decimal(0))
+    invoice = Invoice.objects.create(
+        seller=seller,
+        customer=customer,
+        currency=currency,
+        period_starts_on=date(2024, 9, 1),
+        period_ends_on=AS_OF,
+        billing_key=f"test:{uuid7()}",
+        net_amount=net,
+        tax_amount=tax,
+        total_amount=net + tax,
+    )
+    product = make_product(entity=seller)
+    for position, ((percent, shares), amount) in enumerate(zip(lines, nets, strict=True), start=1):
+        InvoiceLine.objects.create(
+            invoice=invoice,
+            position=position,
+            kind=LineKind.ONE_OFF,
+            product=product,
+            description=f"Item {position}",
+            quantity=Decimal(1),
+            unit="unit",
+            unit_price=amount,
+            net_amount=amount,
+            currency=currency,
+            tax_category="S",
+            tax_percent=percent,
+            gl_code="6400",
+            service_starts_on=invoice.period_starts_on,
+            service_ends_on=invoice.period_ends_on,
+            derivation={
+                "from": "test",
+                "exact": str(amount),
+                "rounding": "line",
+                "shares": [
+                    {"department": str(department.pk) if department else None, "exact": str(share)}
+                    for department, share in shares.items()
+                ],
+            },
+        )
+    InvoiceTax.objects.bulk_create(
+        InvoiceTax(
+            invoice=invoice,
+            category=row.category,
+            percent=row.percent,
+            taxable_amount=row.taxable_amount,
+            tax_amount=row.tax_amount,
+            currency=currency,
+        )
+        for row in taxes
+    )
+    services.issue_invoice(actor="test", invoice_id=invoice.pk, issued_on=issued_on)
+    as_if_committed()
+    return Invoice.objects.get(pk=invoice.pk)

@@ -5,9 +5,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.invoicing import services
-from billing.invoicing.errors import InvoiceHasSettlements
+from billing.invoicing.errors import InvoiceHasSettlements, RecoveryExceedsWriteOff
 from billing.invoicing.fsck import CHECKS
 from billing.invoicing.models import Invoice
+from billing.invoicing.proof import proof_of
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice
 from billing.kernel.errors import IllegalMove, Invalid, PreconditionFailed
@@ -113,7 +114,6 @@ def test_what_is_written_off_is_neither_voided_nor_rated_anew():
     "wrong",
     [
         "UPDATE invoices SET state = 'uncollectible' WHERE id = %s",
-        "UPDATE invoices SET written_off_amount = 1 WHERE id = %s",
         "UPDATE invoices SET state = 'uncollectible', written_off_amount = 118 WHERE id = %s",
         "UPDATE invoices SET state = 'paid', written_off_amount = 119 WHERE id = %s",
     ],
@@ -129,15 +129,118 @@ def test_the_database_has_uncollectible_invoices_only_if_all_that_was_open_is_wr
     assert_nothing_changed(invoice)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_database_refuses_a_write_off_that_is_not_in_the_books():
+    invoice = make_invoice()
+    with pytest.raises(IntegrityError, match="not written off as it says"), connection.cursor() as cursor:
+        cursor.execute("UPDATE invoices SET written_off_amount = 1 WHERE id = %s", [invoice.pk])
+    assert_nothing_changed(invoice)
+
+
 def test_fsck_finds_a_write_off_that_is_not_in_the_books():
     invoice = make_invoice()
+    as_if_committed()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE invoices SET state = 'uncollectible', written_off_amount = total_amount WHERE id = %s",
-            [invoice.pk],
-        )
-        cursor.execute(CHECKS["I6 what is written off is booked once as bad debt"])
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE invoices SET state = 'uncollectible', written_off_amount = total_amount")
+        cursor.execute("SET session_replication_role = origin")
+        cursor.execute(CHECKS["I6 what is written off and not recovered is booked as bad debt"])
         assert cursor.fetchall() == [(invoice.pk,)]
+
+
+def test_the_proof_of_a_written_off_invoice_holds():
+    invoice = make_invoice()
+    write_off(invoice)
+    assert proof_of(Invoice.objects.get(pk=invoice.pk)).holds
+
+
+def recover(invoice, **overrides):
+    values = {"actor": "test", "invoice_id": invoice.pk, "recovered_on": LATER, "reason": "they paid"}
+    return services.recover_invoice(**values | overrides)
+
+
+def test_what_is_recovered_is_open_again():
+    invoice = make_invoice()
+    write_off(invoice)
+
+    recover(invoice)
+
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.written_off_amount) == (InvoiceState.ISSUED, 0)
+    assert invoice.balance_amount == Decimal("119.00")
+    entry = JournalLine.objects.filter(entry__source=f"invoice:{invoice.pk}", entry__event="recovered")
+    assert sorted(entry.values_list("account__code", "debit", "credit")) == [
+        ("1100", Decimal("119.00"), 0),
+        ("6100", 0, Decimal("119.00")),
+    ]
+    assert proof_of(invoice).holds
+    assert_books_are_sound()
+
+
+def test_the_rest_of_a_recovered_invoice_stays_written_off():
+    invoice = make_invoice()
+    write_off(invoice)
+    recover(invoice, amount=Decimal("40.00"))
+    as_if_committed()
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.balance_amount) == (InvoiceState.ISSUED, Decimal("40.00"))
+
+    services.issue_credit_note(
+        actor="test", invoice_id=invoice.pk, issued_on=LATER, reason="waived", net_amount=Decimal("33.61")
+    )
+
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.written_off_amount) == (InvoiceState.UNCOLLECTIBLE, Decimal("79.00"))
+    assert (invoice.credited_amount, invoice.balance_amount) == (Decimal("40.00"), 0)
+    assert proof_of(invoice).holds
+    assert_books_are_sound()
+
+
+def test_an_invoice_can_be_written_off_and_recovered_again_and_again():
+    invoice = make_invoice()
+    for _ in range(2):
+        write_off(invoice)
+        recover(invoice)
+    write_off(invoice)
+
+    invoice.refresh_from_db()
+    assert invoice.state == InvoiceState.UNCOLLECTIBLE
+    events = JournalLine.objects.filter(entry__source=f"invoice:{invoice.pk}", account__code="6100")
+    assert sorted(events.values_list("entry__event", flat=True)) == [
+        "recovered",
+        "recovered#2",
+        "written_off",
+        "written_off#2",
+        "written_off#3",
+    ]
+    assert_books_are_sound()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refusal"),
+    [
+        ({"amount": Decimal("119.01")}, RecoveryExceedsWriteOff),
+        ({"amount": Decimal("0")}, Invalid),
+        ({"amount": Decimal("1.001")}, Invalid),
+        ({"recovered_on": date(2024, 9, 30)}, Invalid),
+        ({"version": 99}, PreconditionFailed),
+    ],
+)
+def test_no_more_is_recovered_than_was_written_off(overrides, refusal):
+    invoice = make_invoice()
+    write_off(invoice)
+    with pytest.raises(refusal):
+        recover(invoice, **overrides)
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.written_off_amount) == (InvoiceState.UNCOLLECTIBLE, Decimal("119.00"))
+    assert not AuditEntry.objects.filter(action="invoice.recovered").exists()
+
+
+def test_what_was_not_written_off_is_not_recovered():
+    invoice = make_invoice()
+    with pytest.raises(IllegalMove):
+        recover(invoice)
+    assert_nothing_changed(invoice)
 
 
 @pytest.mark.django_db(transaction=True)
