@@ -35,7 +35,7 @@ def lines_sum_to_credit_note() -> pgtrigger.Trigger:
             SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
             IF (NEW.seller_id, NEW.customer_id, NEW.currency)
                IS DISTINCT FROM (invoice.seller_id, invoice.customer_id, invoice.currency)
-               OR invoice.number IS NULL OR invoice.state NOT IN ('issued', 'paid')
+               OR invoice.number IS NULL OR invoice.state = 'void'
                OR NEW.issued_on < invoice.issued_on
                OR EXISTS (SELECT FROM credit_note_lines WHERE credit_note_id = NEW.id AND currency <> NEW.currency)
                OR EXISTS (SELECT FROM credit_note_taxes WHERE credit_note_id = NEW.id AND currency <> NEW.currency)

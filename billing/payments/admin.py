@@ -17,7 +17,7 @@ from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of, styled, today
 from billing.kernel.errors import DomainError, NotFound
 from billing.kernel.money import currencies
-from billing.payments import queries, services
+from billing.payments import console_accounts, queries, services  # noqa: F401 (registers its pages)
 from billing.payments.models import Payment
 from billing.payments.states import PaymentMethodKind
 

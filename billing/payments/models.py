@@ -74,6 +74,18 @@ class Payment(BaseModel):
         return self.amount - self.applied_amount
 
 
+class CustomerAccount(BillingEntity):
+    """An entity as a debtor: what it owes who sells to it. Not a table of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = "customer account"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
 class PaymentApplication(AppendOnlyModel):
     """The part of a payment that settles an invoice, from a day on: once both the money and the claim exist."""
 

@@ -9,6 +9,7 @@ from billing.entities.reach import visible
 from billing.payments.models import Payment, PaymentApplication
 
 VIEW_PAYMENT = "payments.view_payment"
+VIEW_ACCOUNT = "payments.view_customeraccount"
 
 
 def payments_for(user: User, verb: str = VIEW_PAYMENT) -> QuerySet[Payment]:

@@ -8,6 +8,7 @@ CONSOLE_MENU = {
         ("Invoices", "receipt_long", "invoicing", "invoice"),
         ("Credit notes", "undo", "invoicing", "creditnote"),
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
+        ("Customer accounts", "account_balance_wallet", "payments", "customeraccount"),
         ("Payments", "payments", "payments", "payment"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),

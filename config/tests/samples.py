@@ -279,6 +279,10 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "usage/events/{event_id}": lambda company: company.usage_event,
 }
 QUERIES: dict[str, Callable[[Company], dict[str, str]]] = {
+    "entities/{entity_id}/statement": lambda company: {
+        "period_start": "2024-09-01",
+        "period_end": "2026-12-01",
+    },
     "entities/{entity_id}/subscriptions": lambda company: {"include_descendants": "true"},
     "entities/{entity_id}/usage": lambda company: {"period_start": "2024-09-01", "period_end": "2024-10-01"},
     "ledger/trial-balance": lambda company: {"entity": str(company.root.pk)},

@@ -46,7 +46,11 @@ def apply_credit(
     note.applied_amount += amount
     note.save(update_fields=["applied_amount"])
     application = CreditApplication.objects.create(
-        credit_note=note, invoice=invoice, amount=amount, currency=note.currency, applied_on=applied_on
+        credit_note=note,
+        invoice=invoice,
+        amount=amount,
+        currency=note.currency,
+        applied_on=posting_day(entity_id=note.seller_id, day=applied_on),
     )
     ledger.post_entries([_booking(application, note, invoice)])
     audit.record(
@@ -117,7 +121,7 @@ def _is_debtor(invoice: Invoice, note: CreditNote) -> bool:
 def _booking(application: CreditApplication, note: CreditNote, invoice: Invoice) -> EntryDraft:
     return EntryDraft(
         entity_id=note.seller_id,
-        posted_on=posting_day(entity_id=note.seller_id, day=application.applied_on),
+        posted_on=application.applied_on,
         source=f"credit_application:{application.pk}",
         event="applied",
         description=f"Credit {note.number} to {invoice.number}",

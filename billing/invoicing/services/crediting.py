@@ -125,7 +125,7 @@ def _issue(
     CreditNoteTax.objects.bulk_create(parts.taxes)
     if settled:
         CreditApplication.objects.create(
-            credit_note=note, invoice=invoice, amount=settled, currency=note.currency, applied_on=issued_on
+            credit_note=note, invoice=invoice, amount=settled, currency=note.currency, applied_on=posted_on
         )
     _tell(note, invoice, actor=actor)
     return note, parts
