@@ -23,6 +23,7 @@ from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, Number
 from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
 from billing.kernel.models import Job, OutboxEvent
+from billing.kernel.money import round_half_up
 from billing.kernel.sealing import seal_audit
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.makers import make_delivery, make_line
@@ -146,7 +147,7 @@ class Company:
         """One over every line of the large invoice, which it settles in part; then many small ones."""
         terms = {"actor": "test", "issued_on": date(2026, 3, 1), "reason": "Not delivered"}
         self.credit_note = invoicing.issue_credit_note(
-            invoice_id=self.invoice.pk, net_amount=self.invoice.net_amount / 2, **terms
+            invoice_id=self.invoice.pk, net_amount=round_half_up(self.invoice.net_amount / 2, "EUR"), **terms
         )
         for invoice in Invoice.objects.filter(customer=payer).order_by("pk"):
             invoicing.issue_credit_note(invoice_id=invoice.pk, **terms)
