@@ -2,10 +2,11 @@ from billing.invoicing.services.documenting import render_invoice_document
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.previewing import BillingPreview, preview_billing
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
-from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
+from billing.invoicing.services.running import continue_billing_run, progress_of, start_billing_run
 from billing.invoicing.services.settling import settle_invoices
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
@@ -14,6 +15,7 @@ from billing.invoicing.services.writing_off import write_off_invoice
 
 __all__ = [
     "RUN_BILLING",
+    "BillingPreview",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
@@ -23,6 +25,7 @@ __all__ = [
     "issue_invoice",
     "issue_invoices",
     "preview_billing",
+    "progress_of",
     "queue_billing_run",
     "render_invoice_document",
     "rerate_invoice",

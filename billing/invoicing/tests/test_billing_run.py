@@ -116,14 +116,14 @@ def test_the_preview_is_what_the_run_then_issues():
     make_customers(seller, 3)
     audited = AuditEntry.objects.count()
 
-    previewed, refused = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    preview = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
 
     assert not Invoice.objects.exists()
     assert AuditEntry.objects.count() == audited
-    assert refused == {}
+    assert (preview.customers_due, preview.customers_seen, preview.refused) == (3, 3, {})
     run(seller)
     assert [(i.number, i.customer_id, i.total_amount) for i in Invoice.objects.order_by("sequence")] == [
-        (i.number, i.customer_id, i.total_amount) for i in previewed
+        (i.number, i.customer_id, i.total_amount) for i in preview.invoices
     ]
 
 
