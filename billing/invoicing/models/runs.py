@@ -61,4 +61,9 @@ class BillingRunItem(BaseModel):
         triggers = [touched(), never_deleted()]
 
     def __str__(self) -> str:
-        return f"{self.customer_id}: {self.state}"
+        return f"{self.customer} in the {str(self.run).lower()}"
+
+    @property
+    def entity_id(self):
+        """What became of a customer is the seller's business."""
+        return self.run.seller_id

@@ -6,7 +6,12 @@ from billing.invoicing.services.previewing import BillingPreview, preview_billin
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
-from billing.invoicing.services.running import continue_billing_run, progress_of, start_billing_run
+from billing.invoicing.services.running import (
+    continue_billing_run,
+    progress_of,
+    retry_customer,
+    start_billing_run,
+)
 from billing.invoicing.services.settling import settle_invoices
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
@@ -30,6 +35,7 @@ __all__ = [
     "render_invoice_document",
     "rerate_invoice",
     "rerate_usage",
+    "retry_customer",
     "review_standing",
     "settle_invoices",
     "start_billing_run",

@@ -15,7 +15,7 @@ from billing.invoicing.services.issuing import issue_invoices
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
 from billing.kernel.bulk import update_rows
-from billing.kernel.errors import DomainError, Unavailable
+from billing.kernel.errors import DomainError, NotFound, Unavailable
 from billing.kernel.retrying import retrying
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
@@ -45,9 +45,7 @@ def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun
         state=RunItemState.PENDING, failure=None
     )
     if run.items.filter(state=RunItemState.PENDING).exists():
-        if is_new or run.state != RunState.RUNNING:
-            run.state, run.continued_at, run.finished_at = RunState.RUNNING, timezone.now(), None
-            run.save(update_fields=["state", "continued_at", "finished_at"])
+        _begin(run)
     elif run.state == RunState.RUNNING:
         _finish(run, actor=actor)
     audit.record(
@@ -78,6 +76,42 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
     for error in put_off.values():
         raise error
     return _finish_if_done(run, actor=actor)
+
+
+def retry_customer(*, actor: str, run_id: UUID, customer_id: UUID) -> BillingRun:
+    """Bill one customer of the run that could not be billed, once its cause is put right.
+
+    Raises NotFound unless the customer has failed in this run, and what it is refused for: the new reason is
+    then noted. Raises Unavailable when it is in use: then it is pending, and continuing the run bills it.
+    """
+    run = _let_in_again(run_id, customer_id, actor=actor)
+    try:
+        _bill(run, [customer_id], actor=actor)
+    except Unavailable:
+        raise
+    except DomainError as error:
+        _note_failure(run, customer_id, error, actor=actor)
+        _finish_if_done(run, actor=actor)
+        raise
+    return _finish_if_done(run, actor=actor)
+
+
+@retrying
+@transaction.atomic
+def _let_in_again(run_id: UUID, customer_id: UUID, *, actor: str) -> BillingRun:
+    run = BillingRun.objects.locked().get(pk=run_id)
+    failed = run.items.filter(customer_id=customer_id, state=RunItemState.FAILED)
+    if not failed.update(state=RunItemState.PENDING, failure=None):
+        raise NotFound("No such customer has failed in this run.")
+    _begin(run)
+    audit.record(
+        actor=actor,
+        action="billing_run.customer_retried",
+        subject=run,
+        entity_id=run.seller_id,
+        detail={"customer": customer_id},
+    )
+    return run
 
 
 def progress_of(run: BillingRun) -> tuple[int, int]:
@@ -163,6 +197,13 @@ def _keep_draft(run: BillingRun, customer_id: UUID, failure: dict, *, actor: str
     except DomainError:
         return
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).update(failure=failure)
+
+
+def _begin(run: BillingRun) -> None:
+    """One that runs already has been running since then."""
+    if run.state != RunState.RUNNING:
+        run.state, run.continued_at, run.finished_at = RunState.RUNNING, timezone.now(), None
+        run.save(update_fields=["state", "continued_at", "finished_at"])
 
 
 @retrying

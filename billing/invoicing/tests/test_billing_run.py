@@ -143,6 +143,19 @@ def test_the_command_bills_and_tells():
     ) == {"command:run_billing"}
 
 
+def test_the_command_says_that_there_is_nothing_more():
+    seller = make_seller()
+    make_customers(seller, 1)
+    call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=StringIO())
+    out = StringIO()
+
+    call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=out)
+
+    assert out.getvalue().splitlines()[0] == (
+        f"{seller.code}: Nothing more to generate. 1 invoices, 119.00 EUR"
+    )
+
+
 def test_the_command_tries_without_changing_anything():
     seller = make_seller()
     make_customers(seller, 2)
