@@ -14,6 +14,7 @@ from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.numbering import fiscal_year_of, number_text, take_numbers
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
+from billing.kernel.bulk import insert_rows, update_rows
 from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
@@ -53,7 +54,7 @@ def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) 
         _require_issuable(invoice)
     _require_adjusted_issued(invoices)
     allocations = _allocations(invoices)
-    CostAllocation.objects.bulk_create(share for shares in allocations.values() for share in shares)
+    insert_rows([share for shares in allocations.values() for share in shares])
     _book(invoices, allocations, issued_on)
     _number(invoices, issued_on)
     audit.record_all([_said(invoice, actor) for invoice in invoices])
@@ -177,7 +178,7 @@ def _number(invoices: list[Invoice], issued_on: date) -> None:
             invoice.due_on = issued_on + timedelta(days=invoice.customer.payment_terms_days)
             invoice.snapshot = _snapshot(invoice)
             invoice.failure = None
-    Invoice.objects.bulk_update(invoices, NUMBERED, batch_size=500)
+    update_rows(invoices, NUMBERED)
 
 
 def _snapshot(invoice: Invoice) -> dict:
