@@ -24,7 +24,7 @@ from billing.usage.models import Meter
 
 AS_OF = date(2024, 10, 1)
 LINES = 20
-SIZES = {"S": 200}
+SIZES = {"S": 1000, "L": 4000}
 
 _NEW = "md5({} || 'again')::uuid"
 _COPY = f"""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
 
 _JSON_ARRAY = (
@@ -74,10 +74,11 @@ def _places(columns: Sequence[models.Field]) -> str:
 
 
 def _arrays(objects: Sequence[models.Model], columns: Sequence[models.Field]) -> list[object]:
+    here = connections[DEFAULT_DB_ALIAS]  # itself: the proxy would look it up for each value
     return [
         _as_one_document(objects, field)
         if isinstance(field, models.JSONField)
-        else [field.get_db_prep_save(getattr(row, field.attname), connection) for row in objects]
+        else [field.get_db_prep_save(getattr(row, field.attname), here) for row in objects]
         for field in columns
     ]
 

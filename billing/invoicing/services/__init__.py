@@ -8,7 +8,6 @@ from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import (
     continue_billing_run,
-    progress_of,
     retry_customer,
     start_billing_run,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "issue_invoice",
     "issue_invoices",
     "preview_billing",
-    "progress_of",
     "queue_billing_run",
     "render_invoice_document",
     "rerate_invoice",

@@ -14,6 +14,7 @@ from billing.invoicing.errors import TooFarAhead
 from billing.invoicing.horizon import require_near
 from billing.invoicing.management.processes import continue_in_processes
 from billing.invoicing.run_figures import NOTHING_MORE, figures_of
+from billing.invoicing.services.running import progress_of
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
@@ -92,7 +93,7 @@ class Command(BaseCommand):
                     actor=ACTOR,
                     run_id=run.pk,
                     workers=workers,
-                    look=lambda: progress(*services.progress_of(run)),
+                    look=lambda: progress(*progress_of(run)),
                 )
             with patient():
                 run = services.continue_billing_run(actor=ACTOR, run_id=run.pk, progress=progress)
