@@ -1,6 +1,7 @@
 """`make bench`: what the hot paths cost, beside the plain-SQL limit on the same server in the same run.
 
-Every module here with a `run(size)` is measured at sizes S and L (ten times S), so that growth shows.
+Every module here with a `run(size)` is measured at sizes S and L (ten times S, or SIZES of its own), so that
+growth shows.
 Only the ratios mean something on another machine. Nothing fails on a time. A database of its own is
 made on the embedded server (with durability on) and dropped again.
 """
@@ -49,22 +50,25 @@ def _modules(chosen: list[str]) -> list[str]:
 
 
 def _measure(module: str) -> list[dict]:
-    run = importlib.import_module(f"benchmarks.{module}").run
+    benchmark = importlib.import_module(f"benchmarks.{module}")
     measured: list[dict] = []
-    for label, size in SIZES.items():
+    for label, size in getattr(benchmark, "SIZES", SIZES).items():
         print(f"{module} {label} ({size}) …", file=sys.stderr, flush=True)
-        for row in run(size):
+        for row in benchmark.run(size):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             measured.append({"module": module, "size": label, "n": size, "peak_mb": peak} | row)
     return measured
 
 
 def _show(rows: list[dict]) -> None:
-    print(f"{'work':64} {'n':>6} {'SQL/s':>9} {'ours/s':>9} {'ratio':>6} {'peak MB':>8}")
+    print(
+        f"{'work':64} {'n':>6} {'SQL/s':>9} {'ours/s':>9} {'ratio':>6} {'peak MB':>8} {'queries':>8} {'grew MB':>8}"
+    )
     for row in sorted(rows, key=lambda row: (row["module"], row["work"], row["n"])):
         print(
             f"{row['work'][:64]:64} {row['n']:>6} {row['plain_sql_per_second']:>9,} "
-            f"{row['ours_per_second']:>9,} {row['ratio']:>6} {row['peak_mb']:>8}"
+            f"{row['ours_per_second']:>9,} {row['ratio']:>6} {row['peak_mb']:>8} "
+            f"{row.get('queries_each', ''):>8} {row.get('grew_mb', ''):>8}"
         )
 
 

@@ -12,6 +12,8 @@ from django.apps import apps
 
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
+from billing.invoicing.guards import GUARDS
+from billing.invoicing.sources.registry import SOURCES
 from billing.invoicing.timeline import TELLERS
 from billing.kernel.admin import WITHIN
 from billing.kernel.events import SUBSCRIBERS, Event
@@ -23,6 +25,8 @@ from config.schedule import SCHEDULE
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
+    "billing.invoicing.guards.GUARDS": GUARDS,
+    "billing.invoicing.sources.registry.SOURCES": SOURCES,
     "billing.invoicing.timeline.TELLERS": TELLERS,
     "billing.kernel.admin.WITHIN": WITHIN,
     "billing.kernel.longwork.HANDLERS": HANDLERS,

@@ -15,11 +15,11 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import console, queries, services
+from billing.invoicing import console, console_runs, queries, services  # noqa: F401  registers its pages
 from billing.invoicing.console_crediting import CREDIT, RECOVER
 from billing.invoicing.horizon import require_near
-from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
-from billing.invoicing.states import InvoiceState, RunState
+from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
+from billing.invoicing.states import InvoiceState
 from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.adminverbs import AdminVerb, actor_of, today
 
@@ -260,67 +260,6 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
 def _party(party: dict) -> str:
     return f"{party['legal_name']} ({party['code']}, {party['country']})"
-
-
-def _continue(request, run):
-    services.queue_billing_run(actor=actor_of(request), seller_id=run.seller_id, as_of=run.as_of)
-
-
-@admin.register(BillingRun)
-class BillingRunAdmin(ReadOnlyAdmin):
-    list_display = ("as_of", "seller", "shown_state", "done", "failed", "pending", "invoices", "finished_at")
-    list_filter = ("state", "as_of")
-    list_select_related = ("seller",)
-    ordering = ("-as_of", "-id")
-    change_form_after_template = "admin/invoicing/tables.html"
-    fields = (
-        ("seller", "as_of", "shown_state"),
-        ("done", "failed", "pending", "invoices"),
-        ("asked_by", "created_at", "finished_at"),
-    )
-    readonly_fields = ("shown_state", "done", "failed", "pending", "invoices", "asked_by", "created_at")
-    verbs = (
-        AdminVerb(
-            name="continue",
-            description="Continue…",
-            effect="What became due is added, failed customers get another try, and a worker bills them all.",
-            permission="invoicing.run_billing",
-            run=_continue,
-            icon="resume",
-        ),
-    )
-
-    def get_queryset(self, request):
-        return queries.runs_for(request.user).order_by(*self.ordering)
-
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        run = self.get_object(request, unquote(object_id))
-        tables = [console.failures_of(run)] if run is not None else []
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
-
-    @display(description="State", ordering="state", label={"running": "info", "finished": "success"})
-    def shown_state(self, run):
-        return Labelled(run.state, RunState)
-
-    @display(description="Asked for by")
-    def asked_by(self, run):
-        return names_of_actors({run.requested_by}).get(run.requested_by, run.requested_by)
-
-    @display(description="Done")
-    def done(self, run):
-        return run.customers_done
-
-    @display(description="Failed")
-    def failed(self, run):
-        return run.customers_failed
-
-    @display(description="Pending")
-    def pending(self, run):
-        return run.customers_pending
-
-    @display(description="Invoices issued")
-    def invoices(self, run):
-        return run.invoices_issued
 
 
 @admin.register(CostAllocation)

@@ -12,10 +12,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.recomputing import Difference
-from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.money import minor_unit, plain
 
@@ -79,23 +78,6 @@ def totals_of(invoices: QuerySet[Invoice]) -> list[list[str]]:
         ]
         for row in sums
     ]
-
-
-def failures_of(run: BillingRun) -> Table:
-    failed = run.items.filter(state=RunItemState.FAILED).select_related("customer").order_by("customer__code")
-    return Table(
-        title="Customers that could not be billed",
-        headers=["Customer", "Reason", "What to do"],
-        rows=[
-            [
-                link(item.customer, "entities_billingentity"),
-                (item.failure or {}).get("code", ""),
-                (item.failure or {}).get("detail", ""),
-            ]
-            for item in failed
-        ],
-        note="Put right what the reason names, then continue the run: they get another try.",
-    )
 
 
 def link(obj: Model, page: str) -> str:

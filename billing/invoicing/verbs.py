@@ -20,6 +20,7 @@ declare("invoicing.view_costallocation", VW, BO, CM, AP, FC, AU, own={BU}, scope
 declare("invoicing.allocate_cost", BO, FC, scope="allocations:write")
 
 declare("invoicing.view_billingrun", BO, FC, AU)
+declare("invoicing.view_billingrunitem", BO, FC, AU)
 declare("invoicing.run_billing", BO, FC)
 
 declare("invoicing.view_taxrate", VW, BO, CM, AP, FC, AU, scope="invoices:read")

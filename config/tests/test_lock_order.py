@@ -32,7 +32,7 @@ from billing.payments import services as payments
 from billing.payments.tests.makers import as_if_committed, make_payment, payment_terms
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.license_makers import make_license, make_licensed, make_seat, make_subscriber
-from billing.subscriptions.tests.makers import item, make_plan, make_product, make_subscription
+from billing.subscriptions.tests.makers import item, make_plan, make_price, make_product, make_subscription
 from billing.usage import services as usage
 from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_report
 from billing.usage.tests.test_import_focus import focus_file
@@ -847,6 +847,17 @@ def _():
     )  # cannot be issued: nowhere to book it
     run = invoicing.start_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
     return lambda: invoicing.continue_billing_run(actor=ME, run_id=run.pk)
+
+
+@scene(invoicing.retry_customer)
+def _():
+    seller, customers = used_by_two()
+    priceless = make_sold_meter(seller, currency="USD")
+    make_usage(customers[0], priceless)
+    run = invoicing.start_billing_run(actor=ME, seller_id=seller.pk, as_of=AS_OF)
+    invoicing.continue_billing_run(actor=ME, run_id=run.pk)
+    make_price(product=priceless.product, currency="EUR")
+    return lambda: invoicing.retry_customer(actor=ME, run_id=run.pk, customer_id=customers[0].pk)
 
 
 @scene(invoicing.preview_billing)

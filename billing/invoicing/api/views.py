@@ -18,6 +18,7 @@ from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilte
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
 from billing.invoicing.proof import proof_of
+from billing.invoicing.run_figures import figures_of
 from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.api.viewsets import ServiceViewSet
@@ -212,10 +213,13 @@ class BillingRunViewSet(ActingVerb, ServiceViewSet):
         order = self.parse(serializers.RunStart)
         require(request.user, "invoicing.run_billing", order["seller"])
         require_near(order["as_of"], today=entities.today_at(order["seller"]))
-        run, job = services.queue_billing_run(
+        run, jobs = services.queue_billing_run(
             actor=self.actor, seller_id=order["seller"].pk, as_of=order["as_of"]
         )
-        return self.accepted(job, run=str(run.pk))
+        figures = figures_of(run)
+        return self.accepted(
+            jobs[0], run=str(run.pk), customers_pending=figures.pending, message=figures.message
+        )
 
 
 class TaxRateViewSet(ServiceViewSet):

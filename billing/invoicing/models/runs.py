@@ -2,15 +2,12 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel.models import BaseModel
-from billing.kernel.triggers import (
-    audited,
-    never_deleted,
-    touched,
-)
+from billing.kernel.triggers import audited, never_deleted, touched
 
 
 class BillingRun(BaseModel):
@@ -20,6 +17,7 @@ class BillingRun(BaseModel):
     as_of = models.DateField()
     state = models.CharField(max_length=8, choices=RunState, default=RunState.RUNNING)
     requested_by = models.CharField(max_length=128)
+    continued_at = models.DateTimeField(db_default=Now())  # since when it runs: it was started, or again
     finished_at = models.DateTimeField(null=True)
 
     class Meta(BaseModel.Meta):
@@ -55,7 +53,17 @@ class BillingRunItem(BaseModel):
             models.UniqueConstraint(fields=["run", "customer"], name="one_item_per_customer"),
             models.CheckConstraint(name="run_item_state_known", condition=Q(state__in=RunItemState.values)),
         ]
+        indexes = [  # what a worker looks for a thousand times, among a hundred thousand that are done
+            models.Index(
+                fields=["run", "id"], name="run_item_pending", condition=Q(state=RunItemState.PENDING)
+            )
+        ]
         triggers = [touched(), never_deleted()]
 
     def __str__(self) -> str:
-        return f"{self.customer_id}: {self.state}"
+        return f"{self.customer} in the {str(self.run).lower()}"
+
+    @property
+    def entity_id(self):
+        """What became of a customer is the seller's business."""
+        return self.run.seller_id

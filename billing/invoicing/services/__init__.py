@@ -4,10 +4,15 @@ from billing.invoicing.services.documenting import render_invoice_document
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.previewing import BillingPreview, preview_billing
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
-from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
+from billing.invoicing.services.running import (
+    continue_billing_run,
+    retry_customer,
+    start_billing_run,
+)
 from billing.invoicing.services.settling import credit_invoices, settle_invoices
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
@@ -16,6 +21,7 @@ from billing.invoicing.services.writing_off import recover_invoice, write_off_in
 
 __all__ = [
     "RUN_BILLING",
+    "BillingPreview",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
@@ -35,6 +41,7 @@ __all__ = [
     "render_invoice_document",
     "rerate_invoice",
     "rerate_usage",
+    "retry_customer",
     "review_standing",
     "settle_invoices",
     "start_billing_run",

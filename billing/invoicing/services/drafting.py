@@ -9,17 +9,17 @@ from django.db.models import Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
-from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.models import ChargeClaim, Invoice
 from billing.invoicing.months import month_after
 from billing.invoicing.queries import FROM_SOURCES
 from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.taxing import TaxTable
-from billing.invoicing.sources.charges import charge_lines
 from billing.invoicing.sources.claiming import release_usage
 from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
-from billing.invoicing.sources.usage import usage_lines
+from billing.invoicing.sources.registry import SOURCES
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit
+from billing.kernel.bulk import insert_rows
 from billing.subscriptions import services as subscriptions
 
 Key = tuple[UUID, str, str]  # customer, currency, what is invoiced
@@ -49,8 +49,9 @@ def draft_invoices(
     customers = {c.pk: c for c in BillingEntity.objects.locked().filter(pk__in=customer_ids)}
     subscriptions.roll_forward(actor=actor, entity_ids=list(customers), seller_id=seller.pk, as_of=as_of)
     previous = _take_back_drafts(seller=seller, customer_ids=list(customers))
-    made = charge_lines(seller_id=seller.pk, customer_ids=list(customers), as_of=as_of)
-    made += usage_lines(seller_id=seller.pk, customers=customers, as_of=as_of)
+    made = [
+        line for source in SOURCES for line in source(seller_id=seller.pk, customers=customers, as_of=as_of)
+    ]
 
     drafting = _Drafting(
         seller=seller,
@@ -182,8 +183,8 @@ def _keys_taken(
 
 def _write(composed: Sequence[Composed]) -> None:
     Invoice.objects.bulk_create(done.invoice for done in composed)
-    InvoiceLine.objects.bulk_create(line for done in composed for line in done.lines)
-    InvoiceTax.objects.bulk_create(tax for done in composed for tax in done.taxes)
+    insert_rows([line for done in composed for line in done.lines])
+    insert_rows([tax for done in composed for tax in done.taxes])
     ChargeClaim.objects.bulk_create(
         ChargeClaim(charge_id=charge_id, line_id=line_id)
         for done in composed

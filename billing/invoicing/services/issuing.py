@@ -6,14 +6,15 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity, Department
-from billing.entities.states import EntityState
 from billing.invoicing.allocating import allocate
-from billing.invoicing.errors import AdjustsDraft, CustomerNotActive, NegativeTotal, NothingToInvoice
+from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
-from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
+from billing.invoicing.guards import GUARDS
+from billing.invoicing.models import CostAllocation, Invoice
 from billing.invoicing.numbering import fiscal_year_of, number_text, take_numbers
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
+from billing.kernel.bulk import insert_rows, update_rows
 from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
@@ -46,14 +47,15 @@ def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) 
     """Turn drafts into claims: allocated to departments, booked, numbered without gap, never to change again.
 
     All or none. A total of zero is settled as it is issued. Raises IllegalMove, NothingToInvoice,
-    NegativeTotal, CustomerNotActive, AdjustsDraft, GlCodeMissing, IssueDayBeforeLast.
+    NegativeTotal, GlCodeMissing, IssueDayBeforeLast, and what the guards raise (CustomerNotActive, AdjustsDraft, …).
     """
     invoices = _in_order_of_issue(invoice_ids)
     for invoice in invoices:
         _require_issuable(invoice)
-    _require_adjusted_issued(invoices)
+    for guard in GUARDS:
+        guard(invoices)
     allocations = _allocations(invoices)
-    CostAllocation.objects.bulk_create(share for shares in allocations.values() for share in shares)
+    insert_rows([share for shares in allocations.values() for share in shares])
     _book(invoices, allocations, issued_on)
     _number(invoices, issued_on)
     audit.record_all([_said(invoice, actor) for invoice in invoices])
@@ -83,20 +85,6 @@ def _require_issuable(invoice: Invoice) -> None:
             f"The credits exceed the charges: {invoice.total_amount} {invoice.currency}.",
             total_amount=str(invoice.total_amount),
         )
-    if invoice.customer.state == EntityState.DRAFT:
-        raise CustomerNotActive(f"{invoice.customer} is still a draft. Activate it first.")
-
-
-def _require_adjusted_issued(invoices: list[Invoice]) -> None:
-    """What a line adjusts was issued before, or is now: a draft may still come to something else."""
-    lines = [line for invoice in invoices for line in invoice.lines.all()]
-    adjusted = {UUID(pk) for line in lines for pk in line.derivation.get("adjusts", ())}
-    open_ones = adjusted - {line.pk for line in lines}
-    if not open_ones:
-        return
-    issued = InvoiceLine.objects.filter(pk__in=open_ones, invoice__number__isnull=False)
-    if issued.count() != len(open_ones):
-        raise AdjustsDraft("It adjusts usage on an earlier draft. Issue that one first, or draft again.")
 
 
 def _allocations(invoices: list[Invoice]) -> dict[UUID, list[CostAllocation]]:
@@ -177,7 +165,7 @@ def _number(invoices: list[Invoice], issued_on: date) -> None:
             invoice.due_on = issued_on + timedelta(days=invoice.customer.payment_terms_days)
             invoice.snapshot = _snapshot(invoice)
             invoice.failure = None
-    Invoice.objects.bulk_update(invoices, NUMBERED, batch_size=500)
+    update_rows(invoices, NUMBERED)
 
 
 def _snapshot(invoice: Invoice) -> dict:

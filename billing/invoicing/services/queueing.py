@@ -1,10 +1,12 @@
 from datetime import date
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from billing.invoicing.models import BillingRun
 from billing.invoicing.services.running import start_billing_run
+from billing.invoicing.states import RunItemState
 from billing.kernel.longwork import start_job
 from billing.kernel.models import Job
 
@@ -12,8 +14,16 @@ RUN_BILLING = "invoicing.run_billing"
 
 
 @transaction.atomic
-def queue_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> tuple[BillingRun, Job]:
-    """Start a billing run, or start it again, and leave the work to a worker. Raises NotTheSeller."""
+def queue_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> tuple[BillingRun, list[Job]]:
+    """Start a billing run, or start it again, and leave the work to workers: one job for each of them.
+
+    At most BILLING_RUN_WORKERS, and no more than there are chunks of customers. Raises NotTheSeller.
+    """
     run = start_billing_run(actor=actor, seller_id=seller_id, as_of=as_of)
-    job = start_job(kind=RUN_BILLING, parameters={"run": run.pk}, requested_by=actor, entity_id=run.seller_id)
-    return run, job
+    pending = run.items.filter(state=RunItemState.PENDING).count()
+    chunks = -(-pending // settings.BILLING_RUN_CHUNK)
+    jobs = [
+        start_job(kind=RUN_BILLING, parameters={"run": run.pk}, requested_by=actor, entity_id=run.seller_id)
+        for _ in range(min(chunks, settings.BILLING_RUN_WORKERS) or 1)
+    ]
+    return run, jobs

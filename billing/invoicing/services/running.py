@@ -1,4 +1,3 @@
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from uuid import UUID
@@ -10,16 +9,17 @@ from django.utils import timezone
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
-from billing.invoicing.numbering import number_text
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
-from billing.kernel.errors import DomainError, Unavailable
+from billing.kernel.bulk import update_rows
+from billing.kernel.errors import DomainError, NotFound, Unavailable
 from billing.kernel.retrying import retrying
 
 Progress = Callable[[int, int], None]  # customers done, customers in all
+PUT_OFF_MAX = 3  # with more than these in the way it is not the customers: the database is busy
 
 
 @retrying
@@ -27,8 +27,8 @@ Progress = Callable[[int, int], None]  # customers done, customers in all
 def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun:
     """Note what is due for `seller_id` as of a day: usage before that day's month, and what is subscribed.
 
-    Starting the same run again adds what has become due since and gives failed customers another try.
-    Raises NotTheSeller.
+    Starting the same run again adds what has become due since and gives failed customers another try. With
+    nothing to do it is finished at once. Raises NotTheSeller.
     """
     seller = BillingEntity.objects.get(pk=seller_id)
     if not seller.is_seller:
@@ -37,16 +37,17 @@ def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun
         seller=seller, as_of=as_of, defaults={"requested_by": actor}
     )
     run = BillingRun.objects.locked().get(pk=run.pk)
-    due = customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True)
+    due = list(customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True))
     BillingRunItem.objects.bulk_create(
         [BillingRunItem(run=run, customer_id=customer_id) for customer_id in due], ignore_conflicts=True
     )
-    run.items.filter(customer_id__in=list(due)).exclude(state=RunItemState.PENDING).update(
+    run.items.filter(customer_id__in=due).exclude(state=RunItemState.PENDING).update(
         state=RunItemState.PENDING, failure=None
     )
-    if run.items.filter(state=RunItemState.PENDING).exists() and run.state != RunState.RUNNING:
-        run.state, run.finished_at = RunState.RUNNING, None
-        run.save(update_fields=["state", "finished_at"])
+    if run.items.filter(state=RunItemState.PENDING).exists():
+        _begin(run)
+    elif run.state == RunState.RUNNING:
+        _finish(run, actor=actor)
     audit.record(
         actor=actor,
         action="billing_run.started" if is_new else "billing_run.continued",
@@ -58,105 +59,129 @@ def start_billing_run(*, actor: str, seller_id: UUID, as_of: date) -> BillingRun
 
 
 def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None = None) -> BillingRun:
-    """Bill every pending customer of the run, in the order of their codes, and finish it.
+    """Bill the pending customers of the run, in the order of their codes, and finish it when none is left.
 
-    Each chunk of customers commits by itself, so a kill loses at most the chunk at hand, and running
-    again does the rest: same invoices, same numbers. A customer that cannot be billed is marked with
-    the reason and stops nobody else; its draft stays for a look. Raises Unavailable when others are in the way.
+    Each chunk of customers commits by itself, so a kill loses at most the chunk at hand, and running again
+    does the rest. Several workers may continue one run at the same time: each takes customers that nobody
+    else has at hand, and whoever ends last finishes it, so a run that comes back running is still at work
+    elsewhere. A customer that cannot be billed is marked with the reason and stops nobody else; its draft
+    stays for a look. Raises Unavailable, after everybody else is billed, when some customers were in use.
     """
     run = BillingRun.objects.get(pk=run_id)
-    total = run.items.count()
-    while pending := list(
-        run.items.filter(state=RunItemState.PENDING)
-        .order_by("customer__code")
-        .values_list("customer_id", flat=True)[: settings.BILLING_RUN_CHUNK]
-    ):
-        try:
-            _bill(run, pending, actor=actor)
-        except DomainError:
-            for customer_id in pending:
-                _bill_alone(run, customer_id, actor=actor)
+    put_off: dict[UUID, Unavailable] = {}
+    while free := _free(run, besides=put_off):
+        _bill_in_parts(run, free, actor=actor, put_off=put_off)
         if progress:
-            progress(total - run.items.filter(state=RunItemState.PENDING).count(), total)
-    return _finish(run, actor=actor)
+            progress(*progress_of(run))
+    for error in put_off.values():
+        raise error
+    return _finish_if_done(run, actor=actor)
 
 
-def preview_billing(*, seller_id: UUID, as_of: date) -> tuple[list[Invoice], dict[UUID, DomainError]]:
-    """What a run would issue, and which customers it could not bill and why. Changes nothing."""
-    invoices, refused = [], {}
-    for customer_id in list(customers_due(seller_id=seller_id, as_of=as_of).values_list("pk", flat=True)):
-        try:
-            invoices += _numbered_after(invoices, _preview(seller_id, customer_id, as_of))
-        except Unavailable:
-            raise
-        except DomainError as error:
-            refused[customer_id] = error
-    return invoices, refused
+def retry_customer(*, actor: str, run_id: UUID, customer_id: UUID) -> BillingRun:
+    """Bill one customer of the run that could not be billed, once its cause is put right.
 
-
-def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Invoice]:
-    """Each was numbered as if it were the first to come."""
-    taken = Counter(invoice.series for invoice in before)
-    for invoice in previewed:
-        invoice.sequence += taken[invoice.series]
-        invoice.number = number_text(
-            series=invoice.series, fiscal_year=invoice.fiscal_year, sequence=invoice.sequence
-        )
-    return previewed
+    Raises NotFound unless the customer has failed in this run, and what it is refused for: the new reason is
+    then noted. Raises Unavailable when it is in use: then it is pending, and continuing the run bills it.
+    """
+    run = _let_in_again(run_id, customer_id, actor=actor)
+    try:
+        _bill(run, [customer_id], actor=actor)
+    except Unavailable:
+        raise
+    except DomainError as error:
+        _note_failure(run, customer_id, error, actor=actor)
+        _finish_if_done(run, actor=actor)
+        raise
+    return _finish_if_done(run, actor=actor)
 
 
 @retrying
 @transaction.atomic
-def _preview(seller_id: UUID, customer_id: UUID, as_of: date) -> list[Invoice]:
-    """Undone for each customer, so that nobody who issues waits for the numbers until the whole is seen."""
-    invoices = _draft_and_issue(seller_id, [customer_id], as_of, actor="preview")
-    transaction.set_rollback(True)
-    return invoices
+def _let_in_again(run_id: UUID, customer_id: UUID, *, actor: str) -> BillingRun:
+    run = BillingRun.objects.locked().get(pk=run_id)
+    failed = run.items.filter(customer_id=customer_id, state=RunItemState.FAILED)
+    if not failed.update(state=RunItemState.PENDING, failure=None):
+        raise NotFound("No such customer has failed in this run.")
+    _begin(run)
+    audit.record(
+        actor=actor,
+        action="billing_run.customer_retried",
+        subject=run,
+        entity_id=run.seller_id,
+        detail={"customer": customer_id},
+    )
+    return run
+
+
+def progress_of(run: BillingRun) -> tuple[int, int]:
+    """How many customers are done or failed, and how many there are in all."""
+    total = run.items.count()
+    return total - run.items.filter(state=RunItemState.PENDING).count(), total
+
+
+@transaction.atomic
+def _free(run: BillingRun, *, besides: dict[UUID, Unavailable]) -> list[UUID]:
+    """The next chunk of customers that are pending and that no other worker has at hand at this moment."""
+    pending = run.items.filter(state=RunItemState.PENDING).exclude(customer_id__in=list(besides))
+    chunk = pending.locked(skip_locked=True)[: settings.BILLING_RUN_CHUNK]
+    return [item.customer_id for item in chunk]
+
+
+def _bill_in_parts(
+    run: BillingRun, customer_ids: Sequence[UUID], *, actor: str, put_off: dict[UUID, Unavailable]
+) -> None:
+    """All at once; what is refused as a whole in halves, until it is known whose fault it is."""
+    try:
+        _bill(run, customer_ids, actor=actor)
+    except DomainError as error:
+        if len(customer_ids) > 1:
+            half = len(customer_ids) // 2
+            for part in (customer_ids[:half], customer_ids[half:]):
+                _bill_in_parts(run, part, actor=actor, put_off=put_off)
+        elif not isinstance(error, Unavailable):
+            _note_failure(run, customer_ids[0], error, actor=actor)
+        elif len(put_off) < PUT_OFF_MAX:
+            put_off[customer_ids[0]] = error  # nothing is wrong with the customer; the run goes on later
+        else:
+            raise
 
 
 @retrying
 @transaction.atomic
 def _bill(run: BillingRun, customer_ids: Sequence[UUID], *, actor: str) -> None:
-    items = {
-        item.customer_id: item
-        for item in BillingRunItem.objects.locked().filter(
-            run=run, customer_id__in=customer_ids, state=RunItemState.PENDING
-        )
-    }
-    invoices = _draft_and_issue(run.seller_id, list(items), run.as_of, actor=actor, run_id=run.pk)
+    """Those of the customers that are still pending and that nobody else has at hand."""
+    items = {item.customer_id: item for item in _taken(run, customer_ids)}
+    invoices = _draft_and_issue(run, list(items), actor=actor)
     for invoice in invoices:
         items[invoice.customer_id].invoices_issued += 1
     for item in items.values():
         item.state, item.failure = RunItemState.DONE, None
-    BillingRunItem.objects.bulk_update(items.values(), ["state", "failure", "invoices_issued"])
+    update_rows(list(items.values()), ["state", "failure", "invoices_issued"])
 
 
-def _draft_and_issue(
-    seller_id: UUID, customer_ids: Sequence[UUID], as_of: date, *, actor: str, run_id: UUID | None = None
-) -> list[Invoice]:
+def _taken(run: BillingRun, customer_ids: Sequence[UUID]) -> list[BillingRunItem]:
+    pending = run.items.filter(customer_id__in=customer_ids, state=RunItemState.PENDING)
+    return list(pending.locked(skip_locked=True))
+
+
+def _draft_and_issue(run: BillingRun, customer_ids: Sequence[UUID], *, actor: str) -> list[Invoice]:
+    if not customer_ids:
+        return []
     drafts = draft_invoices(
-        actor=actor, seller_id=seller_id, customer_ids=customer_ids, as_of=as_of, run_id=run_id
+        actor=actor, seller_id=run.seller_id, customer_ids=customer_ids, as_of=run.as_of, run_id=run.pk
     )
-    return issue_invoices(actor=actor, invoice_ids=[draft.pk for draft in drafts], issued_on=as_of)
-
-
-def _bill_alone(run: BillingRun, customer_id: UUID, *, actor: str) -> None:
-    try:
-        _bill(run, [customer_id], actor=actor)
-    except Unavailable:
-        raise  # nothing is wrong with the customer; the run goes on later
-    except DomainError as error:
-        _note_failure(run, customer_id, error, actor=actor)
+    return issue_invoices(actor=actor, invoice_ids=[draft.pk for draft in drafts], issued_on=run.as_of)
 
 
 @retrying
 @transaction.atomic
 def _note_failure(run: BillingRun, customer_id: UUID, error: DomainError, *, actor: str) -> None:
-    failure = {"code": error.code, "detail": error.detail}
-    BillingRunItem.objects.filter(run=run, customer_id=customer_id).update(
-        state=RunItemState.FAILED, failure=failure
-    )
-    _keep_draft(run, customer_id, failure, actor=actor)
+    """Unless another worker has the customer at hand, or was luckier."""
+    for item in _taken(run, [customer_id]):
+        item.state, item.failure = RunItemState.FAILED, {"code": error.code, "detail": error.detail}
+        item.save(update_fields=["state", "failure"])
+        _keep_draft(run, customer_id, item.failure, actor=actor)
 
 
 def _keep_draft(run: BillingRun, customer_id: UUID, failure: dict, *, actor: str) -> None:
@@ -174,12 +199,24 @@ def _keep_draft(run: BillingRun, customer_id: UUID, failure: dict, *, actor: str
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).update(failure=failure)
 
 
+def _begin(run: BillingRun) -> None:
+    """One that runs already has been running since then."""
+    if run.state != RunState.RUNNING:
+        run.state, run.continued_at, run.finished_at = RunState.RUNNING, timezone.now(), None
+        run.save(update_fields=["state", "continued_at", "finished_at"])
+
+
 @retrying
 @transaction.atomic
-def _finish(run: BillingRun, *, actor: str) -> BillingRun:
+def _finish_if_done(run: BillingRun, *, actor: str) -> BillingRun:
+    """What another worker has at hand is pending until it commits; then it looks here itself."""
     run = BillingRun.objects.locked().get(pk=run.pk)
     if run.state == RunState.RUNNING and not run.items.filter(state=RunItemState.PENDING).exists():
-        run.state, run.finished_at = RunState.FINISHED, timezone.now()
-        run.save(update_fields=["state", "finished_at"])
-        audit.record(actor=actor, action="billing_run.finished", subject=run, entity_id=run.seller_id)
+        _finish(run, actor=actor)
     return run
+
+
+def _finish(run: BillingRun, *, actor: str) -> None:
+    run.state, run.finished_at = RunState.FINISHED, timezone.now()
+    run.save(update_fields=["state", "finished_at"])
+    audit.record(actor=actor, action="billing_run.finished", subject=run, entity_id=run.seller_id)

@@ -1,9 +1,10 @@
 """What a subscription owes becomes lines: one for each of its charges, at the charge's own amount."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date
 from uuid import UUID
 
+from billing.entities.models import BillingEntity
 from billing.invoicing.models import LineKind
 from billing.invoicing.queries import unbilled_charges
 from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
@@ -18,11 +19,11 @@ WHAT_IT_IS = {
 }
 
 
-def charge_lines(*, seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> list[DraftLine]:
+def charge_lines(*, seller_id: UUID, customers: Mapping[UUID, BillingEntity], as_of: date) -> list[DraftLine]:
     """The charges due by `as_of` that no live line bills, by customer and currency, the oldest first."""
     due = (
         unbilled_charges(seller_id=seller_id, as_of=as_of)
-        .filter(subscription__entity_id__in=customer_ids)
+        .filter(subscription__entity_id__in=list(customers))
         .select_related("subscription", "item__product", "item__price")
         .order_by("subscription__entity_id", "currency", "subscription_id", "due_on", "pk")
     )

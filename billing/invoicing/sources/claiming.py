@@ -151,18 +151,21 @@ WITH candidate AS MATERIALIZED (
 ), claimed AS (
     INSERT INTO usage_claims (event_id, line_id) SELECT id, line_id FROM counted
 )
-{SUMMED}
-SELECT line.id, line.entity_id, line.currency, line.invoice_key, line.starts_on, line.ends_on, line.meter_id,
-       line.group_key, line.group_values, line.price_id, line.item_id, line.subscription_id, line.is_trial,
+{SUMMED}, position AS MATERIALIZED (
+    -- Both sides always meet. A full join cannot loop: the planner expects a few lines, and for each row of `summed`
+    -- would go through all the thousands there are.
+    SELECT line.*, summed.* FROM summed FULL JOIN line ON line.id = summed.line_id
+)
+SELECT o.id, o.entity_id, o.currency, o.invoice_key, o.starts_on, o.ends_on, o.meter_id,
+       o.group_key, o.group_values, o.price_id, o.item_id, o.subscription_id, o.is_trial,
        x.id, x.code, x.name, x.gl_code, x.tax_category, m.unit,
-       summed.*
-FROM summed
-JOIN line ON line.id = summed.line_id
-JOIN meters m ON m.id = line.meter_id
+       o.line_id, o.aggregation, o.latest, o.uniques, o.department_id, o.events, o.summed, o.highest, o.cost
+FROM position o
+JOIN meters m ON m.id = o.meter_id
 JOIN products x ON x.id = m.product_id
-LEFT JOIN prices p ON p.id = line.price_id
-ORDER BY line.entity_id, line.currency, line.invoice_key, line.subscription_id, line.starts_on, x.code, m.code,
-         p.starts_on, line.group_values::text, line.id, summed.department_id NULLS FIRST
+LEFT JOIN prices p ON p.id = o.price_id
+ORDER BY o.entity_id, o.currency, o.invoice_key, o.subscription_id, o.starts_on, x.code, m.code,
+         p.starts_on, o.group_values::text, o.id, o.department_id NULLS FIRST
 """  # noqa: S608
 OF_THE_LINE = 19  # columns before those of `summed`
 

@@ -229,6 +229,7 @@ def test_a_queued_run_bills_everybody_it_can_and_names_the_rest(api, queued_jobs
     asked = client.post(f"{API}billing-runs", {"seller": str(seller.pk), "as_of": str(AS_OF)}, headers=once())
     job, run = Job.objects.get(), BillingRun.objects.get()
     assert (asked.status_code, asked.json()["run"]) == (202, str(run.pk))
+    assert (asked.json()["customers_pending"], asked.json()["message"]) == (2, "2 customers to bill.")
     assert asked["Location"].endswith(f"/jobs/{job.pk}")
     assert ("kernel.run_job", {"job_id": str(job.pk)}) in queued_jobs
     before = client.get(f"{API}billing-runs/{run.pk}").json()
@@ -244,6 +245,17 @@ def test_a_queued_run_bills_everybody_it_can_and_names_the_rest(api, queued_jobs
     [failure] = shown["failures"]
     assert (failure["customer"], failure["failure"]["code"]) == (str(bad.pk), "price-missing")
     assert_books_are_sound()
+
+
+def test_a_run_with_nothing_due_says_so(api):
+    seller = make_seller()
+    order = {"seller": str(seller.pk), "as_of": str(AS_OF)}
+
+    asked = api(user("FC", seller)).post(f"{API}billing-runs", order, headers=once())
+
+    assert asked.status_code == 202
+    assert (asked.json()["customers_pending"], asked.json()["message"]) == (0, "Nothing more to generate.")
+    assert BillingRun.objects.get().state == "finished"
 
 
 def test_moves_cost_to_a_department_and_lists_what_was_posted(api):

@@ -116,14 +116,14 @@ def test_the_preview_is_what_the_run_then_issues():
     make_customers(seller, 3)
     audited = AuditEntry.objects.count()
 
-    previewed, refused = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    preview = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
 
     assert not Invoice.objects.exists()
     assert AuditEntry.objects.count() == audited
-    assert refused == {}
+    assert (preview.customers_due, preview.customers_seen, preview.refused) == (3, 3, {})
     run(seller)
     assert [(i.number, i.customer_id, i.total_amount) for i in Invoice.objects.order_by("sequence")] == [
-        (i.number, i.customer_id, i.total_amount) for i in previewed
+        (i.number, i.customer_id, i.total_amount) for i in preview.invoices
     ]
 
 
@@ -141,6 +141,19 @@ def test_the_command_bills_and_tells():
     assert set(
         AuditEntry.objects.filter(subject_type="invoices", kind="row").values_list("actor", flat=True)
     ) == {"command:run_billing"}
+
+
+def test_the_command_says_that_there_is_nothing_more():
+    seller = make_seller()
+    make_customers(seller, 1)
+    call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=StringIO())
+    out = StringIO()
+
+    call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=out)
+
+    assert out.getvalue().splitlines()[0] == (
+        f"{seller.code}: Nothing more to generate. 1 invoices, 119.00 EUR"
+    )
 
 
 def test_the_command_tries_without_changing_anything():

@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from django.db import DataError, transaction
 
-from billing.kernel.bulk import update_rows
+from billing.kernel.bulk import insert_rows, update_rows
 from billing.kernel.models import EventDelivery, Job
 from billing.kernel.tests.makers import make_delivery
 
@@ -49,3 +50,41 @@ def test_it_is_one_statement_and_touches_no_other_row(django_assert_num_queries)
 
     assert Job.objects.get(pk=first.pk).done == 5
     assert Job.objects.get(pk=second.pk).done == 0
+
+
+def test_new_rows_are_stored_as_bulk_create_would_and_the_database_fills_in_the_rest(
+    django_assert_num_queries,
+):
+    jobs = [
+        Job(
+            kind="test.job",
+            requested_by="user:1",
+            parameters={"n": [n, None, 'ü"\\']},
+            entity_id=uuid4(),
+            done=n,
+        )
+        for n in range(2)
+    ]
+
+    with django_assert_num_queries(1):
+        insert_rows(jobs)
+    with django_assert_num_queries(0):
+        insert_rows([])
+
+    for job in jobs:
+        stored = Job.objects.get(pk=job.pk)
+        for name in ("kind", "parameters", "entity_id", "done", "total", "error", "leased_until", "state"):
+            assert getattr(stored, name) == getattr(job, name), name
+        assert stored.created_at is not None
+        assert stored.version == 1
+
+
+def test_what_is_too_long_is_refused_and_not_cut():
+    with pytest.raises(DataError), transaction.atomic():
+        insert_rows([Job(kind="x" * 65, requested_by="user:1")])
+    job = make_job()
+    job.kind = "x" * 65
+    with pytest.raises(DataError), transaction.atomic():
+        update_rows([job], ["kind"])
+
+    assert list(Job.objects.values_list("kind", flat=True)) == ["test.job"]

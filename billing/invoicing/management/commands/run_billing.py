@@ -12,7 +12,9 @@ from billing.entities.queries import today_at
 from billing.invoicing import services
 from billing.invoicing.errors import TooFarAhead
 from billing.invoicing.horizon import require_near
-from billing.invoicing.models import BillingRun
+from billing.invoicing.management.processes import continue_in_processes
+from billing.invoicing.run_figures import NOTHING_MORE, figures_of
+from billing.invoicing.services.running import progress_of
 from billing.invoicing.states import RunItemState
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
@@ -20,6 +22,7 @@ from billing.kernel.money import round_half_up
 from billing.kernel.patience import patient
 
 ACTOR = "command:run_billing"
+WORKERS_MAX = 32
 
 
 class Command(BaseCommand):
@@ -38,16 +41,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="Show what would be issued and change nothing."
         )
+        parser.add_argument(
+            "--workers", type=int, default=1, help="Processes that bill at the same time (1 to 32; 1)."
+        )
         parser.add_argument("--json", action="store_true", help="The result as one JSON object.")
 
-    def handle(self, *, as_of, seller, dry_run, **options):
+    def handle(self, *, as_of, seller, dry_run, workers, **options):
+        if not 1 <= workers <= WORKERS_MAX:
+            raise CommandError(f"--workers takes 1 to {WORKERS_MAX}.")
         as_of = as_of or timezone.now().date()
         results = []
-        with acting(actor=ACTOR), patient():
+        with acting(actor=ACTOR):
             for entity in self._sellers(seller):
                 self._require_near(entity, as_of)
                 try:
-                    results.append(self._preview(entity, as_of) if dry_run else self._run(entity, as_of))
+                    results.append(
+                        self._preview(entity, as_of) if dry_run else self._run(entity, as_of, workers)
+                    )
                 except Unavailable as error:
                     raise CommandError(f"{entity.code}: {error.detail} Run it again to go on.") from error
         self._say(results, as_of, as_json=options["json"])
@@ -68,15 +78,25 @@ class Command(BaseCommand):
         except TooFarAhead as error:
             raise CommandError(error.detail) from error
 
-    def _run(self, seller: BillingEntity, as_of: date) -> dict:
-        run = services.start_billing_run(actor=ACTOR, seller_id=seller.pk, as_of=as_of)
+    def _run(self, seller: BillingEntity, as_of: date, workers: int) -> dict:
+        with patient():
+            run = services.start_billing_run(actor=ACTOR, seller_id=seller.pk, as_of=as_of)
+        due = figures_of(run).pending
         with tqdm(desc=seller.code, unit=" customers", file=self.stderr, disable=None) as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            run = services.continue_billing_run(actor=ACTOR, run_id=run.pk, progress=progress)
+            if workers > 1 and due:
+                continue_in_processes(
+                    actor=ACTOR,
+                    run_id=run.pk,
+                    workers=workers,
+                    look=lambda: progress(*progress_of(run)),
+                )
+            with patient():
+                run = services.continue_billing_run(actor=ACTOR, run_id=run.pk, progress=progress)
         return self._result(
             seller,
             list(run.invoices.exclude(number=None)),
@@ -84,24 +104,31 @@ class Command(BaseCommand):
                 item.customer.code: item.failure
                 for item in run.items.filter(state=RunItemState.FAILED).select_related("customer")
             },
-        ) | {"run": str(run.pk), "state": BillingRun.objects.get(pk=run.pk).state}
+            due=due,
+        ) | {"run": str(run.pk), "state": run.state}
 
     def _preview(self, seller: BillingEntity, as_of: date) -> dict:
-        invoices, refused = services.preview_billing(seller_id=seller.pk, as_of=as_of)
-        codes = dict(BillingEntity.objects.filter(pk__in=refused).values_list("pk", "code"))
+        with patient():
+            preview = services.preview_billing(seller_id=seller.pk, as_of=as_of)
+        codes = dict(BillingEntity.objects.filter(pk__in=preview.refused).values_list("pk", "code"))
         return self._result(
             seller,
-            invoices,
-            {codes[pk]: {"code": error.code, "detail": error.detail} for pk, error in refused.items()},
+            preview.invoices,
+            {
+                codes[pk]: {"code": error.code, "detail": error.detail}
+                for pk, error in preview.refused.items()
+            },
+            due=preview.customers_due,
         )
 
     @staticmethod
-    def _result(seller: BillingEntity, invoices: list, failures: dict[str, dict]) -> dict:
+    def _result(seller: BillingEntity, invoices: list, failures: dict[str, dict], *, due: int) -> dict:
         totals: dict[str, Decimal] = defaultdict(Decimal)
         for invoice in invoices:
             totals[invoice.currency] += invoice.total_amount
         return {
             "seller": seller.code,
+            "customers_due": due,
             "invoices": len(invoices),
             "totals": {
                 currency: str(round_half_up(total, currency)) for currency, total in sorted(totals.items())
@@ -115,7 +142,10 @@ class Command(BaseCommand):
             return
         for result in results:
             totals = ", ".join(f"{total} {currency}" for currency, total in result["totals"].items())
-            self.stdout.write(f"{result['seller']}: {result['invoices']} invoices, {totals or 'nothing due'}")
+            nothing = "" if result["customers_due"] else f"{NOTHING_MORE} "
+            self.stdout.write(
+                f"{result['seller']}: {nothing}{result['invoices']} invoices{totals and f', {totals}'}"
+            )
             for customer, failure in sorted(result["failures"].items()):
                 self.stderr.write(f"  {customer}: {failure['detail']} ({failure['code']})")
         issued = sum(result["invoices"] for result in results)

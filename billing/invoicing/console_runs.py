@@ -1,0 +1,243 @@
+"""Billing runs in the console: looked at before they are started, and watched while they run."""
+
+from collections.abc import Mapping
+from uuid import uuid4
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.views.decorators.cache import never_cache
+from unfold.decorators import display
+
+from billing.access.models import User
+from billing.entities.models import BillingEntity
+from billing.entities.queries import entities_for, today_at
+from billing.entities.reach import visible
+from billing.invoicing import queries, services
+from billing.invoicing.errors import NothingToInvoice
+from billing.invoicing.horizon import require_near
+from billing.invoicing.models import BillingRun, BillingRunItem
+from billing.invoicing.run_figures import NOTHING_MORE, figures_of
+from billing.invoicing.run_tables import FIGURES, failures_of, preview_tables, progress_told
+from billing.invoicing.states import RunItemState, RunState
+from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
+from billing.kernel.adminverbs import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.errors import DomainError
+from billing.kernel.retrying import retrying
+from billing.kernel.write_once import claim_once
+
+RUN = "invoicing.run_billing"
+PREVIEW_CUSTOMERS_MAX = 200  # somebody waits for the page
+
+
+class StartForm(forms.Form):
+    seller = forms.ModelChoiceField(BillingEntity.objects.none())
+    as_of = forms.DateField(
+        label="As of",
+        widget=forms.DateInput(),
+        initial=today,
+        help_text="Usage before this day's month is billed, and the invoices are issued on this day.",
+    )
+
+    def __init__(self, *args, user: User, **kwargs):
+        super().__init__(*args, **kwargs)
+        sellers = entities_for(user, RUN).filter(is_seller=True).order_by("code")
+        self.fields["seller"].queryset = sellers
+        if len(chosen := list(sellers[:2])) == 1:
+            self.fields["seller"].initial = chosen[0]
+
+
+def _what_would_be_issued(given: Mapping) -> list:
+    """Raises TooFarAhead, NothingToInvoice."""
+    seller, as_of = given["seller"], given["as_of"]
+    require_near(as_of, today=today_at(seller))
+    preview = services.preview_billing(seller_id=seller.pk, as_of=as_of, customers_max=PREVIEW_CUSTOMERS_MAX)
+    if not preview.customers_due:
+        raise NothingToInvoice(NOTHING_MORE)
+    return preview_tables(preview)
+
+
+@transaction.atomic
+def _start_once(request: HttpRequest, *, seller: BillingEntity, as_of) -> BillingRun | None:
+    """Claimed and started together: None when it was confirmed before."""
+    key = f"admin:start_billing_run:{request.POST.get('once', '')}"[:255]
+    if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
+        return None
+    run, _ = services.queue_billing_run(actor=actor_of(request), seller_id=seller.pk, as_of=as_of)
+    return run
+
+
+def _continue(request, run):
+    services.queue_billing_run(actor=actor_of(request), seller_id=run.seller_id, as_of=run.as_of)
+
+
+@admin.register(BillingRun)
+class BillingRunAdmin(ReadOnlyAdmin):
+    list_display = ("as_of", "seller", "shown_state", "done", "failed", "pending", "invoices", "finished_at")
+    list_filter = ("state", "as_of")
+    list_select_related = ("seller",)
+    ordering = ("-as_of", "-id")
+    change_form_before_template = "admin/invoicing/run_progress.html"
+    change_form_after_template = "admin/invoicing/tables.html"
+    fields = (
+        ("seller", "as_of", "shown_state"),
+        ("asked_by", "continued_at", "finished_at"),
+        "customers",
+    )
+    readonly_fields = ("shown_state", "asked_by", "continued_at", "customers")
+    verbs = (
+        AdminVerb(
+            name="continue",
+            description="Continue…",
+            effect="What became due is added, failed customers get another try, and workers bill them all.",
+            permission=RUN,
+            run=_continue,
+            icon="resume",
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.runs_for(request.user).order_by(*self.ordering)
+
+    def get_urls(self):
+        progress = path(
+            "<uuid:run_id>/progress",
+            self.admin_site.admin_view(never_cache(self.progress_view)),
+            name="invoicing_billingrun_progress",
+        )
+        return [progress, *super().get_urls()]
+
+    def has_add_permission(self, request, *args):
+        return request.user.has_perm(RUN)
+
+    def add_view(self, request: HttpRequest, form_url="", extra_context=None) -> HttpResponse:
+        """Choose, look at what would be issued, start. A second click finds its work done."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = StartForm(request.POST or None, user=request.user)
+        seen = previewed(form, _what_would_be_issued) if request.method == "POST" else None
+        if "confirm" in request.POST and self.agreed(request, seen):
+            started = self._start(request, form)
+            if started is not None:
+                return started
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Start billing run",
+            "opts": self.opts,
+            "form": styled(form),
+            "seen": seen,
+            "preview_variant": "default" if seen else "primary",
+            "once": request.POST.get("once") or uuid4().hex,
+            "back": reverse("admin:invoicing_billingrun_changelist"),
+        }
+        return TemplateResponse(request, "admin/invoicing/start_run.html", context)
+
+    def _start(self, request: HttpRequest, form: StartForm) -> HttpResponse | None:
+        """None if a rule refuses: the form then says why."""
+        try:
+            run = retrying(_start_once)(request, **form.cleaned_data)
+        except DomainError as error:
+            form.add_error(None, error.detail)
+            return None
+        if run is None:
+            said = "This was confirmed before; nothing was done twice."
+            self.message_user(request, said, messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:invoicing_billingrun_changelist"))
+        self.message_user(request, f"{run}, {run.seller}: started.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:invoicing_billingrun_change", args=[run.pk]))
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        run = self.get_object(request, unquote(object_id))
+        shown = {}
+        if run is not None:
+            address = reverse("admin:invoicing_billingrun_progress", args=[run.pk])
+            told = progress_told(figures_of(run))
+            figures = [(name, label, told["figures"][name]) for name, label in FIGURES]
+            shown = {"progress": told | {"address": address, "shown": figures}, "tables": [failures_of(run)]}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+
+    def progress_view(self, request: HttpRequest, run_id) -> HttpResponse:
+        """What the run's page asks for every two seconds while it runs."""
+        run = self.get_object(request, str(run_id))
+        if run is None:
+            raise Http404
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        return JsonResponse(progress_told(figures_of(run)))
+
+    @display(description="State", ordering="state", label={"running": "info", "finished": "success"})
+    def shown_state(self, run):
+        return Labelled(run.state, RunState)
+
+    @display(description="Asked for by")
+    def asked_by(self, run):
+        return names_of_actors({run.requested_by}).get(run.requested_by, run.requested_by)
+
+    @display(description="Customers")
+    def customers(self, run):
+        listed = f"{reverse('admin:invoicing_billingrunitem_changelist')}?run__id__exact={run.pk}"
+        return format_html('<a class="underline" href="{}">All customers of the run</a>', listed)
+
+    @display(description="Done")
+    def done(self, run):
+        return run.customers_done
+
+    @display(description="Failed")
+    def failed(self, run):
+        return run.customers_failed
+
+    @display(description="Pending")
+    def pending(self, run):
+        return run.customers_pending
+
+    @display(description="Invoices issued")
+    def invoices(self, run):
+        return run.invoices_issued
+
+
+def _retry(request, item):
+    services.retry_customer(actor=actor_of(request), run_id=item.run_id, customer_id=item.customer_id)
+
+
+@admin.register(BillingRunItem)
+class BillingRunItemAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "run", "shown_state", "invoices_issued", "reason", "updated_at")
+    list_filter = ("state", "run__as_of")
+    list_select_related = ("customer", "run")
+    search_fields = ("customer__code", "customer__name")
+    search_help_text = "Code or name of the customer"
+    ordering = ("-run_id", "id")
+    fields = (("customer", "run"), ("shown_state", "invoices_issued", "updated_at"), "reason")
+    readonly_fields = ("shown_state", "reason", "updated_at")
+    verbs = (
+        AdminVerb(
+            name="retry",
+            description="Retry…",
+            effect="The customer is billed at once as of the run's day; if it is refused again, you see why.",
+            permission=RUN,
+            run=_retry,
+            icon="replay",
+            applies=lambda item: item.state == RunItemState.FAILED,
+        ),
+    )
+
+    def scope(self, request, queryset):
+        return visible(queryset, user=request.user, verb=queries.VIEW_RUN, entity="run__seller")
+
+    @display(
+        description="State",
+        ordering="state",
+        label={"pending": "info", "done": "success", "failed": "danger"},
+    )
+    def shown_state(self, item):
+        return Labelled(item.state, RunItemState)
+
+    @display(description="Why it could not be billed")
+    def reason(self, item):
+        return f"{item.failure['code']}: {item.failure['detail']}" if item.failure else "–"
