@@ -45,7 +45,7 @@ def _made(invoice: Invoice) -> InvoiceDocument:
         taxes=invoice.taxes.order_by("category", "percent"),
         language=language,
     )
-    pdf = pdf_of(content)
+    pdf = pdf_of("invoice", content)
     return InvoiceDocument(
         invoice=invoice,
         language=language,
