@@ -1,8 +1,14 @@
-from billing.invoicing.services.documenting import render_invoice_document
+from billing.invoicing.services.documenting import (
+    Rendered,
+    render_invoice_document,
+    render_invoice_documents,
+    render_missing_documents,
+)
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
+from billing.invoicing.services.queueing_documents import RENDER_DOCUMENTS
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import continue_billing_run, preview_billing, start_billing_run
@@ -13,7 +19,9 @@ from billing.invoicing.services.voiding import void_invoice
 from billing.invoicing.services.writing_off import write_off_invoice
 
 __all__ = [
+    "RENDER_DOCUMENTS",
     "RUN_BILLING",
+    "Rendered",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
@@ -25,6 +33,8 @@ __all__ = [
     "preview_billing",
     "queue_billing_run",
     "render_invoice_document",
+    "render_invoice_documents",
+    "render_missing_documents",
     "rerate_invoice",
     "rerate_usage",
     "review_standing",

@@ -14,6 +14,7 @@ from billing.invoicing.numbering import number_text
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
+from billing.invoicing.services.queueing_documents import queue_documents
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
 from billing.kernel.errors import DomainError, Unavailable
@@ -182,4 +183,5 @@ def _finish(run: BillingRun, *, actor: str) -> BillingRun:
         run.state, run.finished_at = RunState.FINISHED, timezone.now()
         run.save(update_fields=["state", "finished_at"])
         audit.record(actor=actor, action="billing_run.finished", subject=run, entity_id=run.seller_id)
+        queue_documents(run, actor=actor)
     return run

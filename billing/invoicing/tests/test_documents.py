@@ -21,8 +21,8 @@ from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
-from billing.invoicing.tests.makers import make_draft, make_invoice
 from billing.invoicing.tax import exemption_reason
+from billing.invoicing.tests.makers import make_draft, make_invoice
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.soundness import assert_books_are_sound
 
