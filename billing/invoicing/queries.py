@@ -77,6 +77,26 @@ def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
     return invoices.filter(state=InvoiceState.ISSUED, due_on__lt=as_of)
 
 
+def without_document(
+    *,
+    seller_id: UUID,
+    run_id: UUID | None = None,
+    issued_from: date | None = None,
+    issued_to: date | None = None,
+) -> QuerySet[Invoice]:
+    """Issued invoices of the seller, but for void ones, with no PDF yet; `issued_to` is exclusive."""
+    missing = Invoice.objects.filter(seller_id=seller_id, document=None).exclude(
+        state__in=[InvoiceState.DRAFT, InvoiceState.VOID]
+    )
+    if run_id is not None:
+        missing = missing.filter(run_id=run_id)
+    if issued_from is not None:
+        missing = missing.filter(issued_on__gte=issued_from)
+    if issued_to is not None:
+        missing = missing.filter(issued_on__lt=issued_to)
+    return missing.order_by("pk")
+
+
 def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:
     """Billing runs of the sellers within reach, with what became of their customers."""
     counted = {

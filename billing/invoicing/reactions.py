@@ -1,5 +1,6 @@
 """What invoicing does when others ask, and when an invoice is no longer open."""
 
+from dataclasses import asdict
 from uuid import UUID
 
 from django.utils import timezone
@@ -7,7 +8,7 @@ from django.utils import timezone
 from billing.entities import documents
 from billing.invoicing import queries, services
 from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
-from billing.invoicing.models import BillingRunItem
+from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.states import RunItemState
 from billing.kernel.events import subscribe
 from billing.kernel.longwork import Progress, job
@@ -22,6 +23,16 @@ def run_billing(asked: Job, progress: Progress) -> dict:
     )
     failed = BillingRunItem.objects.filter(run=run, state=RunItemState.FAILED).count()
     return {"run": str(run.pk), "state": run.state, "customers_failed": failed}
+
+
+@job(services.RENDER_DOCUMENTS)
+def render_documents(asked: Job, progress: Progress) -> dict:
+    """Make the PDFs of a run's invoices; those that cannot be made are in the result with their reasons."""
+    run = BillingRun.objects.get(pk=UUID(asked.parameters["run"]))
+    done = services.render_missing_documents(
+        actor=asked.requested_by, seller_id=run.seller_id, run_id=run.pk, progress=progress
+    )
+    return {"run": str(run.pk)} | asdict(done)
 
 
 @subscribe(InvoiceWrittenOff, name="invoicing.review_standing_of_write_off")

@@ -61,6 +61,7 @@ REASONS = {
     TaxTreatment.EXEMPT: "Exempt from tax.",
     TaxTreatment.OUTSIDE_SCOPE: "Outside the scope of tax.",
 }
+_CERTIFIED = "Exempt from tax: certificate "
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,13 @@ def breakdown(lines: Iterable[tuple[str, Decimal, Decimal]], currency: str) -> l
 def exemption_reason(category: str, certificate: str = "") -> str:
     """Why a category bears no tax (EN 16931 BT-120), with the customer's certificate if that is the reason."""
     if category == TaxTreatment.EXEMPT and certificate:
-        return f"Exempt from tax: certificate {certificate}."
+        return f"{_CERTIFIED}{certificate}."
     return REASONS.get(category, "")
+
+
+def certificate_in(reason: str) -> str:
+    """The certificate an `exemption_reason` names, or nothing."""
+    return reason.removeprefix(_CERTIFIED).removesuffix(".") if reason.startswith(_CERTIFIED) else ""
 
 
 def exact_tax(net: Decimal, percent: Decimal) -> Decimal:

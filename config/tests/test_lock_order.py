@@ -623,6 +623,18 @@ def _():
     return lambda: invoicing.render_invoice_document(actor=ME, invoice_id=invoice.pk)
 
 
+@scene(invoicing.render_invoice_documents)
+def _():
+    ids = [make_invoice().pk, make_invoice().pk]
+    return lambda: invoicing.render_invoice_documents(actor=ME, invoice_ids=ids)
+
+
+@scene(invoicing.render_missing_documents)
+def _():
+    invoice = make_invoice()
+    return lambda: invoicing.render_missing_documents(actor=ME, seller_id=invoice.seller_id)
+
+
 @scene(invoicing.end_tax_exemption)
 def _():
     exemption = invoicing.add_tax_exemption(

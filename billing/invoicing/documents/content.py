@@ -1,112 +1,135 @@
-"""What stands on an invoice: its frozen facts as text in the reader's language.
+"""What stands on an invoice or a credit note: its frozen facts as text in the reader's language.
 
-Only what never changes after the issue is read, so that the same invoice always makes the same document.
+Only what never changes after the issue is read, so that the same document always makes the same bytes.
 What has been paid since is not on it.
+
+Content is what `rendering.pdf_of` sets: `title`, `number` and `day`, the parties, `facts` (pairs of label and value),
+`columns` and `lines` (cells by the columns' keys; `below` stands under the words of the column that wraps; `sum` is
+carried from page to page), then `sums` (pairs of label and amount), `taxes` and `notes`.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from itertools import accumulate
+from typing import Protocol
 
-from babel import Locale
-from babel.dates import format_date
-from babel.numbers import format_decimal
-
-from billing.invoicing.documents.wording import CATEGORIES, LABELS
+from billing.invoicing.documents.formats import Formats, party
+from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
-from billing.kernel.money import EXACT, exponent
+from billing.kernel.money import EXACT
+
+
+class Credited(Protocol):
+    """What a credit note says beside its lines and taxes; amounts are positive, as EN 16931 has them (type 381)."""
+
+    number: str
+    invoice_number: str
+    reason: str
+    currency: str
+    issued_on: date
+    net_amount: Decimal
+    tax_amount: Decimal
+    total_amount: Decimal
+    snapshot: Mapping
 
 
 def content_of(
     invoice: Invoice, *, lines: Iterable[InvoiceLine], taxes: Iterable[InvoiceTax], language: str
 ) -> dict:
-    """Everything the template shows, formatted; `lines` in the order of their positions."""
+    """All that stands on the invoice; `lines` in the order of their positions."""
     lines = list(lines)
-    say, labels = _Formats(language, invoice.currency), LABELS[language]
-    days = invoice.snapshot["payment_terms_days"]
-    sums = accumulate((line.net_amount for line in lines), EXACT.add)
+    say, labels = Formats(language, invoice.currency), LABELS[language]
+    served = say.period(
+        min((line.service_starts_on for line in lines), default=invoice.period_starts_on),
+        max((line.service_ends_on for line in lines), default=invoice.period_ends_on),
+    )
+    due_on, days = say.day(invoice.due_on), invoice.snapshot["payment_terms_days"]
+    content = _common(invoice, "invoice", lines, taxes, say, language)
+    return content | {
+        "facts": [
+            (labels["number"], invoice.number),
+            (labels["issued_on"], say.day(invoice.issued_on)),
+            (labels["due_on"], due_on),
+            (labels["service_period"], served),
+        ],
+        "sums": [*content["sums"], (labels["due"], say.money(invoice.total_amount))],
+        "notes": [labels["terms"].format(day=due_on, days=days)],
+    }
+
+
+def credit_note_content(
+    note: Credited, *, lines: Iterable[InvoiceLine], taxes: Iterable[InvoiceTax], language: str
+) -> dict:
+    """All that stands on the credit note; it names the invoice it corrects (Directive 2006/112/EC, art. 219)."""
+    say, labels = Formats(language, note.currency), LABELS[language]
+    content = _common(note, "credit_note", list(lines), taxes, say, language)
+    return content | {
+        "facts": [
+            (labels["credit_note_number"], note.number),
+            (labels["issued_on"], say.day(note.issued_on)),
+            (labels["credited_invoice"], note.invoice_number),
+        ],
+        "sums": [*content["sums"], (labels["credited"], say.money(note.total_amount))],
+        "notes": [labels["reason"].format(reason=note.reason)] if note.reason else [],
+    }
+
+
+def _common(
+    document: Invoice | Credited,
+    kind: str,
+    lines: list[InvoiceLine],
+    taxes: Iterable[InvoiceTax],
+    say: Formats,
+    language: str,
+) -> dict:
+    labels, running = LABELS[language], accumulate((line.net_amount for line in lines), EXACT.add)
     return {
         "language": language,
         "labels": labels,
-        "currency": invoice.currency,
-        "number": invoice.number,
-        "day": [invoice.issued_on.year, invoice.issued_on.month, invoice.issued_on.day],
-        "issued_on": say.day(invoice.issued_on),
-        "due_on": say.day(invoice.due_on),
-        "service_period": say.period(
-            min((line.service_starts_on for line in lines), default=invoice.period_starts_on),
-            max((line.service_ends_on for line in lines), default=invoice.period_ends_on),
-        ),
-        "seller": _party(invoice.snapshot["seller"], language),
-        "customer": _party(invoice.snapshot["customer"], language),
+        "currency": document.currency,
+        "title": labels[kind],
+        "number": document.number,
+        "day": [document.issued_on.year, document.issued_on.month, document.issued_on.day],
+        "seller": party(document.snapshot["seller"], language),
+        "customer": party(document.snapshot["customer"], language),
+        "columns": [
+            {"key": "position", "title": labels["position"], "align": "right"},
+            {"key": "description", "title": labels["description"], "align": "left", "wraps": True},
+            {"key": "quantity", "title": labels["quantity"], "align": "right"},
+            {"key": "unit_price", "title": labels["unit_price"], "align": "right"},
+            {"key": "tax", "title": labels["tax"], "align": "right"},
+            {"key": "amount", "title": f"{labels['amount']} ({document.currency})", "align": "right"},
+        ],
         "lines": [
             {
                 "position": str(line.position),
                 "description": line.description,
-                "period": say.period(line.service_starts_on, line.service_ends_on),
+                "below": say.period(line.service_starts_on, line.service_ends_on),
                 "quantity": f"{say.number(line.quantity)} {line.unit}".strip(),
                 "unit_price": "" if line.unit_price is None else say.number(line.unit_price),
                 "tax": say.percent(line.tax_percent),
                 "amount": say.money(line.net_amount),
                 "sum": say.money(total),
             }
-            for line, total in zip(lines, sums, strict=True)
+            for line, total in zip(lines, running, strict=True)
         ],
-        "taxes": [
-            {
-                "category": CATEGORIES[language][tax.category],
-                "reason": tax.exemption_reason,
-                "rate": say.percent(tax.percent),
-                "taxable": say.money(tax.taxable_amount),
-                "tax": say.money(tax.tax_amount),
-            }
-            for tax in taxes
+        "taxes": [_tax(tax, say, language) for tax in taxes],
+        "sums": [
+            (labels["net"], say.money(document.net_amount)),
+            (labels["tax"], say.money(document.tax_amount)),
+            (labels["total"], say.money(document.total_amount)),
         ],
-        "net": say.money(invoice.net_amount),
-        "tax": say.money(invoice.tax_amount),
-        "total": say.money(invoice.total_amount),
-        "terms": labels["terms"].format(day=say.day(invoice.due_on), days=days),
     }
 
 
-class _Formats:
-    """Numbers and days as a language writes them; decimals as ISO 4217 has them."""
-
-    def __init__(self, language: str, currency: str) -> None:
-        self.locale = Locale.parse(language)
-        decimals = exponent(currency)
-        self.payable = "#,##0" + ("." + "0" * decimals if decimals else "")
-
-    def money(self, amount: Decimal) -> str:
-        return format_decimal(amount, format=self.payable, locale=self.locale)
-
-    def number(self, value: Decimal) -> str:
-        """All that is there and no more."""
-        return format_decimal(value, format="#,##0.############", locale=self.locale)
-
-    def percent(self, value: Decimal) -> str:
-        return f"{self.number(value)}\N{NO-BREAK SPACE}%"
-
-    def day(self, day: date) -> str:
-        return format_date(day, format="medium", locale=self.locale)
-
-    def period(self, starts_on: date, ends_on: date) -> str:
-        """As people say it, the last day included; `ends_on` is exclusive."""
-        last = ends_on - timedelta(days=1)
-        ends = [format_date(day, format="medium", locale=self.locale) for day in (starts_on, last)]
-        return ends[0] if starts_on == last else " – ".join(ends)
-
-
-def _party(party: Mapping, language: str) -> dict:
-    address = party.get("address") or {}
-    town = " ".join(str(address[key]) for key in ("postal_code", "city") if address.get(key))
-    places = [address.get("line1"), address.get("line2"), town, address.get("region")]
-    code = address.get("country") or party["country"]
-    country = Locale.parse(language).territories.get(code, code)
+def _tax(tax: InvoiceTax, say: Formats, language: str) -> dict:
+    category = CATEGORIES[language][tax.category]
+    reason = reason_in(language, tax.category, tax.exemption_reason)
     return {
-        "name": party["legal_name"],
-        "address": [str(place) for place in [*places, country] if place],
-        "tax_id": party["tax_id"] or "",
-        "email": party["email"] or "",
+        "category": category,
+        "reason": "" if reason.rstrip(".") == category else reason,  # said already
+        "rate": say.percent(tax.percent),
+        "taxable": say.money(tax.taxable_amount),
+        "tax": say.money(tax.tax_amount),
     }

@@ -1,66 +1,138 @@
-"""The words on an invoice, by language. A language is here or is not offered."""
+"""The words on documents, by language. A language is here or is not offered."""
 
 from collections.abc import Mapping
 
+from billing.invoicing.tax import REASONS, TaxTreatment, certificate_in
+
 DEFAULT_LANGUAGE = "en"
-_KEYS = (
-    "invoice",
-    "seller",
-    "customer",
-    "number",
-    "issued_on",
-    "due_on",
-    "service_period",
-    "tax_id",
-    "position",
-    "description",
-    "quantity",
-    "unit_price",
-    "tax",
-    "amount",
-    "brought_forward",
-    "carried_forward",
-    "tax_category",
-    "rate",
-    "taxable",
-    "net",
-    "total",
-    "due",
-    "terms",
-    "page",
-)
+_LANGUAGES = ("en", "de", "fr", "es")
 _TEXTS = {
-    "en": "Invoice|From|Bill to|Invoice number|Issued on|Due on|Service period|Tax ID|No.|Description|Quantity"
-    "|Unit price|Tax|Amount|Brought forward|Carried forward|Tax category|Rate|Taxable amount|Net|Total|Amount due"
-    "|Payable without deduction by {day} ({days} days).|Page {page} of {pages}",
-    "de": "Rechnung|Von|Rechnung an|Rechnungsnummer|Rechnungsdatum|Fällig am|Leistungszeitraum|USt-IdNr.|Pos."
-    "|Beschreibung|Menge|Einzelpreis|Steuer|Betrag|Übertrag von der Vorseite|Übertrag|Steuerkategorie|Satz"
-    "|Bemessungsgrundlage|Netto|Gesamtbetrag|Zahlbetrag|Zahlbar ohne Abzug bis {day} ({days} Tage)."
-    "|Seite {page} von {pages}",
-    "fr": "Facture|De|Facturé à|Numéro de facture|Date de facture|Échéance|Période de prestation|N° de TVA|N°"
-    "|Désignation|Quantité|Prix unitaire|Taxe|Montant|Report de la page précédente|À reporter|Catégorie de taxe"
-    "|Taux|Base imposable|Total HT|Total TTC|Net à payer|Payable sans escompte au plus tard le {day} ({days} jours)."
-    "|Page {page} sur {pages}",
-    "es": "Factura|De|Facturar a|Número de factura|Fecha de emisión|Vencimiento|Periodo de servicio|NIF/IVA|N.º"
-    "|Descripción|Cantidad|Precio unitario|Impuesto|Importe|Suma anterior|Suma y sigue|Categoría fiscal|Tipo"
-    "|Base imponible|Neto|Total|Importe a pagar|A pagar sin deducción hasta el {day} ({days} días)."
-    "|Página {page} de {pages}",
+    "invoice": ("Invoice", "Rechnung", "Facture", "Factura"),
+    "seller": ("From", "Von", "De", "De"),
+    "customer": ("Bill to", "Rechnung an", "Facturé à", "Facturar a"),
+    "number": ("Invoice number", "Rechnungsnummer", "Numéro de facture", "Número de factura"),
+    "issued_on": ("Issued on", "Rechnungsdatum", "Date de facture", "Fecha de emisión"),
+    "due_on": ("Due on", "Fällig am", "Échéance", "Vencimiento"),
+    "service_period": ("Service period", "Leistungszeitraum", "Période de prestation", "Periodo de servicio"),
+    "tax_id": ("Tax ID", "USt-IdNr.", "N° de TVA", "NIF/IVA"),
+    "position": ("No.", "Pos.", "N°", "N.º"),
+    "description": ("Description", "Beschreibung", "Désignation", "Descripción"),
+    "quantity": ("Quantity", "Menge", "Quantité", "Cantidad"),
+    "unit_price": ("Unit price", "Einzelpreis", "Prix unitaire", "Precio unitario"),
+    "tax": ("Tax", "Steuer", "Taxe", "Impuesto"),
+    "amount": ("Amount", "Betrag", "Montant", "Importe"),
+    "brought_forward": (
+        "Brought forward",
+        "Übertrag von der Vorseite",
+        "Report de la page précédente",
+        "Suma anterior",
+    ),
+    "carried_forward": ("Carried forward", "Übertrag", "À reporter", "Suma y sigue"),
+    "tax_category": ("Tax category", "Steuerkategorie", "Catégorie de taxe", "Categoría fiscal"),
+    "rate": ("Rate", "Satz", "Taux", "Tipo"),
+    "taxable": ("Taxable amount", "Bemessungsgrundlage", "Base imposable", "Base imponible"),
+    "net": ("Net", "Netto", "Total HT", "Neto"),
+    "total": ("Total", "Gesamtbetrag", "Total TTC", "Total"),
+    "due": ("Amount due", "Zahlbetrag", "Net à payer", "Importe a pagar"),
+    "terms": (
+        "Payable without deduction by {day} ({days} days).",
+        "Zahlbar ohne Abzug bis {day} ({days} Tage).",
+        "Payable sans escompte au plus tard le {day} ({days} jours).",
+        "A pagar sin deducción hasta el {day} ({days} días).",
+    ),
+    "page": (
+        "Page {page} of {pages}",
+        "Seite {page} von {pages}",
+        "Page {page} sur {pages}",
+        "Página {page} de {pages}",
+    ),
+    "credit_note": ("Credit note", "Gutschrift (Rechnungskorrektur)", "Avoir", "Factura rectificativa"),
+    "credit_note_number": (
+        "Credit note number",
+        "Nummer der Gutschrift",
+        "Numéro d'avoir",
+        "Número de factura rectificativa",
+    ),
+    "credited_invoice": ("Invoice credited", "Zur Rechnung", "Facture d'origine", "Factura rectificada"),
+    "reason": ("Reason: {reason}", "Grund: {reason}", "Motif : {reason}", "Motivo: {reason}"),
+    "credited": ("Amount credited", "Gutschriftsbetrag", "Montant crédité", "Importe abonado"),
+    "statement": ("Statement of account", "Kontoauszug", "Relevé de compte", "Estado de cuenta"),
+    "account_period": ("Period", "Zeitraum", "Période", "Periodo"),
+    "as_of": ("As of", "Stand", "Situation au", "A fecha de"),
+    "day": ("Date", "Datum", "Date", "Fecha"),
+    "reference": ("Reference", "Beleg", "Pièce", "Referencia"),
+    "debit": ("Debit", "Soll", "Débit", "Debe"),
+    "credit": ("Credit", "Haben", "Crédit", "Haber"),
+    "balance": ("Balance", "Saldo", "Solde", "Saldo"),
+    "opening_balance": ("Opening balance", "Anfangssaldo", "Solde initial", "Saldo inicial"),
+    "closing_balance": ("Closing balance", "Schlusssaldo", "Solde final", "Saldo final"),
+    "ageing": ("Open by age", "Offen nach Fälligkeit", "Encours par ancienneté", "Pendiente por antigüedad"),
 }
-LABELS: Mapping[str, Mapping[str, str]] = {
-    language: dict(zip(_KEYS, text.split("|"), strict=True)) for language, text in _TEXTS.items()
+_CATEGORIES = {
+    "S": ("Standard rate", "Regelsatz", "Taux normal", "Tipo general"),
+    "Z": ("Zero rated", "Nullsatz", "Taux zéro", "Tipo cero"),
+    "E": ("Exempt", "Steuerbefreit", "Exonéré", "Exento"),
+    "AE": (
+        "Reverse charge",
+        "Steuerschuldnerschaft des Leistungsempfängers",
+        "Autoliquidation",
+        "Inversión del sujeto pasivo",
+    ),
+    "G": ("Export outside the EU", "Ausfuhr aus der EU", "Exportation hors UE", "Exportación fuera de la UE"),
+    "O": ("Outside the scope of tax", "Nicht steuerbar", "Hors champ de la taxe", "No sujeto"),
 }
-CATEGORIES: Mapping[str, Mapping[str, str]] = {
-    language: dict(zip(("S", "Z", "E", "AE", "G", "O"), text.split("|"), strict=True))
-    for language, text in {
-        "en": "Standard rate|Zero rated|Exempt|Reverse charge|Export outside the EU|Outside the scope of tax",
-        "de": "Regelsatz|Nullsatz|Steuerbefreit|Steuerschuldnerschaft des Leistungsempfängers|Ausfuhr aus der EU"
-        "|Nicht steuerbar",
-        "fr": "Taux normal|Taux zéro|Exonéré|Autoliquidation|Exportation hors UE|Hors champ de la taxe",
-        "es": "Tipo general|Tipo cero|Exento|Inversión del sujeto pasivo|Exportación fuera de la UE|No sujeto",
-    }.items()
+_REASONS = {
+    "AE": (
+        REASONS[TaxTreatment.REVERSE_CHARGE],
+        "Steuerschuldnerschaft des Leistungsempfängers",
+        "Autoliquidation",
+        "Inversión del sujeto pasivo",
+    ),
+    "G": (
+        REASONS[TaxTreatment.EXPORT],
+        "Leistung außerhalb der Europäischen Union.",
+        "Prestation fournie hors de l'Union européenne.",
+        "Prestación realizada fuera de la Unión Europea.",
+    ),
+    "E": (REASONS[TaxTreatment.EXEMPT], "Steuerbefreit.", "Exonéré de taxe.", "Exento de impuesto."),
+    "O": (
+        REASONS[TaxTreatment.OUTSIDE_SCOPE],
+        "Nicht steuerbar.",
+        "Hors du champ d'application de la taxe.",
+        "Operación no sujeta al impuesto.",
+    ),
 }
+_CERTIFIED = (
+    "Exempt from tax: certificate {certificate}.",
+    "Steuerbefreit: Bescheinigung {certificate}.",
+    "Exonéré de taxe : attestation n° {certificate}.",
+    "Exento de impuesto: certificado {certificate}.",
+)
+
+
+def _by_language(texts: Mapping[str, tuple[str, ...]]) -> Mapping[str, Mapping[str, str]]:
+    return {
+        language: {key: spoken[index] for key, spoken in texts.items()}
+        for index, language in enumerate(_LANGUAGES)
+    }
+
+
+LABELS = _by_language(_TEXTS)
+CATEGORIES = _by_language(_CATEGORIES)
 
 
 def language_of(wanted: str | None) -> str:
     """The language itself if it is spoken here, else English: older invoices name none."""
     return wanted if wanted in LABELS else DEFAULT_LANGUAGE
+
+
+def reason_in(language: str, category: str, stored: str) -> str:
+    """Why a category bears no tax, as the law of the language's countries words it (BT-120).
+
+    The mention of reverse charge is that of Directive 2006/112/EC, art. 226 no. 11a, in its language versions.
+    `stored` is the reason in English, as invoices keep it; a certificate's number is taken from there.
+    """
+    spoken = _LANGUAGES.index(language)
+    if category == TaxTreatment.EXEMPT and (certificate := certificate_in(stored)):
+        return _CERTIFIED[spoken].format(certificate=certificate)
+    return _REASONS[category][spoken] if category in _REASONS else stored

@@ -11,6 +11,7 @@ from billing.invoicing.models.invoices import (
     LineKind,
     NumberSeries,
 )
+from billing.invoicing.models.kept import KeptDocument
 from billing.invoicing.models.runs import BillingRun, BillingRunItem
 from billing.invoicing.models.taxes import TaxExemption, TaxRate
 
@@ -28,6 +29,7 @@ __all__ = [
     "InvoiceDocument",
     "InvoiceLine",
     "InvoiceTax",
+    "KeptDocument",
     "LineKind",
     "NumberSeries",
     "TaxExemption",

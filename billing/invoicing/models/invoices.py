@@ -1,10 +1,11 @@
 """Invoices, their numbers, lines, taxes and documents."""
 
 from django.db import models
-from django.db.models import CharField, F, Func, IntegerField, Q, Value
+from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.crediting_triggers import credited_by_applications
+from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tax import TaxTreatment
@@ -17,7 +18,7 @@ from billing.invoicing.triggers import (
 )
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
 from billing.kernel.ids import uuid7
-from billing.kernel.models import AppendOnlyModel, BaseModel
+from billing.kernel.models import BaseModel
 from billing.kernel.states import pairs
 from billing.kernel.triggers import (
     append_only,
@@ -279,31 +280,15 @@ class InvoiceTax(models.Model):
         return f"{self.category} {self.percent} %: {self.tax_amount} {self.currency}"
 
 
-class InvoiceDocument(AppendOnlyModel):
-    """The PDF of an issued invoice, made once and kept as it was made."""
+class InvoiceDocument(KeptDocument):
+    """The PDF of an issued invoice."""
 
     invoice = models.OneToOneField(Invoice, models.PROTECT, related_name="document")
-    language = models.CharField(max_length=2)
-    sha256 = models.CharField(max_length=64)
-    size = models.PositiveIntegerField(help_text="Bytes.")
-    content = models.BinaryField()
 
-    class Meta(AppendOnlyModel.Meta):
+    class Meta(KeptDocument.Meta):
+        abstract = False
         db_table = "invoice_documents"
-        constraints = [
-            models.CheckConstraint(
-                name="invoice_document_matches_checksum",
-                condition=Q(
-                    sha256=Func(
-                        Func(F("content"), function="sha256"),
-                        Value("hex"),
-                        function="encode",
-                        output_field=CharField(),
-                    ),
-                    size=Func(F("content"), function="octet_length", output_field=IntegerField()),
-                ),
-            ),
-        ]
+        constraints = [matches_checksum("invoice_document_matches_checksum")]
         triggers = [*append_only(), document_of_issued_only()]
 
     def __str__(self) -> str:

@@ -1,11 +1,17 @@
 from billing.invoicing.services.applying import apply_credit, redirect_credit
 from billing.invoicing.services.crediting import issue_credit_note, preview_credit_note
-from billing.invoicing.services.documenting import render_invoice_document
+from billing.invoicing.services.documenting import (
+    Rendered,
+    render_invoice_document,
+    render_invoice_documents,
+    render_missing_documents,
+)
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
 from billing.invoicing.services.previewing import BillingPreview, preview_billing
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
+from billing.invoicing.services.queueing_documents import RENDER_DOCUMENTS
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
 from billing.invoicing.services.running import (
@@ -20,8 +26,10 @@ from billing.invoicing.services.voiding import void_invoice
 from billing.invoicing.services.writing_off import recover_invoice, write_off_invoice
 
 __all__ = [
+    "RENDER_DOCUMENTS",
     "RUN_BILLING",
     "BillingPreview",
+    "Rendered",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
@@ -39,6 +47,8 @@ __all__ = [
     "recover_invoice",
     "redirect_credit",
     "render_invoice_document",
+    "render_invoice_documents",
+    "render_missing_documents",
     "rerate_invoice",
     "rerate_usage",
     "retry_customer",

@@ -12,6 +12,7 @@ from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.issuing import issue_invoices
+from billing.invoicing.services.queueing_documents import queue_documents
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
 from billing.kernel.bulk import update_rows
@@ -213,6 +214,7 @@ def _finish_if_done(run: BillingRun, *, actor: str) -> BillingRun:
     run = BillingRun.objects.locked().get(pk=run.pk)
     if run.state == RunState.RUNNING and not run.items.filter(state=RunItemState.PENDING).exists():
         _finish(run, actor=actor)
+        queue_documents(run, actor=actor)
     return run
 
 

@@ -3,18 +3,25 @@
 import hashlib
 from datetime import date
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
+from babel.numbers import format_decimal
 from django.db import IntegrityError, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+from pypdf import PdfReader
 
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
 from billing.invoicing.documents.content import content_of
+from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
-from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of
+from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
+from billing.invoicing.tax import exemption_reason
 from billing.invoicing.tests.makers import make_draft, make_invoice
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.soundness import assert_books_are_sound
@@ -32,11 +39,20 @@ PARTY = {
 }
 
 
-def content(*, amounts=("1000.50", "0.50"), currency="EUR", language="en", name="Kunde AG") -> dict:
+def content(
+    *,
+    amounts=("1000.50", "0.50"),
+    currency="EUR",
+    language="en",
+    name="Kunde AG",
+    category="AE",
+    reason=exemption_reason("AE"),  # noqa: B008  a constant
+    words="Calls to the interface, as metered",
+) -> dict:
     lines = [
         InvoiceLine(
             position=position,
-            description="Calls to the interface, as metered",
+            description=words,
             quantity=Decimal("4002.500000000000"),
             unit="call",
             unit_price=Decimal("0.250000000000"),
@@ -63,13 +79,17 @@ def content(*, amounts=("1000.50", "0.50"), currency="EUR", language="en", name=
         },
     )
     tax = InvoiceTax(
-        category="AE",
+        category=category,
         percent=Decimal(0),
         taxable_amount=net,
         tax_amount=Decimal(0),
-        exemption_reason="Reverse charge: the customer accounts for the tax.",
+        exemption_reason=reason,
     )
     return content_of(invoice, lines=lines, taxes=[tax], language=language)
+
+
+def invoice_pdf(shown: dict) -> bytes:
+    return pdf_of("invoice", shown)
 
 
 def test_every_language_words_every_label():
@@ -83,9 +103,9 @@ def test_lines_carry_their_running_sum_and_days_include_the_last():
     shown = content()
 
     assert [line["sum"] for line in shown["lines"]] == ["1,000.50", "1,001.00"]
-    assert shown["service_period"] == "Sep 1, 2024 – Sep 30, 2024"
+    assert shown["facts"][-1] == ("Service period", "Sep 1, 2024 – Sep 30, 2024")
     assert shown["lines"][0]["quantity"] == "4,002.5 call"
-    assert shown["terms"] == "Payable without deduction by Oct 31, 2024 (30 days)."
+    assert shown["notes"] == ["Payable without deduction by Oct 31, 2024 (30 days)."]
     assert shown["customer"] == {
         "name": "Kunde AG",
         "address": ["Austria"],
@@ -93,6 +113,12 @@ def test_lines_carry_their_running_sum_and_days_include_the_last():
         "email": "billing@acme.example",
     }
     assert shown["taxes"][0]["reason"] == "Reverse charge: the customer accounts for the tax."
+    assert shown["sums"] == [
+        ("Net", "1,001.00"),
+        ("Tax", "0.00"),
+        ("Total", "1,001.00"),
+        ("Amount due", "1,001.00"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,15 +131,86 @@ def test_lines_carry_their_running_sum_and_days_include_the_last():
     ],
 )
 def test_amounts_have_the_currencys_decimals_in_the_languages_signs(currency, language, amount, text):
-    assert content(amounts=[amount], currency=currency, language=language)["total"] == text
+    assert content(amounts=[amount], currency=currency, language=language)["sums"][-1][1] == text
+
+
+@given(
+    amount=st.decimals(min_value=-(10**14), max_value=10**14, places=2).filter(lambda amount: amount),
+    language=st.sampled_from(sorted(LABELS)),
+)
+def test_amounts_are_written_as_babel_writes_them(amount, language):
+    assert Formats(language, "EUR").money(amount) == format_decimal(amount, "#,##0.00", locale=language)
+
+
+@pytest.mark.parametrize(
+    ("category", "certificate", "language", "said"),
+    [
+        # Directive 2006/112/EC, art. 226 no. 11a, in its German, French and Spanish versions.
+        ("AE", "", "de", "Steuerschuldnerschaft des Leistungsempfängers"),
+        ("AE", "", "fr", "Autoliquidation"),
+        ("AE", "", "es", "Inversión del sujeto pasivo"),
+        ("AE", "", "en", "Reverse charge: the customer accounts for the tax."),
+        ("E", "NV 31/4711.", "en", "Exempt from tax: certificate NV 31/4711.."),
+        ("E", "NV 31/4711", "de", "Steuerbefreit: Bescheinigung NV 31/4711."),
+        ("E", "NV 31/4711", "fr", "Exonéré de taxe : attestation n° NV 31/4711."),
+        ("E", "NV 31/4711", "es", "Exento de impuesto: certificado NV 31/4711."),
+        ("E", "", "fr", "Exonéré de taxe."),
+        ("G", "", "de", "Leistung außerhalb der Europäischen Union."),
+        ("O", "", "es", "Operación no sujeta al impuesto."),
+        ("S", "", "de", ""),
+    ],
+)
+def test_no_tax_has_its_reason_in_the_readers_language(category, certificate, language, said):
+    stored = exemption_reason(category, certificate)
+
+    assert reason_in(language, category, stored) == said
+    shown = content(category=category, reason=stored, language=language)["taxes"][0]
+    assert said.rstrip(".") in (shown["reason"].rstrip("."), shown["category"])
+
+
+def pages_of(pdf: bytes) -> list[list[str]]:
+    """The lines of text of every page, as a reader of the file sees them."""
+    return [page.extract_text().splitlines() for page in PdfReader(BytesIO(pdf)).pages]
+
+
+def amount_after(label: str, page: list[str]) -> Decimal | None:
+    """Of the one line that begins with `label`."""
+    found = [line for line in page if line.startswith(label)]
+    assert len(found) <= 1
+    return Decimal(found[0].rsplit(" ", 1)[1].replace(",", "")) if found else None
+
+
+@pytest.mark.parametrize("words", ["Calls", "What was delivered, at length. " * 10])
+def test_every_page_says_what_the_rows_before_its_end_come_to(words):
+    amounts = [Decimal(n) + Decimal("0.01") for n in range(1, 101)]
+
+    pages = pages_of(invoice_pdf(content(amounts=amounts, words=words.strip())))
+
+    assert len(pages) > 3
+    so_far = Decimal(0)
+    for number, page in enumerate(pages, start=1):
+        own = [line.rsplit(" ", 1)[1] for line in page if "19\N{NO-BREAK SPACE}%" in line]
+        assert amount_after("Brought forward", page) == (so_far if number > 1 and own else None)
+        so_far += sum(Decimal(amount.replace(",", "")) for amount in own)
+        assert amount_after("Carried forward", page) == (so_far if so_far < sum(amounts) else None)
+        assert page[-1].endswith(f"Page {number} of {len(pages)}")
+    assert so_far == sum(amounts) == Decimal("5051.00")
+
+
+def test_totals_that_do_not_fit_below_the_last_row_have_a_page_of_their_own():
+    def ends(rows: int) -> list:
+        pages = pages_of(invoice_pdf(content(amounts=["1.00"] * rows)))
+        return [len(pages), any(line.startswith("Amount due") for line in pages[0])]
+
+    assert [ends(rows) for rows in (9, 17)] == [[1, True], [2, False]]
 
 
 def test_the_same_content_makes_the_same_bytes():
-    first, second = pdf_of(content()), pdf_of(content())
+    first, second = invoice_pdf(content()), invoice_pdf(content())
 
     assert first.startswith(b"%PDF-")
     assert first == second
-    assert pdf_of(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
+    assert invoice_pdf(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
 
 
 def rendered() -> int:
