@@ -4,6 +4,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import F
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from billing.entities.queries import today_at
@@ -187,7 +189,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
         ("seller", "customer"),
         ("shown_net", "shown_tax", "shown_total"),
         ("shown_applied", "shown_left", "shown_remainder"),
-        "reason",
+        ("reason", "shown_document"),
     )
     readonly_fields = (
         "shown_invoice",
@@ -197,6 +199,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
         "shown_applied",
         "shown_left",
         "shown_remainder",
+        "shown_document",
     )
     verbs = (
         AdminVerb(
@@ -240,6 +243,12 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     @display(description="Invoice")
     def shown_invoice(self, note):
         return link(note.invoice, "invoicing_invoice")
+
+    @display(description="Document")
+    def shown_document(self, note):
+        return format_html(
+            '<a class="underline" href="{}">PDF</a>', reverse("credit-note-pdf", args=[note.pk])
+        )
 
     @display(description="Net")
     def shown_net(self, note):

@@ -196,5 +196,8 @@ CHECKS = {
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size OR i.number IS NULL
+        UNION ALL
+        SELECT d.id FROM credit_note_documents d
+        WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size
     """,
 }

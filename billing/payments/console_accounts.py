@@ -7,6 +7,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.urls import reverse
+from django.utils.http import urlencode
 from unfold.decorators import display
 
 from billing.entities.models import BillingEntity
@@ -108,7 +110,7 @@ def _account(request, account: BillingEntity) -> dict:
     }
     asked = {name: request.GET.get(name, default) for name, default in shown.items()}
     form = PeriodForm(asked, currencies=currencies)
-    tables = [_balances(account, seller, day)]
+    tables, link = [_balances(account, seller, day)], ""
     if form.is_valid():
         given = form.cleaned_data
         statement = statement_of(
@@ -119,7 +121,19 @@ def _account(request, account: BillingEntity) -> dict:
             ends_on=given["ends_on"] + timedelta(days=1),
         )
         tables += tables_of(statement)
-    return {"tables": tables, "period_form": styled(form)}
+        link = _document(statement)
+    return {"tables": tables, "period_form": styled(form), "document": link}
+
+
+def _document(statement: Statement) -> str:
+    """Where the statement is as PDF."""
+    asked = {
+        "seller": statement.seller.pk,
+        "currency": statement.currency,
+        "period_start": statement.starts_on,
+        "period_end": statement.ends_on,
+    }
+    return f"{reverse('entity-statement-pdf', args=[statement.customer.pk])}?{urlencode(asked)}"
 
 
 def _balances(account: BillingEntity, seller: BillingEntity, day: date) -> Table:

@@ -39,4 +39,8 @@ CHECKS = {
         ) cash ON cash.source = 'payment:' || p.id
         WHERE cash.booked IS DISTINCT FROM p.amount
     """,
+    "D1 a kept statement is what its checksum says": """
+        SELECT id FROM statement_documents
+        WHERE encode(sha256(content), 'hex') <> sha256 OR octet_length(content) <> size
+    """,
 }

@@ -5,6 +5,7 @@ from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
+from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.money import round_half_up
@@ -105,3 +106,38 @@ class PaymentApplication(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} of {self.payment_id} to {self.invoice_id}"
+
+
+class StatementDocument(KeptDocument):
+    """The PDF of a statement of account, as it was when somebody asked for it.
+
+    The same account of the same days is kept once; what was booked into them since makes another document.
+    """
+
+    seller = models.ForeignKey(BillingEntity, models.PROTECT, related_name="+")
+    customer = models.ForeignKey(BillingEntity, models.PROTECT, related_name="statement_documents")
+    currency = CurrencyField()
+    starts_on = models.DateField()
+    ends_on = models.DateField(help_text="Exclusive.")
+
+    class Meta(KeptDocument.Meta):
+        db_table = "statement_documents"
+        constraints = [
+            matches_checksum("statement_document_matches_checksum"),
+            models.CheckConstraint(
+                name="statement_ends_after_start", condition=Q(ends_on__gt=F("starts_on"))
+            ),
+            models.UniqueConstraint(
+                fields=["seller", "customer", "currency", "starts_on", "ends_on", "sha256"],
+                name="one_statement_document_per_content",
+            ),
+        ]
+        triggers = [*append_only()]
+
+    def __str__(self) -> str:
+        return f"Statement of {self.customer_id}, {self.starts_on} to {self.ends_on}"
+
+    @property
+    def entity_id(self):
+        """A statement is within reach of those who reach its customer."""
+        return self.customer_id

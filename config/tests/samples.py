@@ -284,6 +284,10 @@ QUERIES: dict[str, Callable[[Company], dict[str, str]]] = {
         "period_start": "2024-09-01",
         "period_end": "2026-12-01",
     },
+    "entities/{entity_id}/statement/pdf": lambda company: {
+        "period_start": "2024-09-01",
+        "period_end": "2026-12-01",
+    },
     "entities/{entity_id}/subscriptions": lambda company: {"include_descendants": "true"},
     "entities/{entity_id}/usage": lambda company: {"period_start": "2024-09-01", "period_end": "2024-10-01"},
     "ledger/trial-balance": lambda company: {"entity": str(company.root.pk)},

@@ -796,6 +796,12 @@ def _():
     return lambda: invoicing.preview_credit_note(invoice_id=invoice.pk, issued_on=DAY, reason="late")
 
 
+@scene(invoicing.render_credit_note_document)
+def _():
+    note = credit_in_hand()
+    return lambda: invoicing.render_credit_note_document(actor=ME, credit_note_id=note.pk)
+
+
 @scene(invoicing.apply_credit)
 def _():
     note = credit_in_hand()
@@ -885,6 +891,19 @@ def _():
     applications = [(second.pk, Decimal("19.00")), (first.pk, Decimal("19.00"))]
     terms = payment_terms(customer=first.customer, seller=first.seller, applications=applications)
     return lambda: payments.record_payment(**terms)
+
+
+@scene(payments.render_statement)
+def _():
+    invoice = paid_invoice()
+    return lambda: payments.render_statement(
+        actor=ME,
+        seller_id=invoice.seller_id,
+        customer_id=invoice.customer_id,
+        currency="EUR",
+        starts_on=AS_OF,
+        ends_on=DAY,
+    )
 
 
 @scene(payments.apply_payment)

@@ -2,6 +2,7 @@
 
 import django_filters as filters
 from django.db.models import F, Prefetch
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -10,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from billing.entities import queries as entities
 from billing.entities.api.fields import ActingVerb, seen_or_done
 from billing.invoicing import queries, services
+from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.serializers import InOrder, TaxRead
 from billing.invoicing.models import (
     CreditApplication,
@@ -163,6 +165,7 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
     action_permissions = {
         "list": "invoicing.view_creditnote",
         "retrieve": "invoicing.view_creditnote",
+        "pdf": "invoicing.view_creditnote",
         "create": "invoicing.issue_credit_note",
         "apply": "invoicing.apply_credit",
         "redirect": "invoicing.redirect_credit",
@@ -219,6 +222,14 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
             **self.parse(CreditRedirect),
         )
         return self.reply(note)
+
+    @extend_schema(responses={(200, PDF): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], renderer_classes=[*ServiceViewSet.renderer_classes, PdfRenderer])
+    def pdf(self, request, credit_note_id):
+        """The credit note as PDF in its customer's language: made once, always the same bytes."""
+        note = self.get_object()
+        document = services.render_credit_note_document(actor=self.actor, credit_note_id=note.pk)
+        return pdf_response(request, document, number=note.number)
 
     def _invoice(self, invoice_id, *, verb: str):
         """Invoices of others are invoices that do not exist."""

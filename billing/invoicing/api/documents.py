@@ -1,11 +1,11 @@
-"""A kept document as an answer: named after its invoice, tagged with its checksum."""
+"""A kept document as an answer: named after what it is of, tagged with its checksum."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from rest_framework.renderers import JSONRenderer
 
-from billing.invoicing.models import InvoiceDocument
+from billing.invoicing.models.kept import KeptDocument
 
 PDF = "application/pdf"
 
@@ -16,7 +16,7 @@ class PdfRenderer(JSONRenderer):
     media_type, format = PDF, "pdf"
 
 
-def pdf_response(request: HttpRequest, document: InvoiceDocument, *, number: str) -> HttpResponse:
+def pdf_response(request: HttpRequest, document: KeptDocument, *, number: str) -> HttpResponse:
     """The bytes, or 304 to whom has them."""
     etag = f'"{document.sha256}"'
     headers = {

@@ -8,30 +8,53 @@ Content is what `rendering.pdf_of` sets: `title`, `number` and `day`, the partie
 carried from page to page), then `sums` (pairs of label and amount), `taxes` and `notes`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import accumulate
-from typing import Protocol
 
 from billing.invoicing.documents.formats import Formats, party
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in
-from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.models import (
+    CreditNote,
+    CreditNoteLine,
+    CreditNoteTax,
+    Invoice,
+    InvoiceLine,
+    InvoiceTax,
+)
 from billing.kernel.money import EXACT
 
 
-class Credited(Protocol):
-    """What a credit note says beside its lines and taxes; amounts are positive, as EN 16931 has them (type 381)."""
+@dataclass(frozen=True)
+class CreditedLine:
+    """What a credit note takes back of a line. Of a part nobody says how many pieces it is."""
 
-    number: str
-    invoice_number: str
-    reason: str
-    currency: str
-    issued_on: date
+    position: int
+    description: str
+    service_starts_on: date
+    service_ends_on: date
+    quantity: Decimal | None
+    unit: str
+    unit_price: Decimal | None
+    tax_percent: Decimal
     net_amount: Decimal
-    tax_amount: Decimal
-    total_amount: Decimal
-    snapshot: Mapping
+
+    @classmethod
+    def of(cls, credit: CreditNoteLine) -> "CreditedLine":
+        line, whole = credit.line, credit.net_amount == credit.line.net_amount
+        return cls(
+            position=line.position,
+            description=line.description,
+            service_starts_on=line.service_starts_on,
+            service_ends_on=line.service_ends_on,
+            quantity=line.quantity if whole else None,
+            unit=line.unit if whole else "",
+            unit_price=line.unit_price if whole else None,
+            tax_percent=line.tax_percent,
+            net_amount=credit.net_amount,
+        )
 
 
 def content_of(
@@ -59,27 +82,31 @@ def content_of(
 
 
 def credit_note_content(
-    note: Credited, *, lines: Iterable[InvoiceLine], taxes: Iterable[InvoiceTax], language: str
+    note: CreditNote, *, lines: Iterable[CreditNoteLine], taxes: Iterable[CreditNoteTax], language: str
 ) -> dict:
-    """All that stands on the credit note; it names the invoice it corrects (Directive 2006/112/EC, art. 219)."""
+    """All that stands on the credit note; it names the invoice it corrects (Directive 2006/112/EC, art. 219).
+
+    Amounts are positive, as EN 16931 has them (type 381).
+    """
     say, labels = Formats(language, note.currency), LABELS[language]
-    content = _common(note, "credit_note", list(lines), taxes, say, language)
+    credited = [CreditedLine.of(credit) for credit in lines]
+    content = _common(note, "credit_note", credited, taxes, say, language)
     return content | {
         "facts": [
             (labels["credit_note_number"], note.number),
             (labels["issued_on"], say.day(note.issued_on)),
-            (labels["credited_invoice"], note.invoice_number),
+            (labels["credited_invoice"], note.invoice.number),
         ],
         "sums": [*content["sums"], (labels["credited"], say.money(note.total_amount))],
-        "notes": [labels["reason"].format(reason=note.reason)] if note.reason else [],
+        "notes": [labels["reason"].format(reason=note.reason)],
     }
 
 
 def _common(
-    document: Invoice | Credited,
+    document: Invoice | CreditNote,
     kind: str,
-    lines: list[InvoiceLine],
-    taxes: Iterable[InvoiceTax],
+    lines: list[InvoiceLine] | list[CreditedLine],
+    taxes: Iterable[InvoiceTax] | Iterable[CreditNoteTax],
     say: Formats,
     language: str,
 ) -> dict:
@@ -106,7 +133,9 @@ def _common(
                 "position": str(line.position),
                 "description": line.description,
                 "below": say.period(line.service_starts_on, line.service_ends_on),
-                "quantity": f"{say.number(line.quantity)} {line.unit}".strip(),
+                "quantity": ""
+                if line.quantity is None
+                else f"{say.number(line.quantity)} {line.unit}".strip(),
                 "unit_price": "" if line.unit_price is None else say.number(line.unit_price),
                 "tax": say.percent(line.tax_percent),
                 "amount": say.money(line.net_amount),
@@ -123,7 +152,7 @@ def _common(
     }
 
 
-def _tax(tax: InvoiceTax, say: Formats, language: str) -> dict:
+def _tax(tax: InvoiceTax | CreditNoteTax, say: Formats, language: str) -> dict:
     category = CATEGORIES[language][tax.category]
     reason = reason_in(language, tax.category, tax.exemption_reason)
     return {

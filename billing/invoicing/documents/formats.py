@@ -19,7 +19,7 @@ class Formats:
     """
 
     def __init__(self, language: str, currency: str) -> None:
-        self.locale, self.decimals = Locale.parse(language), exponent(currency)
+        self.language, self.locale, self.decimals = language, Locale.parse(language), exponent(currency)
         signs = self.locale.number_symbols["latn"]
         self.signs = str.maketrans({",": signs["group"], ".": signs["decimal"], "-": signs["minusSign"]})
         self.number, self.day, self.period = cache(self._number), cache(self._day), cache(self._period)

@@ -1,5 +1,6 @@
 """Sets content as PDF. The data reaches the template as a JSON file, never as code."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Mapping
@@ -24,6 +25,17 @@ def pdf_of(template: str, content: Mapping) -> bytes:
     if not hasattr(_own, "compiler"):
         _own.compiler = typst.Compiler(files, root=str(TEMPLATES), ignore_system_fonts=True)
     return _own.compiler.compile(input=files, format="pdf", pdf_tags=len(content["lines"]) <= TAGGED_UP_TO)
+
+
+def kept_fields(template: str, content: Mapping) -> dict:
+    """The PDF as a table of kept documents has it: with its language, size and checksum."""
+    pdf = pdf_of(template, content)
+    return {
+        "language": content["language"],
+        "sha256": hashlib.sha256(pdf).hexdigest(),
+        "size": len(pdf),
+        "content": pdf,
+    }
 
 
 @cache

@@ -2,7 +2,13 @@
 
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
-from billing.invoicing.models.crediting import CreditApplication, CreditNote, CreditNoteLine, CreditNoteTax
+from billing.invoicing.models.crediting import (
+    CreditApplication,
+    CreditNote,
+    CreditNoteDocument,
+    CreditNoteLine,
+    CreditNoteTax,
+)
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -23,6 +29,7 @@ __all__ = [
     "CostAllocation",
     "CreditApplication",
     "CreditNote",
+    "CreditNoteDocument",
     "CreditNoteLine",
     "CreditNoteTax",
     "Invoice",

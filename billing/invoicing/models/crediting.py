@@ -13,6 +13,7 @@ from billing.invoicing.crediting_triggers import (
     of_a_new_credit_note,
 )
 from billing.invoicing.models.invoices import Invoice, InvoiceLine
+from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.states import CreditRemainder
 from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import numbered_without_gap
@@ -181,3 +182,17 @@ class CreditApplication(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} of {self.credit_note_id} to {self.invoice_id}"
+
+
+class CreditNoteDocument(KeptDocument):
+    """The PDF of a credit note."""
+
+    credit_note = models.OneToOneField(CreditNote, models.PROTECT, related_name="document")
+
+    class Meta(KeptDocument.Meta):
+        db_table = "credit_note_documents"
+        constraints = [matches_checksum("credit_note_document_matches_checksum")]
+        triggers = [*append_only()]
+
+    def __str__(self) -> str:
+        return f"PDF of {self.credit_note_id}"

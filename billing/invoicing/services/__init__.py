@@ -2,6 +2,7 @@ from billing.invoicing.services.applying import apply_credit, redirect_credit
 from billing.invoicing.services.crediting import issue_credit_note, preview_credit_note
 from billing.invoicing.services.documenting import (
     Rendered,
+    render_credit_note_document,
     render_invoice_document,
     render_invoice_documents,
     render_missing_documents,
@@ -46,6 +47,7 @@ __all__ = [
     "queue_billing_run",
     "recover_invoice",
     "redirect_credit",
+    "render_credit_note_document",
     "render_invoice_document",
     "render_invoice_documents",
     "render_missing_documents",

@@ -1,4 +1,3 @@
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +7,19 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Prefetch, QuerySet
 
-from billing.invoicing.documents.content import content_of
-from billing.invoicing.documents.rendering import pdf_of
+from billing.invoicing.documents.content import content_of, credit_note_content
+from billing.invoicing.documents.rendering import kept_fields
 from billing.invoicing.documents.wording import language_of
 from billing.invoicing.errors import InvoiceNotIssued
-from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
+from billing.invoicing.models import (
+    CreditNote,
+    CreditNoteDocument,
+    Invoice,
+    InvoiceDocument,
+    InvoiceLine,
+    InvoiceTax,
+)
+from billing.invoicing.models.kept import KeptDocument
 from billing.invoicing.queries import without_document
 from billing.kernel import audit
 from billing.kernel.errors import DomainError
@@ -56,6 +63,27 @@ def render_invoice_document(*, actor: str, invoice_id: UUID) -> InvoiceDocument:
         return kept
     _keep([_made(_to_be_set([invoice_id]).get())], actor=actor)
     return InvoiceDocument.objects.get(invoice_id=invoice_id)
+
+
+@transaction.atomic
+def render_credit_note_document(*, actor: str, credit_note_id: UUID) -> CreditNoteDocument:
+    """The credit note's PDF in its customer's language, in the same way."""
+    kept = CreditNoteDocument.objects.filter(credit_note_id=credit_note_id).first()
+    if kept is not None:
+        return kept
+    note = CreditNote.objects.select_related("invoice").get(pk=credit_note_id)
+    content = credit_note_content(
+        note,
+        lines=note.lines.select_related("line").order_by("line__position"),
+        taxes=note.taxes.order_by("category", "percent"),
+        language=language_of(note.snapshot["customer"].get("language")),
+    )
+    made = CreditNoteDocument(credit_note=note, **kept_fields("credit_note", content))
+    CreditNoteDocument.objects.bulk_create([made], ignore_conflicts=True)
+    kept = CreditNoteDocument.objects.get(credit_note_id=credit_note_id)
+    if kept.pk == made.pk:
+        audit.record(actor=actor, action="credit_note.document_rendered", subject=note, detail=facts_of(kept))
+    return kept
 
 
 def render_invoice_documents(*, actor: str, invoice_ids: Sequence[UUID]) -> Rendered:
@@ -142,14 +170,7 @@ def _made(invoice: Invoice) -> InvoiceDocument:
     content = content_of(
         invoice, lines=invoice.lines_in_order, taxes=invoice.taxes_in_order, language=language
     )
-    pdf = pdf_of("invoice", content)
-    return InvoiceDocument(
-        invoice=invoice,
-        language=language,
-        sha256=hashlib.sha256(pdf).hexdigest(),
-        size=len(pdf),
-        content=pdf,
-    )
+    return InvoiceDocument(invoice=invoice, **kept_fields("invoice", content))
 
 
 @retrying
@@ -166,13 +187,18 @@ def _keep(made: Sequence[InvoiceDocument], *, actor: str) -> int:
                 actor=actor,
                 action="invoice.document_rendered",
                 subject=document.invoice,
-                detail={"sha256": document.sha256, "size": document.size, "language": document.language},
+                detail=facts_of(document),
             )
             for document in made
             if document.pk in ours
         ]
     )
     return len(ours)
+
+
+def facts_of(document: KeptDocument) -> dict:
+    """What the audit trail says of it."""
+    return {"sha256": document.sha256, "size": document.size, "language": document.language}
 
 
 def _failure(invoice: Invoice, *, code: str, detail: str) -> Rendered:

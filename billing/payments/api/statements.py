@@ -1,6 +1,7 @@
 """What an entity owes a seller: its statement of account, and its balance on any day."""
 
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -8,10 +9,11 @@ from rest_framework.response import Response
 
 from billing.entities import queries as entities
 from billing.entities.api.fields import EntityField
+from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.kernel.api.fields import CurrencyCodeField, IdField, MoneyAmountField, StrictDateField
 from billing.kernel.api.serializers import StrictSerializer
 from billing.kernel.api.viewsets import ServiceView
-from billing.payments import queries, statements
+from billing.payments import queries, services, statements
 
 
 class StatementQuestion(StrictSerializer):
@@ -128,6 +130,29 @@ class StatementView(_AccountView):
             ends_on=asked["period_end"],
         )
         return Response(StatementRead(statement).data)
+
+
+class StatementDocumentView(_AccountView):
+    """The same as PDF, in the entity's language."""
+
+    action_permissions = {"get": queries.VIEW_ACCOUNT}
+    query_serializers = {"get": StatementQuestion}
+    renderer_classes = [*ServiceView.renderer_classes, PdfRenderer]
+
+    @extend_schema(parameters=[StatementQuestion], responses={(200, PDF): OpenApiTypes.BINARY})
+    def get(self, request, entity_id):
+        asked = self.query()
+        seller, customer = self.parties(entity_id, asked)
+        document = services.render_statement(
+            actor=self.actor,
+            seller_id=seller.pk,
+            customer_id=customer.pk,
+            currency=asked.get("currency") or customer.currency,
+            starts_on=asked["period_start"],
+            ends_on=asked["period_end"],
+        )
+        name = f"{customer.code} {document.currency} {document.starts_on} {document.ends_on}"
+        return pdf_response(request, document, number=name)
 
 
 class BalanceView(_AccountView):

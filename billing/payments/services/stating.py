@@ -1,0 +1,45 @@
+from datetime import date
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.entities.models import BillingEntity
+from billing.invoicing.documents.rendering import kept_fields
+from billing.invoicing.documents.wording import language_of
+from billing.invoicing.services.documenting import facts_of
+from billing.kernel import audit
+from billing.kernel.errors import Invalid
+from billing.payments.documents import statement_content
+from billing.payments.models import StatementDocument
+from billing.payments.statements import statement_of
+
+
+@transaction.atomic
+def render_statement(
+    *, actor: str, seller_id: UUID, customer_id: UUID, currency: str, starts_on: date, ends_on: date
+) -> StatementDocument:
+    """The statement of account of [starts_on, ends_on) as PDF, in the customer's language, kept as it is now.
+
+    Asked for again it is the same document, unless something was booked into its days since. Raises Invalid.
+    """
+    if ends_on <= starts_on:
+        raise Invalid("The period ends after it starts.")
+    entities = BillingEntity.objects.in_bulk([seller_id, customer_id])
+    seller, customer = entities[seller_id], entities[customer_id]
+    statement = statement_of(
+        seller=seller, customer=customer, currency=currency, starts_on=starts_on, ends_on=ends_on
+    )
+    content = statement_content(statement, language=language_of(customer.language))
+    of = {
+        "seller": seller,
+        "customer": customer,
+        "currency": currency,
+        "starts_on": starts_on,
+        "ends_on": ends_on,
+    }
+    made = StatementDocument(**of, **kept_fields("statement", content))
+    StatementDocument.objects.bulk_create([made], ignore_conflicts=True)
+    kept = StatementDocument.objects.get(**of, sha256=made.sha256)
+    if kept.pk == made.pk:
+        audit.record(actor=actor, action="statement.rendered", subject=kept, detail=facts_of(kept))
+    return kept
