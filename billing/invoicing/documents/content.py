@@ -94,7 +94,7 @@ def credit_note_content(
     return content | {
         "facts": [
             (labels["credit_note_number"], note.number),
-            (labels["issued_on"], say.day(note.issued_on)),
+            (labels["day"], say.day(note.issued_on)),
             (labels["credited_invoice"], note.invoice.number),
         ],
         "sums": [*content["sums"], (labels["credited"], say.money(note.total_amount))],
