@@ -213,6 +213,20 @@ def test_the_same_content_makes_the_same_bytes():
     assert invoice_pdf(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
 
 
+def test_documents_are_for_archives_and_for_screen_readers():
+    def metadata(pdf: bytes) -> bytes:
+        return PdfReader(BytesIO(pdf)).xmp_metadata.stream.get_data()
+
+    short, long = invoice_pdf(content()), invoice_pdf(content(amounts=["1.00"] * 1001))
+
+    assert b"<pdfaid:part>3</pdfaid:part><pdfaid:conformance>A</pdfaid:conformance>" in metadata(short)
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in metadata(short)
+    assert PdfReader(BytesIO(short)).trailer["/Root"]["/Lang"] == "en"
+    assert b"<pdfaid:part>3</pdfaid:part><pdfaid:conformance>U</pdfaid:conformance>" in metadata(long)
+    assert b"pdfuaid" not in metadata(long)
+    assert b"pdfaid" not in metadata(invoice_pdf(content(name="\u682a\u5f0f")))  # letters the font lacks
+
+
 def rendered() -> int:
     return AuditEntry.objects.filter(action="invoice.document_rendered").count()
 
