@@ -11,20 +11,31 @@ import typst
 from billing.invoicing.documents.typesetting import TEMPLATES, paged
 
 TAGGED_UP_TO = 1_000  # lines: of longer documents the tags would be nine tenths of the file
+TAGGED = ["a-3a", "ua-1"]  # PDF/A-3 for archives, with what screen readers need (PDF/UA)
+UNTAGGED = ["a-3u"]
 _own = threading.local()  # a compiler keeps fonts and templates parsed, and serves one thread
 
 
 def pdf_of(template: str, content: Mapping) -> bytes:
     """`content` set by templates/documents/<template>.typ; what it holds, documents/content.py says.
 
-    The same content makes the same bytes: the document is dated with the day it names. It is tagged for
-    screen readers (ISO 32000-1, 14.8) unless it is very long.
+    The same content makes the same bytes: the document is dated with the day it names. It is made for archives
+    (ISO 19005-3) and tagged for screen readers (ISO 14289-1) unless it is very long.
     """
     data = {key: value for key, value in content.items() if key != "lines"} | paged(content)
     files = _templates(template) | {"content.json": json.dumps(data).encode()}
+    tagged = len(content["lines"]) <= TAGGED_UP_TO
+    try:
+        return _compiled(files, tagged=tagged, standards=TAGGED if tagged else UNTAGGED)
+    except typst.TypstError:
+        # The standards refuse letters that the font lacks; without them such a letter is an empty box.
+        return _compiled(files, tagged=tagged, standards=[])
+
+
+def _compiled(files: Mapping[str, bytes], *, tagged: bool, standards: list[str]) -> bytes:
     if not hasattr(_own, "compiler"):
         _own.compiler = typst.Compiler(files, root=str(TEMPLATES), ignore_system_fonts=True)
-    return _own.compiler.compile(input=files, format="pdf", pdf_tags=len(content["lines"]) <= TAGGED_UP_TO)
+    return _own.compiler.compile(input=files, format="pdf", pdf_standards=standards, pdf_tags=tagged)
 
 
 def kept_fields(template: str, content: Mapping) -> dict:

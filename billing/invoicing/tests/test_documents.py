@@ -4,6 +4,7 @@ import hashlib
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 from babel.numbers import format_decimal
@@ -15,7 +16,7 @@ from pypdf import PdfReader
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
-from billing.invoicing.documents.content import content_of
+from billing.invoicing.documents.content import content_of, credit_note_content
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in
@@ -49,6 +50,16 @@ def content(
     reason=exemption_reason("AE"),  # noqa: B008  a constant
     words="Calls to the interface, as metered",
 ) -> dict:
+    return content_of(
+        **issued(
+            amounts=amounts, currency=currency, name=name, category=category, reason=reason, words=words
+        ),
+        language=language,
+    )
+
+
+def issued(*, amounts, currency, name, category, reason, words) -> dict:
+    """An invoice with its lines and taxes, never stored."""
     lines = [
         InvoiceLine(
             position=position,
@@ -85,7 +96,28 @@ def content(
         tax_amount=Decimal(0),
         exemption_reason=reason,
     )
-    return content_of(invoice, lines=lines, taxes=[tax], language=language)
+    return {"invoice": invoice, "lines": lines, "taxes": [tax]}
+
+
+def credited(*, language: str, reason: str = "Outage of September 12") -> dict:
+    """What stands on a credit note over an invoice's two lines."""
+    made = issued(
+        amounts=["10.00", "2.50"],
+        currency="EUR",
+        name="Kunde AG",
+        category="AE",
+        reason=exemption_reason("AE"),
+        words="Calls",
+    )
+    invoice = made.pop("invoice")
+    note = SimpleNamespace(
+        number="CN-2024-000001",
+        invoice_number=invoice.number,
+        reason=reason,
+        **{key: getattr(invoice, key) for key in ("currency", "issued_on", "snapshot")},
+        **{key: getattr(invoice, key) for key in ("net_amount", "tax_amount", "total_amount")},
+    )
+    return credit_note_content(note, **made, language=language)
 
 
 def invoice_pdf(shown: dict) -> bytes:
@@ -211,6 +243,49 @@ def test_the_same_content_makes_the_same_bytes():
     assert first.startswith(b"%PDF-")
     assert first == second
     assert invoice_pdf(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
+
+
+def test_a_credit_note_names_the_invoice_it_corrects_and_why():
+    shown = credited(language="en")
+
+    assert shown["facts"] == [
+        ("Credit note number", "CN-2024-000001"),
+        ("Issued on", "Oct 1, 2024"),
+        ("Invoice credited", "INV-2024-000001"),
+    ]
+    assert shown["sums"][-1] == ("Amount credited", "12.50")
+    assert shown["notes"] == ["Reason: Outage of September 12"]
+    assert credited(language="en", reason="")["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("en", "Credit note"),
+        ("de", "Gutschrift (Rechnungskorrektur)"),
+        ("fr", "Avoir"),
+        ("es", "Factura rectificativa"),
+    ],
+)
+def test_a_credit_note_speaks_the_readers_language_and_is_the_same_twice(language, title):
+    pdf = pdf_of("credit_note", credited(language=language))
+
+    assert pdf == pdf_of("credit_note", credited(language=language))
+    assert title in pages_of(pdf)[0]
+
+
+def test_documents_are_for_archives_and_for_screen_readers():
+    def metadata(pdf: bytes) -> bytes:
+        return PdfReader(BytesIO(pdf)).xmp_metadata.stream.get_data()
+
+    short, long = invoice_pdf(content()), invoice_pdf(content(amounts=["1.00"] * 1001))
+
+    assert b"<pdfaid:part>3</pdfaid:part><pdfaid:conformance>A</pdfaid:conformance>" in metadata(short)
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in metadata(short)
+    assert PdfReader(BytesIO(short)).trailer["/Root"]["/Lang"] == "en"
+    assert b"<pdfaid:part>3</pdfaid:part><pdfaid:conformance>U</pdfaid:conformance>" in metadata(long)
+    assert b"pdfuaid" not in metadata(long)
+    assert b"pdfaid" not in metadata(invoice_pdf(content(name="\u682a\u5f0f")))  # letters the font lacks
 
 
 def rendered() -> int:
