@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "billing.usage",
     "billing.invoicing",
     "billing.payments",
+    "billing.dunning",
 ]
 
 MIDDLEWARE = [
@@ -264,11 +265,22 @@ OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
 OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
 
+# --- e-mail: EMAIL_URL names the mail server (smtp+tls://user:password@host:587); without one letters are printed
+EMAIL_URL = env.text("EMAIL_URL", "consolemail://")
+globals().update(
+    env.parsed("EMAIL_URL", EMAIL_URL, environ.Env.email_url_config, "a mail server's URL") or {}
+)
+EMAIL_FROM = env.text("EMAIL_FROM", "billing@localhost.localdomain")  # the address letters come from
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EMAIL_FROM
+EMAIL_TIMEOUT = 20  # seconds
+
 # --- billing
 # Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
 SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
 # Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
 BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
+# Customers per transaction of a dunning run.
+DUNNING_RUN_CHUNK = env.whole("DUNNING_RUN_CHUNK", 100, low=1, high=2000)
 # The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
 LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
 env.refuse(
