@@ -6,6 +6,7 @@ What is open now was open on every day before as well (an open amount only shrin
 since long gathers no days, also if the rest was paid only yesterday.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -55,7 +56,7 @@ def stretches(since: date, until: date, holds: Sequence[Hold], open_amount: Deci
     ordered = sorted(edges)
     return [
         Stretch(since=day, until=following, amount=collectable(open_amount, holds, day))
-        for day, following in zip(ordered, ordered[1:], strict=False)
+        for day, following in itertools.pairwise(ordered)
     ]
 
 

@@ -5,13 +5,6 @@ Directive 2011/7/EU, Article 3: interest runs from the day after the due day; th
 rate plus at least eight points (Article 2(6)); Article 6: a fixed sum of at least 40 EUR for recovery costs.
 """
 
-"""Interest and compensation for late payment. Pure.
-
-Simple interest, day count actual/365 (fixed), rounded half-up once, at the end.
-Directive 2011/7/EU, Article 3: interest runs from the day after the due day; the statutory rate is the reference
-rate plus at least eight points (Article 2(6)); Article 6: a fixed sum of at least 40 EUR for recovery costs.
-"""
-
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal, localcontext

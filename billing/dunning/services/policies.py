@@ -1,5 +1,6 @@
 """Making, revising and retiring dunning policies."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -167,7 +168,7 @@ def _in_order(steps: Sequence[Step]) -> list[DunningStep]:
         (_step(number, step) for number, step in enumerate(steps, start=1)),
         key=lambda step: (step.days_after_due, _ORDER.index(step.effect), step.fee_basis),
     )
-    for one, following in zip(made, made[1:], strict=False):
+    for one, following in itertools.pairwise(made):
         if (one.days_after_due, one.effect, one.fee_basis) == (
             following.days_after_due, following.effect, following.fee_basis,
         ):  # fmt: skip

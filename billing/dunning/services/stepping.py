@@ -30,6 +30,7 @@ from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit, events
 from billing.kernel.jobs import enqueue
+from billing.kernel.money import round_half_up
 from billing.kernel.states import next_state
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.states import SubscriptionState
@@ -197,7 +198,7 @@ def _late_fee(due: Due, notice: DunningNotice, *, charged_until: date | None) ->
     )
     if fee.basis == FeeBasis.FLAT:
         amounts = {one.currency: one.fee_amount for one in due.policy.amounts.all()}
-        fee.amount = amounts.get(fee.currency) or Decimal(0)
+        fee.amount = round_half_up(amounts.get(fee.currency) or Decimal(0), fee.currency)
         fee.derivation = {"from": "policy", "policy": due.policy.code, "revision": due.policy.revision}
         return fee if fee.amount else None
     fee.percent = due.policy.interest_percent

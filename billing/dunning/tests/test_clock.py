@@ -1,5 +1,6 @@
 """Days that count and amounts that may be asked for: examples, and properties of every pause."""
 
+import itertools
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -82,5 +83,5 @@ def test_stretches_are_the_days_without_gap_or_overlap(held, since, length, amou
     until = since + timedelta(days=length)
     cut = stretches(since, until, held, amount)
     assert (cut[0].since, cut[-1].until) == (since, until)
-    assert all(one.until == following.since for one, following in zip(cut, cut[1:], strict=False))
+    assert all(one.until == following.since for one, following in itertools.pairwise(cut))
     assert sum(one.days for one in cut) == length
