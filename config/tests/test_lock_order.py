@@ -49,6 +49,7 @@ ORDER = (
     "billing_runs",
     "billing_run_items",
     "dunning_runs",
+    "dunning_run_items",
     "users",
     "role_grants",
     "billing_entities",

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from billing.dunning.states import ItemState, RunState
 from billing.entities.models import BillingEntity
-from billing.kernel.models import BaseModel
+from billing.kernel.models import BaseModel, LockableQuerySet
 from billing.kernel.triggers import never_truncated, touched
 
 
@@ -47,6 +47,8 @@ class DunningRunItem(models.Model):
     customer = models.ForeignKey(BillingEntity, models.PROTECT, related_name="+")
     state = models.CharField(max_length=8, choices=ItemState, default=ItemState.PENDING)
     failure = models.JSONField(null=True, help_text="Why it failed: code and detail.")
+
+    objects = LockableQuerySet.as_manager()
 
     class Meta:
         db_table = "dunning_run_items"

@@ -91,18 +91,10 @@ def continue_dunning_run(*, actor: str, run_id: UUID, progress: Progress | None 
 @retrying
 @transaction.atomic
 def _see_to(run: DunningRun, customer_ids: Sequence[UUID], *, actor: str) -> None:
-    items = list(
-        DunningRunItem.objects.filter(
-            run=run, customer_id__in=customer_ids, state=ItemState.PENDING
-        ).values_list("pk", "customer_id")
-    )
-    take_steps(
-        actor=actor,
-        seller=run.seller,
-        customer_ids=[customer_id for _, customer_id in items],
-        as_of=run.as_of,
-    )
-    DunningRunItem.objects.filter(pk__in=[pk for pk, _ in items]).update(state=ItemState.DONE, failure=None)
+    pending = run.items.filter(customer_id__in=customer_ids, state=ItemState.PENDING)
+    items = {item.pk: item.customer_id for item in pending.locked()}
+    take_steps(actor=actor, seller=run.seller, customer_ids=list(items.values()), as_of=run.as_of)
+    run.items.filter(pk__in=items).update(state=ItemState.DONE, failure=None)
 
 
 def _see_to_alone(run: DunningRun, customer_id: UUID, *, actor: str) -> None:

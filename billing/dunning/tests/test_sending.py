@@ -187,7 +187,7 @@ def test_what_stands_in_a_letter_never_changes(letter):
         "UPDATE dunning_mails SET state = 'sent', sent_at = now()",
         "DELETE FROM dunning_mails",
     ):
-        with pytest.raises(Exception, match="final|no move"), connection.cursor() as cursor:
+        with pytest.raises(Exception, match=r"final|no move"), connection.cursor() as cursor:
             cursor.execute(statement)
     letter.refresh_from_db()
     assert letter.state == "queued"
