@@ -1,8 +1,9 @@
 """Reads over dunning. Everything for a person goes through `visible`."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet
 
@@ -18,7 +19,7 @@ from billing.dunning.models import (
     DunningStep,
     LateFee,
 )
-from billing.dunning.states import CaseState, ItemState, PolicyState
+from billing.dunning.states import CaseState, ItemState, PolicyState, RunState
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.invoicing.models import ChargeClaim, Invoice
@@ -33,6 +34,7 @@ VIEW_FEE = "dunning.view_latefee"
 VIEW_MAIL = "dunning.view_dunningmail"
 VIEW_RUN = "dunning.view_dunningrun"
 LIVE = (CaseState.OPEN, CaseState.HANDED_OVER)
+FIRST_HOUR = 6  # of the seller's day: nobody likes a reminder at midnight
 
 
 def policies_for(user: User, verb: str = VIEW_POLICY) -> QuerySet[DunningPolicy]:
@@ -141,12 +143,28 @@ def subscriptions_on(invoice_ids: Iterable[UUID]) -> list[tuple[UUID, UUID]]:
     return sorted(set(claims.values_list("line__invoice_id", "charge__subscription_id")))
 
 
-def _line_of(customer: BillingEntity) -> list[UUID]:
-    """The customer and everything above it, the nearest first."""
-    return [UUID(hex=part) for part in reversed(customer.path.strip("/").split("/"))]
-
-
 def sellers_with_policies() -> QuerySet[BillingEntity]:
     """Who has, or had, an active dunning policy, by code: cases of a retired one go on."""
     policies = DunningPolicy.objects.filter(seller=OuterRef("pk")).exclude(state=PolicyState.DRAFT)
     return BillingEntity.objects.filter(Exists(policies)).order_by("code")
+
+
+def sellers_due(*, at: datetime) -> list[tuple[BillingEntity, date]]:
+    """Sellers whose working day has begun and whose run of that day is not finished, with the day."""
+    yesterday = at.date() - timedelta(days=1)  # somewhere it is still yesterday
+    finished = set(
+        DunningRun.objects.filter(state=RunState.FINISHED, as_of__gte=yesterday).values_list(
+            "seller", "as_of"
+        )
+    )
+    due = []
+    for seller in sellers_with_policies():
+        there = at.astimezone(ZoneInfo(seller.time_zone))
+        if there.hour >= FIRST_HOUR and (seller.pk, there.date()) not in finished:
+            due.append((seller, there.date()))
+    return due
+
+
+def _line_of(customer: BillingEntity) -> list[UUID]:
+    """The customer and everything above it, the nearest first."""
+    return [UUID(hex=part) for part in reversed(customer.path.strip("/").split("/"))]

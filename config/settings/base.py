@@ -220,6 +220,8 @@ SPECTACULAR_SETTINGS = {
         "ItemBasisEnum": "billing.subscriptions.models.Basis",
         "AllocationBasisEnum": "billing.invoicing.models.AllocationBasis",
         "ChargeKindEnum": "billing.subscriptions.models.ChargeKind",
+        "LateFeeBasisEnum": "billing.dunning.states.FeeBasis",
+        "DunningPauseKindEnum": "billing.dunning.states.PauseKind",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,

@@ -106,7 +106,7 @@ class DunningPolicyCreate(DunningPolicyRevise):
     code = StrictCharField(max_length=64)
 
 
-class Reason(StrictSerializer):
+class DunningReason(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
@@ -137,7 +137,7 @@ class DunningAssignmentCreate(StrictSerializer):
     ends_on = StrictDateField(required=False, allow_null=True, help_text="Exclusive.")
 
 
-class DunningAssignmentEnd(Reason):
+class DunningAssignmentEnd(DunningReason):
     ends_on = StrictDateField(help_text="Exclusive.")
 
 

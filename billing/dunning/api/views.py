@@ -58,7 +58,7 @@ class DunningPolicyViewSet(ActingVerb, ServiceViewSet):
     @action(detail=True, methods=["post"])
     def retire(self, request, policy_id):
         """No case is opened by it any more; open ones are finished by it."""
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.DunningReason)
         policy = services.retire_policy(
             actor=self.actor, policy_id=self.get_object().pk, version=self.expected_version(), **order
         )
@@ -171,7 +171,7 @@ class DunningPauseViewSet(ActingVerb, ServiceViewSet):
     @action(detail=True, methods=["post"])
     def end(self, request, pause_id):
         """From today, where the seller is, its amount is asked for again."""
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.DunningReason)
         pause = self.get_object()
         pause = services.resume_dunning(
             actor=self.actor,
@@ -203,7 +203,7 @@ class LateFeeViewSet(ActingVerb, ServiceViewSet):
     @action(detail=True, methods=["post"])
     def waive(self, request, fee_id):
         """It will not be billed."""
-        order = self.parse(serializers.Reason)
+        order = self.parse(serializers.DunningReason)
         fee = services.waive_late_fee(
             actor=self.actor, fee_id=self.get_object().pk, version=self.expected_version(), **order
         )
