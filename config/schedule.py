@@ -33,5 +33,7 @@ SCHEDULE = {
         daily(0, 10, "subscriptions.expire_licenses"),
         every(3600, "subscriptions.roll_forward"),  # each seller in its own first hour of the day
         daily(0, 20, "invoicing.mark_past_due"),
+        every(3600, "dunning.run_dunning"),  # each seller once, from six in the morning where it is
+        every(60, "dunning.sweep_mails"),
     )
 }

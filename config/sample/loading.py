@@ -30,7 +30,7 @@ from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
 from config.sample import company as facts
-from config.sample import signins, subscribing
+from config.sample import reminding, signins, subscribing
 from config.sample.usage import Places, cloud_bill, reports
 
 ACTOR = "command:seed_demo"
@@ -85,6 +85,13 @@ class _Loading:
         self._subscriptions(facts.TODAY, facts.TODAY)
         self.say("a moved cost")
         self._move_cost()
+        self.say("reminders")
+        reminding.remind(
+            seller=self.root,
+            controller=self.people["fiona"],
+            operator=self.people["ben"],
+            today=facts.TODAY,
+        )
         with transaction.atomic():
             make_key()
             entities.update_entity(

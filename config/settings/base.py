@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "billing.usage",
     "billing.invoicing",
     "billing.payments",
+    "billing.dunning",
 ]
 
 MIDDLEWARE = [
@@ -219,6 +220,8 @@ SPECTACULAR_SETTINGS = {
         "ItemBasisEnum": "billing.subscriptions.models.Basis",
         "AllocationBasisEnum": "billing.invoicing.models.AllocationBasis",
         "ChargeKindEnum": "billing.subscriptions.models.ChargeKind",
+        "LateFeeBasisEnum": "billing.dunning.states.FeeBasis",
+        "DunningPauseKindEnum": "billing.dunning.states.PauseKind",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
@@ -264,6 +267,15 @@ OUTBOUND_ALLOWED_NETWORKS = env.words("OUTBOUND_ALLOWED_NETWORKS")
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", False)
 OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own servers; empty: the public ones
 
+# --- e-mail: EMAIL_URL names the mail server (smtp+tls://user:password@host:587); without one letters are printed
+EMAIL_URL = env.text("EMAIL_URL", "consolemail://")
+globals().update(
+    env.parsed("EMAIL_URL", EMAIL_URL, environ.Env.email_url_config, "a mail server's URL") or {}
+)
+EMAIL_FROM = env.text("EMAIL_FROM", "billing@localhost.localdomain")  # the address letters come from
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EMAIL_FROM
+EMAIL_TIMEOUT = 20  # seconds
+
 # --- billing
 # Where cost goes whose product and department name no GL code; empty: such an invoice is not issued.
 SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
@@ -271,6 +283,8 @@ SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
 BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
 # Jobs a billing run is queued as, each taking the next chunk: how many workers may bill one run at a time.
 BILLING_RUN_WORKERS = env.whole("BILLING_RUN_WORKERS", 1, low=1, high=32)
+# Customers per transaction of a dunning run.
+DUNNING_RUN_CHUNK = env.whole("DUNNING_RUN_CHUNK", 100, low=1, high=2000)
 # The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
 LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
 env.refuse(

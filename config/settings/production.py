@@ -7,6 +7,8 @@ from config.settings.base import (
     ALLOWED_HOSTS,
     DATABASE_URL,
     DEBUG,
+    EMAIL_FROM,
+    EMAIL_URL,
     FIELD_ENCRYPTION_KEYS,
     LICENSE_SIGNING_KEYS,
     LOG_LEVEL,
@@ -32,6 +34,8 @@ env.refuse(not PUBLIC_URL.startswith("https://"), "PUBLIC_URL must start with ht
 env.refuse("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS must name the hosts, not '*'.")
 env.refuse(not DATABASE_URL, "DATABASE_URL must name a PostgreSQL server.")
 env.refuse(not REDIS_URL, "REDIS_URL must name a Redis or Valkey server.")
+env.refuse(EMAIL_URL.startswith("consolemail"), "EMAIL_URL must name a mail server.")
+env.refuse(EMAIL_FROM.endswith("@localhost.localdomain"), "EMAIL_FROM must be the address letters come from.")
 env.check()
 
 DEMO_ALLOWED = False

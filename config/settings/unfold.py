@@ -14,6 +14,16 @@ CONSOLE_MENU = {
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
     ],
+    "Dunning": [
+        ("Cases", "gavel", "dunning", "dunningcase"),
+        ("Steps taken", "checklist", "dunning", "dunningnotice"),
+        ("Pauses", "pause_circle", "dunning", "dunningpause"),
+        ("Late fees", "more_time", "dunning", "latefee"),
+        ("Letters", "mail", "dunning", "dunningmail"),
+        ("Policies", "rule", "dunning", "dunningpolicy"),
+        ("Assignments", "assignment_ind", "dunning", "dunningassignment"),
+        ("Dunning runs", "event_upcoming", "dunning", "dunningrun"),
+    ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),
         ("Meters", "speed", "usage", "meter"),

@@ -17,6 +17,9 @@ from django.urls import reverse
 
 from billing.access.models import ApiKey, User, UserKind
 from billing.access.verbs import VERBS
+from billing.dunning import services as dunning
+from billing.dunning.models import DunningAssignment, DunningCase, DunningMail, DunningNotice, LateFee
+from billing.dunning.tests.makers import make_draft_policy, make_policy
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
@@ -53,6 +56,7 @@ class Company:
         self._fill_organisation()
         self._fill_catalogue()
         self._fill_invoices()
+        self._fill_dunning()
         self._fill_books()
         self._fill_system()
 
@@ -173,6 +177,48 @@ class Company:
                 failure={"code": "price-missing", "detail": "No price."},
             )
 
+    def _fill_dunning(self) -> None:
+        """One invoice that went through many steps, then many invoices in one letter."""
+        day_by_day = [
+            {"days_after_due": day, "effect": "notify", "template": "reminder"}
+            for day in range(1, self.rows + 1)
+        ]
+        fee = {"days_after_due": self.rows, "effect": "late_fee", "fee_basis": "flat"}
+        self.policy = make_policy(seller=self.root, steps=[*day_by_day, fee])
+        late = make_entity(parent=self.root, email="payables@example.com")
+        first = make_open_invoice(customer=late, seller=self.root)
+        for day in range(1, self.rows):
+            dunning.run_dunning(
+                actor="test", seller_id=self.root.pk, as_of=first.due_on + timedelta(days=day)
+            )
+        for _ in range(self.rows):
+            make_open_invoice(customer=late, seller=self.root)
+            make_draft_policy(seller=self.root)
+            self.pause = dunning.pause_dunning(
+                actor="test",
+                invoice_id=first.pk,
+                reason="disputed",
+                as_of=first.issued_on,
+                amount=Decimal("0.01"),
+            )
+        self.dunning_run = dunning.run_dunning(
+            actor="test", seller_id=self.root.pk, as_of=first.due_on + timedelta(days=self.rows)
+        )
+        for day in range(self.rows):
+            dunning.assign_policy(
+                actor="test",
+                customer_id=late.pk,
+                policy_id=self.policy.pk,
+                starts_on=FIRST_MONTH + timedelta(days=day),
+                ends_on=FIRST_MONTH + timedelta(days=day + 1),
+            )
+        self.assignment = DunningAssignment.objects.filter(customer=late).first()
+        self.case = DunningCase.objects.get(invoice=first)
+        self.notice = DunningNotice.objects.filter(invoice=first).first()
+        self.mail = DunningMail.objects.filter(customer=late).latest("pk")
+        self.fee = LateFee.objects.filter(customer=late).first()
+        as_if_committed()
+
     def _fill_books(self) -> None:
         for month in range(self.rows):
             day = date(FIRST_MONTH.year + month // 12, month % 12 + 1, 15)
@@ -201,6 +247,7 @@ class Company:
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.credit_note),
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
+            *(self.policy, self.case, self.mail),
         )
         return {type(obj): obj for obj in large}
 
@@ -260,11 +307,17 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
+    "dunning-assignments/{assignment_id}": lambda company: company.assignment,
+    "dunning-cases/{case_id}": lambda company: company.case,
+    "dunning-notices/{notice_id}": lambda company: company.notice,
+    "dunning-pauses/{pause_id}": lambda company: company.pause,
+    "dunning-policies/{policy_id}": lambda company: company.policy,
     "entities/{entity_id}": lambda company: company.customer,
     "events/{event_id}": lambda company: company.event,
     "invoices/{invoice_id}": lambda company: company.invoice,
     "jobs/{job_id}": lambda company: company.job,
     "keys/{key_id}": lambda company: company.key,
+    "late-fees/{fee_id}": lambda company: company.fee,
     "ledger/accounts/{account_id}": lambda company: company.account,
     "ledger/entries/{entry_id}": lambda company: company.entry,
     "ledger/periods/{period_id}": lambda company: company.entry.period,

@@ -12,6 +12,7 @@ LAYERS = [
     ("reporting",),
     ("contracts", "budgets", "disputes", "integrations"),
     ("approvals",),
+    ("billing.dunning",),
     ("billing.payments",),
     ("billing.invoicing",),
     ("billing.usage",),

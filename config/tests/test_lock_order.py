@@ -9,16 +9,20 @@ from io import BytesIO
 import pytest
 from django.db import transaction
 
+from billing.dunning import services as dunning
+from billing.dunning.models import DunningMail, LateFee
+from billing.dunning.tests import makers as dunned
 from billing.entities import services as entities
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
 from billing.invoicing import services as invoicing
-from billing.invoicing.models import InvoiceLine
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_draft,
     make_invoice,
     make_seller,
     make_sold_meter,
+    make_tax_rate,
     make_usage,
 )
 from billing.invoicing.tests.makers import make_subscriber as make_metered
@@ -44,6 +48,8 @@ pytestmark = pytest.mark.django_db
 ORDER = (
     "billing_runs",
     "billing_run_items",
+    "dunning_runs",
+    "dunning_run_items",
     "users",
     "role_grants",
     "billing_entities",
@@ -51,6 +57,7 @@ ORDER = (
     "departments",
     "products",
     "plans",
+    "dunning_policies",
     "subscriptions",
     "licenses",
     "license_assignments",
@@ -61,6 +68,9 @@ ORDER = (
     "budgets",
     "invoices",
     "credit_notes",
+    "dunning_cases",
+    "dunning_mails",
+    "late_fees",
     "payments",
     "approval_requests",
     "accounting_periods",
@@ -80,6 +90,11 @@ UNDER = {
     "entity_relations": "billing_entities",
     "license_assignments": "licenses",
     "tax_exemptions": "billing_entities",
+    "dunning_assignments": "billing_entities",
+    "dunning_policies": "billing_entities",
+    "dunning_run_items": "dunning_runs",
+    "dunning_pauses": "invoices",
+    "dunning_suspensions": "dunning_cases",
     "subscription_changes": "subscriptions",
     "subscription_items": "subscriptions",
     "subscription_periods": "subscriptions",
@@ -102,6 +117,7 @@ READ_ONLY = {
     usage: {"keep_file"},
     invoicing: set(),
     payments: set(),
+    dunning: {"send_mail", "sweep_mails"},  # durable: they lock one letter at a time, and nothing else
 }
 
 
@@ -917,6 +933,166 @@ def _():
         amount=Decimal(9),
         applied_on=payment.received_on,
     )
+
+
+@scene(dunning.create_policy)
+def _():
+    seller = make_seller()
+    return lambda: dunning.create_policy(actor=ME, seller_id=seller.pk, code="new", **dunned.policy_terms())
+
+
+@scene(dunning.revise_policy)
+def _():
+    policy = dunned.make_policy()
+    return lambda: dunning.revise_policy(actor=ME, policy_id=policy.pk, **dunned.policy_terms())
+
+
+@scene(dunning.activate_policy)
+def _():
+    before = dunned.make_policy()
+    policy = dunning.revise_policy(actor=ME, policy_id=before.pk, **dunned.policy_terms())
+    return lambda: dunning.activate_policy(actor=ME, policy_id=policy.pk)
+
+
+@scene(dunning.retire_policy)
+def _():
+    policy = dunned.make_policy()
+    return lambda: dunning.retire_policy(actor=ME, policy_id=policy.pk, reason="over")
+
+
+@scene(dunning.assign_policy)
+def _():
+    policy = dunned.make_policy()
+    customer = make_entity(parent=policy.seller)
+    return lambda: dunning.assign_policy(
+        actor=ME, customer_id=customer.pk, policy_id=policy.pk, starts_on=DAY
+    )
+
+
+@scene(dunning.end_assignment)
+def _():
+    policy = dunned.make_policy()
+    customer = make_entity(parent=policy.seller)
+    assignment = dunning.assign_policy(actor=ME, customer_id=customer.pk, policy_id=policy.pk, starts_on=DAY)
+    return lambda: dunning.end_assignment(
+        actor=ME, assignment_id=assignment.pk, ends_on=DAY + timedelta(days=9), reason="over"
+    )
+
+
+def overdue_by_two():
+    """A policy, and two customers with two late invoices each; the younger customer's are older."""
+    policy = dunned.make_policy()
+    customers = [make_entity(parent=policy.seller, email="a@example.com") for _ in range(2)]
+    for customer in [*reversed(customers), *customers]:
+        dunned.make_late_invoice(customer=customer, seller=policy.seller)
+    return policy.seller, Invoice.objects.filter(seller=policy.seller)
+
+
+@scene(dunning.pause_dunning)
+def _():
+    _, invoices = overdue_by_two()
+    return lambda: dunning.pause_dunning(
+        actor=ME, invoice_id=invoices[0].pk, as_of=DAY, reason="disputed", amount=Decimal(1)
+    )
+
+
+@scene(dunning.resume_dunning)
+def _():
+    _, invoices = overdue_by_two()
+    pause = dunning.pause_dunning(actor=ME, invoice_id=invoices[0].pk, as_of=DAY, reason="disputed")
+    return lambda: dunning.resume_dunning(actor=ME, pause_id=pause.pk, as_of=DAY, reason="settled")
+
+
+@scene(dunning.start_dunning_run)
+def _():
+    seller, _ = overdue_by_two()
+    return lambda: dunning.start_dunning_run(actor=ME, seller_id=seller.pk, as_of=DAY)
+
+
+@scene(dunning.continue_dunning_run)
+def _():
+    """After suspending, one invoice is paid: its subscription goes on while others' steps are taken."""
+    subscription = make_metered_subscription()
+    seller = subscription.seller
+    dunned.make_policy(seller=seller, steps=[{"days_after_due": 3, "effect": "suspend"}])
+    for _ in range(2):
+        other = make_entity(parent=seller, email="a@example.com")
+        dunned.make_late_invoice(customer=other, seller=seller)
+    invoice = subscription_invoice(subscription)
+    dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=invoice.due_on + timedelta(days=3))
+    make_payment(customer=invoice.customer, seller=seller, amount=invoice.total_amount)
+    run = dunning.start_dunning_run(actor=ME, seller_id=seller.pk, as_of=dunned.DUE + timedelta(days=3))
+    return lambda: dunning.continue_dunning_run(actor=ME, run_id=run.pk)
+
+
+@scene(dunning.run_dunning)
+def _():
+    seller, _ = overdue_by_two()
+    dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=dunned.DUE + timedelta(days=dunned.FEE))
+    final = dunned.DUE + timedelta(days=dunned.FINAL)
+    return lambda: dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=final)
+
+
+@scene(dunning.close_cases)
+def _():
+    subscription = make_metered_subscription()
+    seller = subscription.seller
+    dunned.make_policy(seller=seller, steps=[{"days_after_due": 3, "effect": "suspend"}])
+    invoice = subscription_invoice(subscription)
+    day = invoice.due_on + timedelta(days=3)
+    dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=day)
+    make_payment(customer=invoice.customer, seller=seller, amount=invoice.total_amount)
+    return lambda: dunning.close_cases(actor=ME, invoice_ids=[invoice.pk], as_of=day)
+
+
+def make_metered_subscription():
+    make_tax_rate()
+    return make_metered()
+
+
+def subscription_invoice(subscription) -> Invoice:
+    [draft] = invoicing.draft_invoices(
+        actor=ME,
+        seller_id=subscription.seller_id,
+        customer_ids=[subscription.entity_id],
+        as_of=date(2024, 9, 1),
+    )
+    [invoice] = invoicing.issue_invoices(actor=ME, invoice_ids=[draft.pk], issued_on=date(2026, 1, 1))
+    as_if_committed()
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+@scene(dunning.waive_late_fee)
+def _():
+    fee = late_fee()
+    return lambda: dunning.waive_late_fee(actor=ME, fee_id=fee.pk, reason="goodwill")
+
+
+def late_fee() -> LateFee:
+    seller, _ = overdue_by_two()
+    for days in (dunned.SECOND, dunned.FEE):
+        dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=dunned.DUE + timedelta(days=days))
+    return LateFee.objects.first()
+
+
+def letter_in_doubt() -> DunningMail:
+    late_fee()
+    mail = DunningMail.objects.first()
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    DunningMail.objects.filter(pk=mail.pk).update(state="sending", sending_since=long_ago)
+    return mail
+
+
+@scene(dunning.retry_mail)
+def _():
+    mail = letter_in_doubt()
+    return lambda: dunning.retry_mail(actor=ME, mail_id=mail.pk, reason="not in the log")
+
+
+@scene(dunning.confirm_mail)
+def _():
+    mail = letter_in_doubt()
+    return lambda: dunning.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
 
 
 def named(service: Callable) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Count, Sum
 
 from billing.access.models import ApiKey, User
 from billing.access.services import use_key
+from billing.dunning.models import DunningMail, DunningRun
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing.models import BillingRunItem, CostAllocation, Invoice, UsageClaim
@@ -82,6 +83,8 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     assert [counter.used_quantity for counter in QuotaCounter.objects.all()] == [Decimal("38.5")]
     assert sum(payment.unapplied_amount for payment in Payment.objects.all()) == 100
     assert CostAllocation.objects.filter(basis="manual", reverses=None, net_amount__gt=0).count() == 2
+    assert DunningRun.objects.get().items.filter(state="failed").count() == 0
+    assert DunningMail.objects.filter(template="final_notice").exists()
     states = Subscription.objects.order_by("reference").values_list("reference", "state")
     assert dict(states) == {
         "NW-ALPINUM": "trialing",

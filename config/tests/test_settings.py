@@ -22,6 +22,8 @@ GOOD = {
     "PUBLIC_URL": "https://billing.example.com",
     "DATABASE_URL": "postgresql://billing:pw@db/billing",
     "REDIS_URL": "redis://broker:6379/0",
+    "EMAIL_URL": "smtp+tls://user:pw@mail.example.com:587",
+    "EMAIL_FROM": "billing@example.com",
 }
 
 
@@ -76,6 +78,8 @@ def test_production_names_everything_that_is_wrong_at_once():
         "ALLOWED_HOSTS must name the hosts, not '*'.",
         "DATABASE_URL must name a PostgreSQL server.",
         "REDIS_URL must name a Redis or Valkey server.",
+        "EMAIL_URL must name a mail server.",
+        "EMAIL_FROM must be the address letters come from.",
     ]
 
 

@@ -1,0 +1,1 @@
+"""What stands in a dunning letter, and how it is worded."""

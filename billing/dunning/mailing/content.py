@@ -1,0 +1,121 @@
+"""What stands in a dunning letter: claims as text in the reader's language, set as plain text and as HTML."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_decimal
+from django.template.loader import render_to_string
+
+from billing.dunning.mailing.wording import LABELS
+from billing.dunning.planning import Due
+from billing.kernel.money import exponent, total_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """An invoice a letter asks for. `asked` is `open_amount` less what is on hold, in the invoice's currency."""
+
+    number: str
+    issued_on: date
+    due_on: date
+    days_late: int
+    open_amount: Decimal
+    asked: Decimal
+    currency: str
+
+    @classmethod
+    def of(cls, due: Due) -> "Claim":
+        return cls(
+            number=due.invoice.number,
+            issued_on=due.invoice.issued_on,
+            due_on=due.invoice.due_on,
+            days_late=due.days_late,
+            open_amount=due.open_amount,
+            asked=due.collectable_amount,
+            currency=due.invoice.currency,
+        )
+
+
+@dataclass(frozen=True)
+class Rendered:
+    subject: str
+    text: str
+    html: str
+
+
+def letter_of(
+    *,
+    language: str,
+    seller: str,
+    customer: str,
+    written_on: date,
+    claims: Sequence[Claim],
+    fees: Iterable[tuple[Decimal, str]] = (),
+) -> dict:
+    """Everything the templates show, formatted. `fees` are (amount, currency)."""
+    labels, locale = LABELS[language], Locale.parse(language)
+    asked: dict[str, list[Decimal]] = defaultdict(list)
+    for claim in claims:
+        asked[claim.currency].append(claim.asked)
+    charged: dict[str, list[Decimal]] = defaultdict(list)
+    for amount, currency in fees:
+        charged[currency].append(amount)
+    one = len(claims) == 1
+    return {
+        "language": language,
+        "labels": labels,
+        "seller": seller,
+        "customer": customer,
+        "written_on": format_date(written_on, format="long", locale=locale),
+        "about": labels["one"].format(number=claims[0].number)
+        if one
+        else labels["many"].format(count=len(claims)),
+        "is_one": one,
+        "rows": [_row(claim, locale) for claim in claims],
+        "totals": [
+            _money(total_of(amounts), currency, locale) for currency, amounts in sorted(asked.items())
+        ],
+        "hold_note": labels["hold_note"] if any(claim.asked < claim.open_amount for claim in claims) else "",
+        "fee_note": labels["fee_note"].format(
+            amounts=", ".join(
+                _money(total_of(amounts), currency, locale) for currency, amounts in sorted(charged.items())
+            )
+        )
+        if charged
+        else "",
+    }
+
+
+def render(template: str, letter: dict) -> Rendered:
+    """Subject, plain text and HTML of one of the templates in the letter's language."""
+    path = f"dunning/{letter['language']}/{template}"
+    return Rendered(
+        subject=" ".join(render_to_string(f"{path}.subject.txt", letter).split()),
+        text=render_to_string(f"{path}.txt", letter).strip() + "\n",
+        html=render_to_string(f"{path}.html", letter),
+    )
+
+
+def _row(claim: Claim, locale: Locale) -> dict:
+    held = claim.open_amount - claim.asked
+    return {
+        "number": claim.number,
+        "issued_on": format_date(claim.issued_on, format="medium", locale=locale),
+        "due_on": format_date(claim.due_on, format="medium", locale=locale),
+        "days_late": str(max(claim.days_late, 0)),
+        "open": _money(claim.open_amount, claim.currency, locale),
+        "on_hold": _money(held, claim.currency, locale) if held else "",
+        "asked": _money(claim.asked, claim.currency, locale),
+    }
+
+
+def _money(amount: Decimal, currency: str, locale: Locale) -> str:
+    """All decimals of the currency, and its code: there is more than one dollar."""
+    decimals = exponent(currency)
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+    return f"{format_decimal(amount, format=pattern, locale=locale)}\N{NO-BREAK SPACE}{currency}"

@@ -1,0 +1,36 @@
+"""The public face of dunning for writing."""
+
+from billing.dunning.services.assigning import assign_policy, end_assignment
+from billing.dunning.services.closing import close_cases
+from billing.dunning.services.pausing import pause_dunning, resume_dunning
+from billing.dunning.services.policies import (
+    STEPS_MAX,
+    activate_policy,
+    create_policy,
+    retire_policy,
+    revise_policy,
+)
+from billing.dunning.services.running import continue_dunning_run, run_dunning, start_dunning_run
+from billing.dunning.services.sending import confirm_mail, retry_mail, send_mail, sweep_mails
+from billing.dunning.services.waiving import waive_late_fee
+
+__all__ = [
+    "STEPS_MAX",
+    "activate_policy",
+    "assign_policy",
+    "close_cases",
+    "confirm_mail",
+    "continue_dunning_run",
+    "create_policy",
+    "end_assignment",
+    "pause_dunning",
+    "resume_dunning",
+    "retire_policy",
+    "retry_mail",
+    "revise_policy",
+    "run_dunning",
+    "send_mail",
+    "start_dunning_run",
+    "sweep_mails",
+    "waive_late_fee",
+]

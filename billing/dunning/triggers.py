@@ -1,0 +1,58 @@
+"""What the database itself holds of dunning, also against plain SQL."""
+
+import pgtrigger
+
+
+def of_draft_policy(table: str) -> pgtrigger.Trigger:
+    """Steps and amounts are written with a draft; an active policy is what it was."""
+    return pgtrigger.Trigger(
+        name="of_draft_only",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func=f"""
+            IF EXISTS (SELECT FROM dunning_policies WHERE id = NEW.policy_id AND state <> 'draft') THEN
+                RAISE EXCEPTION '{table} of an active policy are final' USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
+def assigned_below_the_seller() -> pgtrigger.Trigger:
+    """The policy is one of the seller's, and the customer is below the seller."""
+    return pgtrigger.Trigger(
+        name="below_the_seller",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            IF NOT EXISTS (
+                SELECT FROM dunning_policies p, billing_entities s, billing_entities c
+                 WHERE p.id = NEW.policy_id AND p.seller_id = NEW.seller_id
+                   AND s.id = NEW.seller_id AND c.id = NEW.customer_id AND c.id <> s.id AND starts_with(c.path, s.path)
+            ) THEN
+                RAISE EXCEPTION 'dunning policy % is not for customer %', NEW.policy_id, NEW.customer_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'dunning_assigned_below_the_seller';
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
+def notice_of_the_cases_policy() -> pgtrigger.Trigger:
+    """A step of the case's own policy, about the case's own invoice, and none once it was handed over or closed."""
+    return pgtrigger.Trigger(
+        name="of_the_cases_policy",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            IF NOT EXISTS (
+                SELECT FROM dunning_cases c JOIN dunning_steps s ON s.policy_id = c.policy_id
+                 WHERE c.id = NEW.case_id AND c.invoice_id = NEW.invoice_id AND c.customer_id = NEW.customer_id
+                   AND s.id = NEW.step_id AND c.state = 'open'
+            ) THEN
+                RAISE EXCEPTION 'step % is none of the open case %', NEW.step_id, NEW.case_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'dunning_step_of_the_cases_policy';
+            END IF;
+            RETURN NEW;
+        """,
+    )
