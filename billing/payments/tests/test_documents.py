@@ -25,9 +25,13 @@ pytestmark = pytest.mark.django_db
 PERIOD = {"starts_on": date(2026, 2, 1), "ends_on": date(2026, 3, 1)}
 
 
-def text_of(document):
+def pages_of(document):
     pages = PdfReader(io.BytesIO(bytes(document.content))).pages
-    return " ".join("\n".join(page.extract_text() for page in pages).split())
+    return [" ".join(page.extract_text().split()) for page in pages]
+
+
+def text_of(document):
+    return " ".join(pages_of(document))
 
 
 def make_note(invoice, **terms):
@@ -90,6 +94,18 @@ def test_a_statement_has_the_balances_and_what_moved_between():
     said = text_of(render(account()))
     for words in ("Opening balance", "100.00", "Wire 7", "30.00", "Closing balance", "70.00", "overdue"):
         assert words in said
+
+
+def test_a_long_statement_carries_its_balance_from_page_to_page():
+    both = account()
+    for _ in range(60):
+        make_payment(**both, amount="1.00", received_on=date(2026, 2, 11))
+    first, second = pages_of(render(both))
+    shown = first.count("Payment")
+    carried = D(70) - (shown - 1)
+    assert f"Carried forward {carried}" in first
+    assert f"Brought forward {carried}" in second
+    assert "Closing balance 10.00 EUR" in second
 
 
 @pytest.mark.parametrize(
