@@ -26,3 +26,15 @@ class InvoiceVoided(Event):
 class InvoiceWrittenOff(Event):
     name = "invoice.written_off"
     invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsolidatedInvoiceIssued(Event):
+    name = "consolidated_invoice.issued"
+    consolidated_invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsolidatedInvoiceVoided(Event):
+    name = "consolidated_invoice.voided"
+    consolidated_invoice_id: UUID

@@ -1,18 +1,27 @@
 """Invariants of invoicing, each as the rows that break it."""
 
+from billing.invoicing import consolidation_fsck
+
+# Every table whose documents take numbers from `number_series`.
+_NUMBERED = """(
+    SELECT id, seller_id, series, fiscal_year, sequence, issued_on FROM invoices WHERE number IS NOT NULL
+    UNION ALL
+    SELECT id, seller_id, series, fiscal_year, sequence, issued_on FROM consolidated_invoices
+)"""
+
 CHECKS = {
-    "I1 numbers of a series run from 1 without gap": """
+    "I1 numbers of a series run from 1 without gap": f"""
         SELECT s.id, s.last, count(i.id) AS taken, max(i.sequence) AS highest
-        FROM number_series s LEFT JOIN invoices i
+        FROM number_series s LEFT JOIN {_NUMBERED} i
           ON i.seller_id = s.seller_id AND i.series = s.series AND i.fiscal_year = s.fiscal_year
         GROUP BY s.id HAVING s.last <> count(i.id) OR s.last <> coalesce(max(i.sequence), 0)
-    """,
-    "I1 numbers follow the days of issue": """
+    """,  # noqa: S608
+    "I1 numbers follow the days of issue": f"""
         SELECT id FROM (
             SELECT id, issued_on, lag(issued_on) OVER (PARTITION BY seller_id, series, fiscal_year ORDER BY sequence) AS before
-            FROM invoices WHERE number IS NOT NULL
+            FROM {_NUMBERED} documents
         ) numbered WHERE issued_on < before
-    """,
+    """,  # noqa: S608
     "I2 one live invoice per customer, currency and period": """
         SELECT min(id::text) AS id, count(*) FROM invoices WHERE state <> 'void'
         GROUP BY seller_id, customer_id, currency, billing_key HAVING count(*) > 1
@@ -145,4 +154,5 @@ CHECKS = {
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size OR i.number IS NULL
     """,
+    **consolidation_fsck.CHECKS,
 }

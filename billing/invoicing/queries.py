@@ -13,6 +13,8 @@ from billing.entities.reach import visible
 from billing.invoicing.models import (
     BillingRun,
     ChargeClaim,
+    ConsolidatedChild,
+    ConsolidatedInvoice,
     CostAllocation,
     Invoice,
     TaxExemption,
@@ -85,6 +87,14 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
     return CostAllocation.objects.filter(
         invoice=invoice, reverses__isnull=True, reversed_by__isnull=True
     ).order_by("pk")
+
+
+def live_consolidations(invoice_ids: Iterable[UUID]) -> dict[UUID, ConsolidatedInvoice]:
+    """Of these invoices, those that are in a live consolidation, and which. Ask under the invoices' locks."""
+    live = ConsolidatedChild.objects.filter(invoice_id__in=list(invoice_ids), released_at__isnull=True)
+    return {
+        child.invoice_id: child.consolidated_invoice for child in live.select_related("consolidated_invoice")
+    }
 
 
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:

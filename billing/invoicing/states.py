@@ -22,6 +22,23 @@ INVOICE_MOVES = {
 }
 
 
+class ConsolidatedState(models.TextChoices):
+    """Whether it is paid is derived from its children."""
+
+    ISSUED = "issued"
+    VOID = "void"
+
+
+CONSOLIDATED_MOVES = {"void": move(ConsolidatedState.ISSUED, to=ConsolidatedState.VOID)}
+
+
+class ConsolidatedPaymentState(models.TextChoices):
+    OPEN = "open"
+    PARTIALLY_PAID = "partially_paid"
+    PAID = "paid"
+    VOID = "void"
+
+
 class RunState(models.TextChoices):
     RUNNING = "running"
     FINISHED = "finished"

@@ -90,7 +90,7 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
     )
 
 
-def numbered_without_gap() -> pgtrigger.Trigger:
+def numbered_without_gap(table: str = "invoices", prefix: str = "invoice") -> pgtrigger.Trigger:
     """At COMMIT: a new number is at most the series' counter, and as many are taken as it says."""
     return pgtrigger.Trigger(
         name="numbered_by_series",
@@ -98,17 +98,17 @@ def numbered_without_gap() -> pgtrigger.Trigger:
         operation=pgtrigger.Insert | pgtrigger.Update,
         timing=pgtrigger.Deferred,
         condition=pgtrigger.Q(new__number__isnull=False),
-        func="""
+        func=f"""
             IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
             IF NOT EXISTS (
                 SELECT FROM number_series s WHERE s.seller_id = NEW.seller_id AND s.series = NEW.series
                    AND s.fiscal_year = NEW.fiscal_year AND s.last >= NEW.sequence
             ) OR (NEW.sequence > 1 AND NOT EXISTS (
-                SELECT FROM invoices p WHERE p.seller_id = NEW.seller_id AND p.series = NEW.series
+                SELECT FROM {table} p WHERE p.seller_id = NEW.seller_id AND p.series = NEW.series
                    AND p.fiscal_year = NEW.fiscal_year AND p.sequence = NEW.sequence - 1
             )) THEN
                 RAISE EXCEPTION 'number % leaves a gap in its series', NEW.number
-                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbers_without_gap';
+                    USING ERRCODE = 'check_violation', CONSTRAINT = '{prefix}_numbers_without_gap';
             END IF;
             RETURN NULL;
         """,

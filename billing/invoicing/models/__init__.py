@@ -2,6 +2,8 @@
 
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.consolidation import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
+from billing.invoicing.models.exchange import ExchangeRate
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -18,7 +20,11 @@ __all__ = [
     "BillingRun",
     "BillingRunItem",
     "ChargeClaim",
+    "ConsolidatedChild",
+    "ConsolidatedInvoice",
+    "ConsolidatedTotal",
     "CostAllocation",
+    "ExchangeRate",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",

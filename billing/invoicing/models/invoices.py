@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import CharField, F, Func, IntegerField, Q, Value
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.consolidation_triggers import not_voided_in_consolidation
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tax import TaxTreatment
@@ -190,6 +191,7 @@ class Invoice(BaseModel):
             ),
             lines_sum_to_invoice(),
             numbered_without_gap(),
+            not_voided_in_consolidation(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]

@@ -182,13 +182,14 @@ def _number(invoices: list[Invoice], issued_on: date) -> None:
 
 def _snapshot(invoice: Invoice) -> dict:
     return {
-        "seller": _party(invoice.seller),
-        "customer": _party(invoice.customer),
+        "seller": party(invoice.seller),
+        "customer": party(invoice.customer),
         "payment_terms_days": invoice.customer.payment_terms_days,
     }
 
 
-def _party(entity: BillingEntity) -> dict:
+def party(entity: BillingEntity) -> dict:
+    """An entity as documents remember it."""
     return {
         "code": entity.code,
         "name": entity.name,
