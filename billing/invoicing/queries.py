@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, DecimalField, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -15,6 +16,7 @@ from billing.invoicing.models import (
     ChargeClaim,
     ConsolidatedChild,
     ConsolidatedInvoice,
+    ConsolidatedTotal,
     CostAllocation,
     Invoice,
     TaxExemption,
@@ -31,6 +33,7 @@ FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
+VIEW_CONSOLIDATION = "invoicing.view_consolidatedinvoice"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
 
 
@@ -87,6 +90,29 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
     return CostAllocation.objects.filter(
         invoice=invoice, reverses__isnull=True, reversed_by__isnull=True
     ).order_by("pk")
+
+
+def consolidations_for(user: User, verb: str = VIEW_CONSOLIDATION) -> QuerySet[ConsolidatedInvoice]:
+    """Consolidated invoices whose payer is within reach."""
+    return visible(
+        ConsolidatedInvoice.objects.select_related("seller", "payer"), user=user, verb=verb, entity="payer"
+    )
+
+
+def with_open_amounts(documents: QuerySet[ConsolidatedInvoice]) -> QuerySet[ConsolidatedInvoice]:
+    """With their totals by currency, and `open_amount` on each: what is open on its live children. One query more."""
+    live = ConsolidatedChild.objects.filter(
+        consolidated_invoice=OuterRef("consolidated_invoice"),
+        currency=OuterRef("currency"),
+        released_at__isnull=True,
+    )
+    open_amount = (
+        live.order_by().values("currency").annotate(sum=Sum("invoice__balance_amount")).values("sum")
+    )
+    totals = ConsolidatedTotal.objects.annotate(
+        open_amount=Coalesce(Subquery(open_amount), Decimal(0), output_field=DecimalField())
+    )
+    return documents.prefetch_related(Prefetch("totals", totals.order_by("currency")))
 
 
 def live_consolidations(invoice_ids: Iterable[UUID]) -> dict[UUID, ConsolidatedInvoice]:

@@ -12,7 +12,7 @@ from billing.invoicing.consolidation_triggers import (
 )
 from billing.invoicing.models.exchange import ExchangeRate
 from billing.invoicing.models.invoices import Invoice
-from billing.invoicing.states import CONSOLIDATED_MOVES, ConsolidatedState
+from billing.invoicing.states import CONSOLIDATED_MOVES, ConsolidatedPaymentState, ConsolidatedState
 from billing.invoicing.triggers import numbered_without_gap
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
@@ -99,6 +99,17 @@ class ConsolidatedInvoice(BaseModel):
     def entity_id(self):
         """A consolidated invoice is within reach of those who reach its payer."""
         return self.payer_id
+
+    @property
+    def payment_state(self) -> str:
+        """Derived from its children: paid once nothing is open on them. For those read `with_open_amounts`."""
+        if self.state == ConsolidatedState.VOID:
+            return ConsolidatedPaymentState.VOID
+        totals = self.totals.all()
+        if not any(total.open_amount for total in totals):
+            return ConsolidatedPaymentState.PAID
+        untouched = all(total.open_amount == total.total_amount for total in totals)
+        return ConsolidatedPaymentState.OPEN if untouched else ConsolidatedPaymentState.PARTIALLY_PAID
 
 
 class ConsolidatedTotal(AppendOnlyModel):
