@@ -15,7 +15,12 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import console, queries, services
+from billing.invoicing import (  # noqa: F401  the consolidation registers its pages
+    console,
+    console_consolidation,
+    queries,
+    services,
+)
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState

@@ -161,9 +161,11 @@ class Gathering:
         """In the payer's currency: the sum of the children, each rounded once."""
         return total_of([total.converted_amount for total in self.totals])
 
-    def children(self) -> list[Child]:
-        """In the order of the tree, then as they were issued."""
-        return [Child(*row) for row in _rows(_LISTED, self._parameters)]
+    def children(self, limit: int | None = None) -> list[Child]:
+        """In the order of the tree, then as they were issued; the first `limit` of them."""
+        return [
+            Child(*row) for row in _rows(_LISTED + " LIMIT %(limit)s", self._parameters | {"limit": limit})
+        ]
 
     def insert_children(self, document_id: UUID) -> None:
         """All of them into `consolidated_children`, in one statement."""

@@ -6,10 +6,12 @@ from django.templatetags.static import static
 CONSOLE_MENU = {
     "Billing": [
         ("Invoices", "receipt_long", "invoicing", "invoice"),
+        ("Consolidated invoices", "account_tree", "invoicing", "consolidatedinvoice"),
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Payments", "payments", "payments", "payment"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
+        ("Exchange rates", "currency_exchange", "invoicing", "exchangerate"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
     ],
     "Usage": [

@@ -108,7 +108,7 @@ def test_void_is_for_good_and_so_is_a_release():
         actor="test", consolidated_invoice_id=document.pk, voided_on=NOVEMBER, reason="wrong"
     )
     as_if_committed()
-    refused("is final", "UPDATE consolidated_invoices SET state = 'issued', voided_on = NULL")
+    refused("no move from void", "UPDATE consolidated_invoices SET state = 'issued', voided_on = NULL")
     refused("is final", "UPDATE consolidated_invoices SET voided_on = '2026-12-01'")
     refused("released when it is void", "UPDATE consolidated_children SET released_at = NULL")
 
