@@ -1,10 +1,13 @@
 from datetime import date
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.urls import reverse
 
 from billing.entities import services as entities
+from billing.entities.tests.makers import make_grant
 from billing.invoicing import queries as invoices_of
 from billing.invoicing import services as invoicing
 from billing.invoicing.errors import (
@@ -400,4 +403,93 @@ def test_of_a_payment_and_a_void_at_once_the_second_is_refused():
 
     with pytest.raises(ConsolidationHasSettlements):
         rival.result(timeout=5)
+    assert_books_are_sound()
+
+
+@pytest.fixture
+def controller(api):
+    def client(group):
+        return api(make_grant(role="FC", entity=group.seller).user)
+
+    return client
+
+
+def post(client, path: str, body: dict):
+    headers = {"Idempotency-Key": str(uuid4())}
+    return client.post(f"/api/v1/enterprise-billing/{path}", body, format="json", headers=headers)
+
+
+def wired(group, **overrides) -> dict:
+    return {
+        "customer": str(group.payer.pk),
+        "amount": "100.00",
+        "currency": "EUR",
+        "received_on": "2026-11-20",
+        "method": "bank_transfer",
+        "reference": "wire 1",
+    } | overrides
+
+
+def test_a_payment_over_the_api_names_the_consolidated_invoice(controller):
+    group = Group()
+    client = controller(group)
+
+    made = post(client, "payments", wired(group, consolidated_invoice=str(group.document.pk)))
+
+    assert made.status_code == 201, made.json()
+    assert made.json()["applied_amount"] == "100.00"
+    listed = client.get(
+        f"/api/v1/enterprise-billing/payments?consolidated_invoice={group.document.pk}"
+    ).json()
+    assert [row["id"] for row in listed["results"]] == [made.json()["id"]]
+    refused = post(client, "payments", wired(group, reference="2", consolidated_invoice=str(uuid7())))
+    assert (refused.status_code, Payment.objects.count()) == (400, 1)
+
+
+def test_what_is_left_of_a_payment_is_applied_to_the_consolidated_invoice_over_the_api(controller):
+    group = Group()
+    client = controller(group)
+    made = post(client, "payments", wired(group, applications=[])).json()
+    path = f"payments/{made['id']}/apply"
+
+    refused = post(client, path, {"amount": "1.00", "invoice": str(group.own.pk), "applied_on": "2026-11-20"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "child-of-consolidation")
+    assert post(client, path, {"amount": "1.00"}).status_code == 400
+    order = {
+        "amount": "100.00",
+        "consolidated_invoice": str(group.document.pk),
+        "applied_on": "2026-11-20",
+    }
+    applied = post(client, path, order)
+
+    assert applied.status_code == 200, applied.json()
+    assert applied.json()["unapplied_amount"] == "0.00"
+    assert group.open()["EUR"] == D(50)
+
+
+def test_the_console_records_and_applies_payments_for_a_consolidated_invoice(client):
+    group = Group()
+    person = make_grant(role="FC", entity=group.seller).user
+    client.force_login(person, backend="billing.entities.backends.GrantBackend")
+    told = {
+        "customer_code": group.payer.code,
+        "amount": "40.00",
+        "currency": "EUR",
+        "received_on": "2026-11-20",
+        "method": "bank_transfer",
+    }
+    add = reverse("admin:payments_payment_add")
+    client.post(add, told | {"reference": "1", "consolidated_number": group.document.number})
+    assert group.open()["EUR"] == D(110)
+    refused = client.post(add, told | {"reference": "2", "consolidated_number": "CON-1"})
+    assert "There is no consolidated invoice CON-1." in refused.content.decode()
+
+    client.post(add, told | {"reference": "3"})
+    payment = Payment.objects.get(reference="3")
+    assert payment.applied_amount == 0
+    client.post(
+        reverse("admin:payments_payment_verb_apply", args=[payment.pk]),
+        {"confirm": "yes", "once": uuid4().hex, "invoice_number": group.document.number, "amount": "40.00"},
+    )
+    assert group.open()["EUR"] == D(70)
     assert_books_are_sound()
