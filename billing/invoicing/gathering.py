@@ -3,7 +3,7 @@
 A payer's group is judged by the day on which each invoice was issued: moving an entity later changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -33,25 +33,23 @@ WITH RECURSIVE members (entity_id, days) AS (
 # The open invoices of the group, each by its own day of issue, that are in no live consolidation.
 _GATHERED = (
     _MEMBERS  # noqa: S608
-    + """, gathered AS (
-    SELECT i.* FROM invoices i
-    WHERE i.seller_id = %(seller)s AND i.state = 'issued'
-      AND EXISTS (SELECT FROM members m WHERE m.entity_id = i.customer_id AND i.issued_on <@ m.days)
-      AND NOT EXISTS (SELECT FROM consolidated_children k WHERE k.invoice_id = i.id AND k.released_at IS NULL)
-      AND (%(only)s::uuid[] IS NULL OR i.id = ANY(%(only)s::uuid[]))
-)
+    + """
+SELECT i.id, i.currency FROM invoices i
+WHERE i.seller_id = %(seller)s AND i.state = 'issued'
+  AND EXISTS (SELECT FROM members m WHERE m.entity_id = i.customer_id AND i.issued_on <@ m.days)
+  AND NOT EXISTS (SELECT FROM consolidated_children k WHERE k.invoice_id = i.id AND k.released_at IS NULL)
+  AND (%(only)s::uuid[] IS NULL OR i.id = ANY(%(only)s::uuid[]))
 """
 )
 # Each total is rounded once, half away from zero as everywhere, to what the payer's currency has.
-_CONVERTED = (
-    _GATHERED  # noqa: S608
-    + """, converted AS (
-    SELECT g.*, round(g.total_amount * r.rate, currency_exponent(%(currency)s)) AS converted_amount
-    FROM gathered g
-    JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS r (currency, rate) ON r.currency = g.currency
+_CONVERTED = """
+WITH converted AS (
+    SELECT i.*, round(i.total_amount * r.rate, currency_exponent(%(currency)s)) AS converted_amount
+    FROM invoices i
+    JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS r (currency, rate) ON r.currency = i.currency
+    WHERE i.id = ANY(%(invoices)s::uuid[])
 )
 """
-)
 _TOTALS = (
     _CONVERTED
     + """
@@ -141,16 +139,13 @@ class Child:
 
 @dataclass(frozen=True, kw_only=True)
 class Gathering:
-    """What was found in a span: totals per currency, and drafts of the group that belong there, too.
-
-    `only`: looked for among these invoices (None: among all).
-    """
+    """What was found in a span: totals per currency, and drafts of the group that belong there, too."""
 
     span: Span
     currency: str
     totals: list[CurrencyTotal]
     missing: list[Invoice]
-    only: Sequence[UUID] | None = field(repr=False)
+    invoices: Sequence[UUID] = field(repr=False)
 
     @property
     def child_count(self) -> int:
@@ -174,25 +169,22 @@ class Gathering:
 
     @property
     def _parameters(self) -> dict:
-        rates = {total.currency: total.rate.rate if total.rate else Decimal(1) for total in self.totals}
-        return _parameters(self.span, self.currency, rates, self.only)
+        rates = {total.currency: total.rate for total in self.totals}
+        return _parameters(self.invoices, self.currency, rates)
 
 
 def gather(span: Span, *, currency: str, only: Sequence[UUID] | None = None) -> Gathering:
-    """What there is, converted to `currency`, the payer's. Raises ExchangeRateMissing."""
-    found = [
-        each
-        for (each,) in _rows(_GATHERED + "SELECT DISTINCT currency FROM gathered", _found(span, only))  # noqa: S608
-    ]
-    rates = rates_to(currency, of=found, on=span.last_on)
-    figures = {each: rate.rate if rate else Decimal(1) for each, rate in rates.items()}
-    totals = _rows(_TOTALS, _parameters(span, currency, figures, only)) if rates else []
+    """What there is (of the invoices `only`), converted to `currency`, the payer's. Raises ExchangeRateMissing."""
+    found = _rows(_GATHERED, span.parameters | {"only": None if only is None else list(only)})
+    invoices = [pk for pk, _ in found]
+    rates = rates_to(currency, of={each for _, each in found}, on=span.last_on)
+    totals = _rows(_TOTALS, _parameters(invoices, currency, rates))
     return Gathering(
         span=span,
         currency=currency,
         totals=[CurrencyTotal(*row, rate=rates[row[0]]) for row in totals],
         missing=list(_drafts(span)),
-        only=only,
+        invoices=invoices,
     )
 
 
@@ -226,15 +218,12 @@ def _members(span: Span, wanted: str) -> list[UUID]:
     return [pk for (pk,) in _rows(_MEMBERS + wanted, span.parameters)]
 
 
-def _found(span: Span, only: Sequence[UUID] | None) -> dict:
-    return span.parameters | {"only": None if only is None else list(only)}
-
-
-def _parameters(span: Span, currency: str, rates: dict[str, Decimal], only: Sequence[UUID] | None) -> dict:
-    return _found(span, only) | {
+def _parameters(invoices: Sequence[UUID], currency: str, rates: Mapping[str, ExchangeRate | None]) -> dict:
+    return {
+        "invoices": list(invoices),
         "currency": currency,
         "currencies": list(rates),
-        "rates": list(rates.values()),
+        "rates": [rate.rate if rate else Decimal(1) for rate in rates.values()],
     }
 
 

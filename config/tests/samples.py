@@ -21,6 +21,7 @@ from billing.entities.tests.makers import make_department, make_entity, make_gra
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
 from billing.invoicing.states import RunItemState, RunState
+from billing.invoicing.tests.consolidation_makers import consolidate, make_exchange_rate
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.sealing import seal_audit
@@ -140,6 +141,20 @@ class Company:
         for _ in range(self.rows):
             make_payment(customer=payer, seller=self.root, amount="5.00")
         self._fill_runs()
+        self._fill_consolidations(payer=self.children[1])
+
+    def _fill_consolidations(self, payer) -> None:
+        """One of many invoices; then many small ones, of what was issued later."""
+        for day in range(self.rows):
+            make_exchange_rate(rate_on=FIRST_MONTH + timedelta(days=day))
+        made = [self._consolidate(payer, invoices) for invoices in (self.rows, *([1] * self.rows))]
+        self.consolidated_invoice = made[0]
+
+    def _consolidate(self, payer, invoices: int):
+        for _ in range(invoices):
+            make_open_invoice(customer=payer, seller=self.root, total="10.00")
+        period = {"period_starts_on": date(2026, 1, 1), "period_ends_on": date(2026, 2, 1)}
+        return consolidate(payer, seller=self.root, issued_on=date(2026, 2, 1), **period).document
 
     def _fill_runs(self) -> None:
         runs = [
@@ -186,7 +201,7 @@ class Company:
     def widest(self) -> dict[type[Model], Model]:
         """Of models whose objects differ in size, the largest."""
         large = (
-            *(self.customer, self.viewer, self.invoice, self.payment, self.run),
+            *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.consolidated_invoice),
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
         )
         return {type(obj): obj for obj in large}
@@ -244,6 +259,7 @@ def _signed_in(person: User) -> Client:
 
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "billing-runs/{run_id}": lambda company: company.run,
+    "consolidated-invoices/{consolidated_invoice_id}": lambda company: company.consolidated_invoice,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "entities/{entity_id}": lambda company: company.customer,

@@ -15,6 +15,7 @@ from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
+from billing.invoicing.tests.consolidation_makers import make_consolidation
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
@@ -126,6 +127,7 @@ def world() -> dict[str, object]:
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
     )
+    consolidation = make_consolidation()
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -139,6 +141,7 @@ def world() -> dict[str, object]:
         "invoice_id": draft.pk,
         "run_id": run.pk,
         "exemption_id": exemption.pk,
+        "consolidated_invoice_id": consolidation.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

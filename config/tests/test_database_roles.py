@@ -150,7 +150,9 @@ def test_what_is_append_only_is_what_one_expects():
     assert set(APPEND_ONLY) == {
         "audit_entries",
         "audit_seals",
+        "consolidated_totals",
         "cost_allocations",
+        "exchange_rates",
         "invoice_documents",
         "journal_entries",
         "journal_lines",

@@ -36,7 +36,7 @@ from billing.kernel.api.viewsets import ServiceViewSet
 PREVIEW_CHILDREN_MAX = 1000
 
 
-class TotalRead(ReadSerializer):
+class ConsolidatedTotalRead(ReadSerializer):
     """What the children come to in one currency: this is what is due. `open_amount` is what is open of it.
 
     `converted_amount` is the sum of the children, each converted at `rate` and rounded once.
@@ -69,7 +69,7 @@ class ConsolidatedRead(ReadSerializer):
     seller_name = serializers.CharField(source="seller.name", read_only=True)
     payer_name = serializers.CharField(source="payer.name", read_only=True)
     payment_state = serializers.ChoiceField(choices=ConsolidatedPaymentState.choices, read_only=True)
-    totals = TotalRead(many=True, read_only=True)
+    totals = ConsolidatedTotalRead(many=True, read_only=True)
 
     class Meta:
         model = ConsolidatedInvoice
@@ -99,7 +99,7 @@ class ConsolidatedRead(ReadSerializer):
         read_only_fields = fields
 
 
-class ChildRead(ReadSerializer):
+class ConsolidatedChildRead(ReadSerializer):
     """An invoice in the consolidation. `released_at` is set once that is void."""
 
     invoice_number = serializers.CharField(source="invoice.number", read_only=True)
@@ -132,7 +132,7 @@ class ChildRead(ReadSerializer):
         read_only_fields = fields
 
 
-class ChildLineRead(LineRead):
+class ConsolidatedLineRead(LineRead):
     """A line of a child, with the invoice and the customer it is of."""
 
     invoice_number = serializers.CharField(source="invoice.number", read_only=True)
@@ -144,7 +144,7 @@ class ChildLineRead(LineRead):
         read_only_fields = fields
 
 
-class MissingRead(ReadSerializer):
+class MissingChildRead(ReadSerializer):
     """A draft of the group, over time before the period's end."""
 
     customer_code = serializers.CharField(source="customer.code", read_only=True)
@@ -170,7 +170,7 @@ class Consolidation(serializers.Serializer):
 
     consolidated_invoice = ConsolidatedRead()
     created = serializers.BooleanField()
-    missing = MissingRead(many=True)
+    missing = MissingChildRead(many=True)
 
 
 class ConsolidationSpan(StrictSerializer):
@@ -194,7 +194,7 @@ class ConsolidatedVoid(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
-class PreviewTotal(serializers.Serializer):
+class GatheredTotal(serializers.Serializer):
     currency = CurrencyCodeField()
     child_count = serializers.IntegerField()
     net_amount = MoneyAmountField()
@@ -207,7 +207,7 @@ class PreviewTotal(serializers.Serializer):
     converted_currency = CurrencyCodeField()
 
 
-class PreviewChild(serializers.Serializer):
+class GatheredChild(serializers.Serializer):
     invoice = IdField(source="invoice_id")
     invoice_number = serializers.CharField(source="number")
     customer = IdField(source="customer_id")
@@ -221,15 +221,15 @@ class PreviewChild(serializers.Serializer):
     balance_amount = MoneyAmountField()
 
 
-class Preview(serializers.Serializer):
+class ConsolidationPreview(serializers.Serializer):
     """What would be gathered now. Of the children the first 1,000 are listed; the totals are over all of them."""
 
     currency = CurrencyCodeField()
     child_count = serializers.IntegerField()
     converted_amount = MoneyAmountField()
-    totals = PreviewTotal(many=True)
-    children = PreviewChild(many=True)
-    missing = MissingRead(many=True)
+    totals = GatheredTotal(many=True)
+    children = GatheredChild(many=True)
+    missing = MissingChildRead(many=True)
 
 
 class ConsolidatedFilter(filters.FilterSet):
@@ -281,7 +281,7 @@ class ConsolidatedInvoiceViewSet(ActingVerb, ServiceViewSet):
         answer = {"consolidated_invoice": shown, "created": made.is_new, "missing": made.missing}
         return Response(Consolidation(answer).data, status=201 if made.is_new else 200)
 
-    @extend_schema(request=ConsolidationSpan, responses=Preview)
+    @extend_schema(request=ConsolidationSpan, responses=ConsolidationPreview)
     @action(detail=False, methods=["post"])
     def preview(self, request):
         """What would be gathered, at which rates, and which drafts would be missing. Changes nothing."""
@@ -295,7 +295,7 @@ class ConsolidatedInvoiceViewSet(ActingVerb, ServiceViewSet):
             "children": found.children(PREVIEW_CHILDREN_MAX),
             "missing": found.missing,
         }
-        return Response(Preview(answer).data)
+        return Response(ConsolidationPreview(answer).data)
 
     @extend_schema(request=ConsolidatedVoid, responses=ConsolidatedRead)
     @action(detail=True, methods=["post"])
@@ -338,7 +338,7 @@ class _OfDocument(ServiceViewSet):
 
 class ConsolidatedChildViewSet(_OfDocument):
     queryset = ConsolidatedChild.objects.none()  # what the schema looks at
-    serializer_class = ChildRead
+    serializer_class = ConsolidatedChildRead
     ordering = "id"  # as they were gathered: by the tree, then by the day of issue
 
     def get_queryset(self):
@@ -349,7 +349,7 @@ class ConsolidatedChildViewSet(_OfDocument):
 
 class ConsolidatedLineViewSet(_OfDocument):
     queryset = InvoiceLine.objects.none()
-    serializer_class = ChildLineRead
+    serializer_class = ConsolidatedLineRead
     ordering = ("invoice_id", "position")
 
     def get_queryset(self):
