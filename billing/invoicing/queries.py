@@ -5,7 +5,19 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, DecimalField, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    Count,
+    DecimalField,
+    Exists,
+    F,
+    FilteredRelation,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -44,9 +56,19 @@ def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
 
 
 def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
-    """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots."""
+    """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots.
+
+    And, of one in a live consolidation, that one's id and due day (`consolidated_invoice`, `consolidated_due_on`).
+    """
     named = invoices.select_related(None).defer("snapshot")
-    return named.annotate(seller_name=F("seller__name"), customer_name=F("customer__name"))
+    live = FilteredRelation("consolidations", condition=Q(consolidations__released_at__isnull=True))
+    return named.annotate(
+        seller_name=F("seller__name"),
+        customer_name=F("customer__name"),
+        live=live,
+        consolidated_invoice=F("live__consolidated_invoice_id"),
+        consolidated_due_on=F("live__consolidated_invoice__due_on"),
+    )
 
 
 def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExemption]:
@@ -59,8 +81,11 @@ def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> Quer
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
-    """Open and due before `as_of`."""
-    return invoices.filter(state=InvoiceState.ISSUED, due_on__lt=as_of)
+    """Open and due before `as_of`; one in a live consolidation once that is due before `as_of`, too."""
+    later = ConsolidatedChild.objects.filter(
+        invoice=OuterRef("pk"), released_at__isnull=True, consolidated_invoice__due_on__gte=as_of
+    )
+    return invoices.filter(~Exists(later), state=InvoiceState.ISSUED, due_on__lt=as_of)
 
 
 def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:

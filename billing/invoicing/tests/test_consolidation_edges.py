@@ -6,12 +6,15 @@ from io import StringIO
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from billing.entities.tests.makers import make_grant
+from billing.invoicing import services
 from billing.invoicing.models import ConsolidatedInvoice, ExchangeRate
 from billing.invoicing.tests.consolidation_makers import (
+    NOVEMBER,
     make_child,
     make_child_draft,
     make_consolidation,
@@ -200,6 +203,30 @@ def test_rates_are_added_by_a_controller_and_seen_by_others(api):
     assert [(row["rate"], row["rate_on"], row["source"]) for row in shown] == [("0.92", "2026-10-31", "ECB")]
     wrong = post(api(user("FC", seller)), "exchange-rates", body | {"rate": "0"})
     assert wrong.status_code == 400
+
+
+def test_an_invoice_names_its_consolidation_and_is_not_overdue_before_that(api):
+    """Issued on 15 October, due on 14 November; the document, of 1 November, is due on 1 December."""
+    payer = make_payer()
+    invoice = make_child(payer)
+    document = make_consolidation(payer)
+    client = api(user("VW", document.seller))
+
+    def shown(day):
+        with time_machine.travel(day):
+            row = client.get(f"{API}invoices/{invoice.pk}").json()
+            late = client.get(f"{API}invoices?overdue=true").json()["results"]
+        assert [each["id"] for each in late] == ([row["id"]] if row["overdue"] else [])
+        return row["consolidated_invoice"], row["overdue"]
+
+    assert shown("2026-11-20T12:00Z") == (str(document.pk), False)
+    assert shown("2026-12-01T12:00Z") == (str(document.pk), False)
+    assert shown("2026-12-02T12:00Z") == (str(document.pk), True)
+    services.void_consolidated_invoice(
+        actor="test", consolidated_invoice_id=document.pk, voided_on=NOVEMBER, reason="wrong"
+    )
+    assert shown("2026-11-14T12:00Z") == (None, False)
+    assert shown("2026-11-20T12:00Z") == (None, True)
 
 
 @pytest.fixture
