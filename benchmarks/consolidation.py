@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from benchmarks.invoicing import AS_OF, _books
+from benchmarks.invoicing import AS_OF, books
 from billing.entities.models import BillingEntity, EntityRelation
 from billing.entities.states import EntityState
 from billing.invoicing import services
@@ -34,7 +34,7 @@ FROM invoices WHERE seller_id = %(seller)s AND state = 'issued' GROUP BY currenc
 
 def run(size: int = 100) -> list[dict]:
     """`size` children of 5 lines each, one document; children per second."""
-    seller = _books(size)
+    seller = books(size)
     billed = services.start_billing_run(actor="bench", seller_id=seller.pk, as_of=AS_OF)
     services.continue_billing_run(actor="bench", run_id=billed.pk)
     payer = _group(seller)

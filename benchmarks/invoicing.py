@@ -58,7 +58,7 @@ FROM invoices o, taken WHERE n.id = {_NEW.format("o.id::text")} AND o.seller_id 
 
 def run(size: int = 100) -> list[dict]:
     """`size` customers with one invoice of 5 lines each; invoices per second, audit and outbox on our side too."""
-    seller = _books(size)
+    seller = books(size)
     run = services.start_billing_run(actor="bench", seller_id=seller.pk, as_of=AS_OF)
     began = time.perf_counter_ns()
     services.continue_billing_run(actor="bench", run_id=run.pk)
@@ -80,7 +80,7 @@ def run(size: int = 100) -> list[dict]:
     ]
 
 
-def _books(size: int) -> BillingEntity:
+def books(size: int) -> BillingEntity:
     code = f"bench-{uuid7().hex}"
     common = {"state": EntityState.ACTIVE, "currency": "EUR", "country": "DE"}
     seller = BillingEntity.objects.create(code=code, name=code, is_seller=True, **common)

@@ -106,6 +106,11 @@ class NothingToConsolidate(DomainError):
     title = "The group has no open invoice of that period that is not consolidated yet."
 
 
+class ConsolidationTooLarge(DomainError):
+    code = "consolidation-too-large"
+    title = "The sum is more than an amount can be."
+
+
 class ChildOfConsolidation(Conflict):
     code = "child-of-consolidation"
     title = "The invoice is part of a consolidated invoice, and is settled and voided with it."

@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from billing.invoicing.errors import ConsolidationTooLarge
 from billing.invoicing.exchange import rates_to
 from billing.invoicing.models import ExchangeRate, Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.money import total_of
+from billing.kernel.money import LARGEST_AMOUNT, total_of
 
 # Down from the payer, with the days on which each entity belonged: the relation's own days, cut by those of the
 # one above. A standalone entity is not entered, so neither is what is below it. UNION, not UNION ALL: days only
@@ -174,18 +175,24 @@ class Gathering:
 
 
 def gather(span: Span, *, currency: str, only: Sequence[UUID] | None = None) -> Gathering:
-    """What there is (of the invoices `only`), converted to `currency`, the payer's. Raises ExchangeRateMissing."""
+    """What there is (of the invoices `only`), converted to `currency`, the payer's.
+
+    Raises ExchangeRateMissing, ConsolidationTooLarge for 10^15 and more.
+    """
     found = _rows(_GATHERED, span.parameters | {"only": None if only is None else list(only)})
     invoices = [pk for pk, _ in found]
     rates = rates_to(currency, of={each for _, each in found}, on=span.last_on)
     totals = _rows(_TOTALS, _parameters(invoices, currency, rates))
-    return Gathering(
+    gathered = Gathering(
         span=span,
         currency=currency,
         totals=[CurrencyTotal(*row, rate=rates[row[0]]) for row in totals],
         missing=list(_drafts(span)),
         invoices=invoices,
     )
+    if max([gathered.converted_amount, *(total.total_amount for total in gathered.totals)]) >= LARGEST_AMOUNT:
+        raise ConsolidationTooLarge(f"It comes to {gathered.converted_amount} {currency}.")
+    return gathered
 
 
 def lock_candidates(span: Span) -> list[UUID]:

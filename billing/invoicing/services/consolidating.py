@@ -33,7 +33,7 @@ def preview_consolidation(
 ) -> Gathering:
     """What `consolidate_invoices` would gather, and which drafts would be missing. Changes nothing.
 
-    Raises NotFound, NotTheSeller, Invalid, ExchangeRateMissing.
+    Raises NotFound, NotTheSeller, Invalid, ExchangeRateMissing, ConsolidationTooLarge.
     """
     span = Span(
         payer_id=payer_id,
@@ -65,7 +65,7 @@ def consolidate_invoices(
     the document from now on. With nothing new to gather, the period's last document is returned as it is.
 
     Raises NotFound, NotTheSeller, Invalid; MissingChildren if drafts of the group would be left out, unless
-    `allow_missing`; NothingToConsolidate; ExchangeRateMissing; IssueDayBeforeLast.
+    `allow_missing`; NothingToConsolidate; ExchangeRateMissing; ConsolidationTooLarge; IssueDayBeforeLast.
     """
     span = Span(
         payer_id=payer_id,

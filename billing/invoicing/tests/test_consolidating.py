@@ -8,6 +8,7 @@ from billing.invoicing import services
 from billing.invoicing.errors import (
     ChildOfConsolidation,
     ConsolidationHasSettlements,
+    ConsolidationTooLarge,
     ExchangeRateMissing,
     IssueDayBeforeLast,
     MissingChildren,
@@ -30,6 +31,7 @@ from billing.invoicing.tests.consolidation_makers import (
     make_payer,
     seller_above,
 )
+from billing.invoicing.tests.makers import AS_OF, make_invoice
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.errors import IllegalMove, Invalid, NotFound, PreconditionFailed
 from billing.kernel.models import AuditEntry, OutboxEvent
@@ -212,6 +214,16 @@ def test_a_missing_rate_is_named_with_the_day_and_nothing_is_consolidated():
     with pytest.raises(ExchangeRateMissing, match="from USD to EUR on 2026-10-31"):
         consolidate(payer)
 
+    assert_nothing_consolidated()
+
+
+def test_more_than_an_amount_can_be_is_refused():
+    payer = make_payer()
+    make_child(payer, "1000.00", currency="USD")
+    make_exchange_rate(rate="999999999999.9")
+    make_child(payer, "100.00", currency="USD")
+    with pytest.raises(ConsolidationTooLarge, match="1099999999999890"):
+        consolidate(payer)
     assert_nothing_consolidated()
 
 
@@ -433,6 +445,18 @@ def test_a_child_is_not_voided_by_itself():
     child.refresh_from_db()
     assert child.state == InvoiceState.ISSUED
     assert_still_live(document)
+
+
+def test_the_usage_of_a_child_is_not_rated_anew():
+    invoice = make_invoice()  # of usage, issued on 1 October 2024
+    october = {"period_starts_on": AS_OF, "period_ends_on": date(2024, 11, 1), "issued_on": AS_OF}
+    document = consolidate(invoice.customer, seller=invoice.seller, **october).document
+
+    with pytest.raises(ChildOfConsolidation):
+        services.rerate_invoice(actor="test", invoice_id=invoice.pk, as_of=AS_OF, reason="price")
+
+    assert_still_live(document)
+    assert Invoice.objects.get(pk=invoice.pk).state == InvoiceState.ISSUED
 
 
 def test_once_a_child_is_written_off_the_consolidation_is_not_voided():

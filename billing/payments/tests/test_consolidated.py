@@ -3,6 +3,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
@@ -333,6 +334,18 @@ def test_fsck_finds_a_child_paid_by_another(monkeypatch):
             cursor.execute(CHECKS["I9 from its consolidation on, a child is paid by the payer of that"])
             assert [row[1] for row in cursor.fetchall()] == [group.document.number]
         transaction.set_rollback(True)  # the database would not take it
+
+
+def test_the_command_records_a_payment_for_a_consolidated_invoice():
+    group = Group()
+    call_command(
+        "record_payment",
+        *("--customer", group.payer.code, "--seller", group.seller.code, "--invoice", group.document.number),
+        *("--amount", "120.00", "--currency", "EUR", "--reference", "wire 7", "--received-on", "2026-11-20"),
+    )
+    as_if_committed()
+    assert group.open()["EUR"] == D(30)
+    assert_books_are_sound()
 
 
 @pytest.mark.django_db(transaction=True)
