@@ -81,7 +81,7 @@ SELECT count(*) FROM told
 def run(size: int = 1000) -> list[dict]:
     """`size` customers with one invoice of 20 lines each; invoices per second, statements for each of them, and
     by how much the process grew at most while it billed."""
-    seller = _books(size)
+    seller = books(size)
     _analyze()
     gc.collect()
     statements = [0]
@@ -142,7 +142,7 @@ def _memory(name: str) -> int:
     return int(status.split(f"{name}:")[1].split()[0]) // 1024
 
 
-def _books(size: int) -> BillingEntity:
+def books(size: int) -> BillingEntity:
     code = f"bench-{uuid7().hex}"
     common = {"state": EntityState.ACTIVE, "currency": "EUR", "country": "DE"}
     seller = BillingEntity.objects.create(code=code, name=code, is_seller=True, **common)

@@ -15,7 +15,13 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import console, console_runs, queries, services  # noqa: F401  registers its pages
+from billing.invoicing import (  # noqa: F401  runs and consolidations register their pages
+    console,
+    console_consolidation,
+    console_runs,
+    queries,
+    services,
+)
 from billing.invoicing.console_crediting import CREDIT, RECOVER
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate

@@ -134,3 +134,38 @@ class CreditOfAnotherAccount(DomainError):
 class RecoveryExceedsWriteOff(DomainError):
     code = "recovery-exceeds-write-off"
     title = "No more comes back than was written off."
+
+
+class ExchangeRateMissing(DomainError):
+    code = "exchange-rate-missing"
+    title = "No exchange rate is known for these currencies and day."
+
+
+class MissingChildren(Conflict):
+    code = "missing-children"
+    title = "Invoices of the group are still drafts and would be missing."
+
+
+class NothingToConsolidate(DomainError):
+    code = "nothing-to-consolidate"
+    title = "The group has no open invoice of that period that is not consolidated yet."
+
+
+class ConsolidationTooLarge(DomainError):
+    code = "consolidation-too-large"
+    title = "The sum is more than an amount can be."
+
+
+class ChildOfConsolidation(Conflict):
+    code = "child-of-consolidation"
+    title = "The invoice is part of a consolidated invoice, and is settled and voided with it."
+
+
+class ConsolidationHasSettlements(Conflict):
+    code = "consolidation-has-settlements"
+    title = "Money has moved on an invoice of the consolidation; it cannot be voided."
+
+
+class ConsolidationVoid(Conflict):
+    code = "consolidation-void"
+    title = "The consolidated invoice is void."

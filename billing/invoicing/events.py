@@ -39,3 +39,15 @@ class CreditNoteIssued(Event):
     name = "credit_note.issued"
     credit_note_id: UUID
     invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsolidatedInvoiceIssued(Event):
+    name = "consolidated_invoice.issued"
+    consolidated_invoice_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsolidatedInvoiceVoided(Event):
+    name = "consolidated_invoice.voided"
+    consolidated_invoice_id: UUID

@@ -1,23 +1,29 @@
 """Invariants of invoicing, each as the rows that break it."""
 
+from billing.invoicing import consolidation_fsck
+
+# Every table whose documents take numbers from `number_series`.
+_NUMBERED = """(
+    SELECT id, seller_id, series, fiscal_year, sequence, issued_on FROM invoices WHERE number IS NOT NULL
+    UNION ALL
+    SELECT id, seller_id, series, fiscal_year, sequence, issued_on FROM consolidated_invoices
+    UNION ALL
+    SELECT id, seller_id, series, fiscal_year, sequence, issued_on FROM credit_notes
+)"""
+
 CHECKS = {
-    "I1 numbers of a series run from 1 without gap": """
-        SELECT s.id, s.last, count(d.sequence) AS taken, max(d.sequence) AS highest
-        FROM number_series s LEFT JOIN (
-            SELECT seller_id, series, fiscal_year, sequence FROM invoices
-            UNION ALL SELECT seller_id, series, fiscal_year, sequence FROM credit_notes
-        ) d ON d.seller_id = s.seller_id AND d.series = s.series AND d.fiscal_year = s.fiscal_year
-        GROUP BY s.id HAVING s.last <> count(d.sequence) OR s.last <> coalesce(max(d.sequence), 0)
-    """,
-    "I1 numbers follow the days of issue": """
+    "I1 numbers of a series run from 1 without gap": f"""
+        SELECT s.id, s.last, count(i.id) AS taken, max(i.sequence) AS highest
+        FROM number_series s LEFT JOIN {_NUMBERED} i
+          ON i.seller_id = s.seller_id AND i.series = s.series AND i.fiscal_year = s.fiscal_year
+        GROUP BY s.id HAVING s.last <> count(i.id) OR s.last <> coalesce(max(i.sequence), 0)
+    """,  # noqa: S608
+    "I1 numbers follow the days of issue": f"""
         SELECT id FROM (
             SELECT id, issued_on, lag(issued_on) OVER (PARTITION BY seller_id, series, fiscal_year ORDER BY sequence) AS before
-            FROM (
-                SELECT id, issued_on, seller_id, series, fiscal_year, sequence FROM invoices WHERE number IS NOT NULL
-                UNION ALL SELECT id, issued_on, seller_id, series, fiscal_year, sequence FROM credit_notes
-            ) issued
+            FROM {_NUMBERED} documents
         ) numbered WHERE issued_on < before
-    """,
+    """,  # noqa: S608
     "I2 one live invoice per customer, currency and period": """
         SELECT min(id::text) AS id, count(*) FROM invoices WHERE state <> 'void'
         GROUP BY seller_id, customer_id, currency, billing_key HAVING count(*) > 1
@@ -200,4 +206,5 @@ CHECKS = {
         SELECT d.id FROM credit_note_documents d
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size
     """,
+    **consolidation_fsck.CHECKS,
 }

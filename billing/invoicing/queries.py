@@ -5,7 +5,19 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import (
+    Count,
+    DecimalField,
+    Exists,
+    F,
+    FilteredRelation,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.db.models.functions import Coalesce
 
 from billing.access.models import User
@@ -14,6 +26,9 @@ from billing.entities.reach import visible
 from billing.invoicing.models import (
     BillingRun,
     ChargeClaim,
+    ConsolidatedChild,
+    ConsolidatedInvoice,
+    ConsolidatedTotal,
     CostAllocation,
     CreditNote,
     Invoice,
@@ -33,6 +48,7 @@ VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_CREDIT_NOTE = "invoicing.view_creditnote"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
+VIEW_CONSOLIDATION = "invoicing.view_consolidatedinvoice"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
 
 
@@ -43,9 +59,19 @@ def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
 
 
 def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
-    """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots."""
+    """`seller_name` and `customer_name` as columns: a list needs no whole companies, and no snapshots.
+
+    And, of one in a live consolidation, that one's id and due day (`consolidated_invoice`, `consolidated_due_on`).
+    """
     named = invoices.select_related(None).defer("snapshot")
-    return named.annotate(seller_name=F("seller__name"), customer_name=F("customer__name"))
+    live = FilteredRelation("consolidations", condition=Q(consolidations__released_at__isnull=True))
+    return named.annotate(
+        seller_name=F("seller__name"),
+        customer_name=F("customer__name"),
+        live=live,
+        consolidated_invoice=F("live__consolidated_invoice_id"),
+        consolidated_due_on=F("live__consolidated_invoice__due_on"),
+    )
 
 
 def credit_notes_for(user: User, verb: str = VIEW_CREDIT_NOTE) -> QuerySet[CreditNote]:
@@ -73,8 +99,11 @@ def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> Quer
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
-    """Open and due before `as_of`."""
-    return invoices.filter(state=InvoiceState.ISSUED, due_on__lt=as_of)
+    """Open and due before `as_of`; one in a live consolidation once that is due before `as_of`, too."""
+    later = ConsolidatedChild.objects.filter(
+        invoice=OuterRef("pk"), released_at__isnull=True, consolidated_invoice__due_on__gte=as_of
+    )
+    return invoices.filter(~Exists(later), state=InvoiceState.ISSUED, due_on__lt=as_of)
 
 
 def without_document(
@@ -124,6 +153,37 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
     return CostAllocation.objects.filter(
         invoice=invoice, reverses__isnull=True, reversed_by__isnull=True
     ).order_by("pk")
+
+
+def consolidations_for(user: User, verb: str = VIEW_CONSOLIDATION) -> QuerySet[ConsolidatedInvoice]:
+    """Consolidated invoices whose payer is within reach."""
+    return visible(
+        ConsolidatedInvoice.objects.select_related("seller", "payer"), user=user, verb=verb, entity="payer"
+    )
+
+
+def with_open_amounts(documents: QuerySet[ConsolidatedInvoice]) -> QuerySet[ConsolidatedInvoice]:
+    """With their totals by currency, and `open_amount` on each: what is open on its live children. One query more."""
+    live = ConsolidatedChild.objects.filter(
+        consolidated_invoice=OuterRef("consolidated_invoice"),
+        currency=OuterRef("currency"),
+        released_at__isnull=True,
+    )
+    open_amount = (
+        live.order_by().values("currency").annotate(sum=Sum("invoice__balance_amount")).values("sum")
+    )
+    totals = ConsolidatedTotal.objects.annotate(
+        open_amount=Coalesce(Subquery(open_amount), Decimal(0), output_field=DecimalField())
+    )
+    return documents.prefetch_related(Prefetch("totals", totals.order_by("currency")))
+
+
+def live_consolidations(invoice_ids: Iterable[UUID]) -> dict[UUID, ConsolidatedInvoice]:
+    """Of these invoices, those that are in a live consolidation, and which. Ask under the invoices' locks."""
+    live = ConsolidatedChild.objects.filter(invoice_id__in=list(invoice_ids), released_at__isnull=True)
+    return {
+        child.invoice_id: child.consolidated_invoice for child in live.select_related("consolidated_invoice")
+    }
 
 
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:

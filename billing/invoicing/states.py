@@ -33,6 +33,23 @@ class CreditRemainder(models.TextChoices):
     REFUND = "refund", "To be paid back"
 
 
+class ConsolidatedState(models.TextChoices):
+    """Whether it is paid is derived from its children."""
+
+    ISSUED = "issued"
+    VOID = "void"
+
+
+CONSOLIDATED_MOVES = {"void": move(ConsolidatedState.ISSUED, to=ConsolidatedState.VOID)}
+
+
+class ConsolidatedPaymentState(models.TextChoices):
+    OPEN = "open"
+    PARTIALLY_PAID = "partially_paid"
+    PAID = "paid"
+    VOID = "void"
+
+
 class RunState(models.TextChoices):
     RUNNING = "running"
     FINISHED = "finished"

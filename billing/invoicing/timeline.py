@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from billing.invoicing.models import CreditNote, Invoice
+from billing.invoicing.models import ConsolidatedInvoice, CreditNote, Invoice
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
 
 
@@ -81,3 +81,23 @@ def _events(invoice: Invoice) -> Iterable[Moment]:
     told = OutboxEvent.objects.filter(entity_id=invoice.customer_id, payload__invoice_id=str(invoice.pk))
     for event in told.order_by("id"):
         yield Moment(at=event.occurred_at, kind="event", what=event.name, detail={"event": str(event.pk)})
+
+
+@tells
+def _consolidations(invoice: Invoice) -> Iterable[Moment]:
+    """When it was gathered into a consolidated invoice, and when that was void again."""
+    documents = ConsolidatedInvoice.objects.filter(children__invoice=invoice).values_list("pk", flat=True)
+    told = AuditEntry.objects.filter(
+        subject_type="consolidated_invoices",
+        subject_id__in=[str(pk) for pk in documents],
+        kind=AuditKind.VERB,
+    )
+    for entry in told.order_by("id"):
+        yield Moment(
+            at=entry.at,
+            kind="verb",
+            what=entry.action,
+            who=entry.actor,
+            reason=entry.reason,
+            detail={"consolidated_invoice": entry.subject_id, "number": entry.detail["number"]},
+        )

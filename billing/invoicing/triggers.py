@@ -92,7 +92,7 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
     )
 
 
-def numbered_without_gap(table: str = "invoices") -> pgtrigger.Trigger:
+def numbered_without_gap(table: str = "invoices", prefix: str = "invoice") -> pgtrigger.Trigger:
     """At COMMIT: a new number of the table is at most its series' counter, and follows the one before it.
 
     A series has one table, so that nobody looks elsewhere for the number before.
@@ -113,7 +113,7 @@ def numbered_without_gap(table: str = "invoices") -> pgtrigger.Trigger:
                    AND p.fiscal_year = NEW.fiscal_year AND p.sequence = NEW.sequence - 1
             )) THEN
                 RAISE EXCEPTION 'number % leaves a gap in its series', NEW.number
-                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbers_without_gap';
+                    USING ERRCODE = 'check_violation', CONSTRAINT = '{prefix}_numbers_without_gap';
             END IF;
             RETURN NULL;
         """,

@@ -29,3 +29,9 @@ declare("invoicing.view_taxexemption", VW, BO, CM, AP, FC, AU, scope="invoices:r
 declare("invoicing.create_tax_exemption", FC)
 declare("invoicing.end_tax_exemption", FC)
 declare("invoicing.view_numberseries", BO, FC, AU)
+
+declare("invoicing.view_consolidatedinvoice", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.consolidate_invoices", BO, FC)
+declare("invoicing.void_consolidated_invoice", FC)
+declare("invoicing.view_exchangerate", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.create_exchange_rate", FC)

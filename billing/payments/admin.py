@@ -12,7 +12,7 @@ from unfold.decorators import display
 from billing.entities import queries as entities
 from billing.entities.reach import visible
 from billing.invoicing.console import Table, link, money
-from billing.invoicing.queries import invoices_for
+from billing.invoicing.queries import consolidations_for, invoices_for
 from billing.kernel.admin import ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, actor_of, styled, today
 from billing.kernel.errors import DomainError, NotFound
@@ -25,12 +25,13 @@ RECORD, APPLY = "payments.record_payment", "payments.apply_payment"
 
 
 class ApplyForm(forms.Form):
-    invoice_number = forms.CharField(max_length=64)
+    invoice_number = forms.CharField(max_length=64, help_text="Of an invoice, or of a consolidated one.")
     amount = forms.DecimalField(max_digits=19, decimal_places=4, min_value=0)
 
 
 class RecordForm(forms.Form):
-    """What the bank's statement says. The oldest due invoices of the customer are settled first."""
+    """What the bank's statement says. The oldest due invoices of the customer, or of the consolidated invoice that
+    is named, are settled first."""
 
     customer_code = forms.CharField(max_length=64)
     amount = forms.DecimalField(max_digits=19, decimal_places=4, min_value=0)
@@ -38,18 +39,23 @@ class RecordForm(forms.Form):
     received_on = forms.DateField(widget=forms.DateInput(), initial=today)
     method = forms.ChoiceField(choices=PaymentMethodKind.choices)
     reference = forms.CharField(max_length=100)
+    consolidated_number = forms.CharField(
+        max_length=64, required=False, help_text="If it is for a consolidated invoice: its number."
+    )
     note = forms.CharField(max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 def _apply(request, payment, *, invoice_number, amount):
-    within = invoices_for(request.user, APPLY)
-    invoice = within.filter(seller_id=payment.seller_id, number=invoice_number.strip()).first()
-    if invoice is None:
+    numbered = {"seller_id": payment.seller_id, "number": invoice_number.strip()}
+    invoice = invoices_for(request.user, APPLY).filter(**numbered).first()
+    document = consolidations_for(request.user, APPLY).filter(**numbered).first()
+    if invoice is None and document is None:
         raise NotFound(f"There is no invoice {invoice_number}.")
     services.apply_payment(
         actor=actor_of(request),
         payment_id=payment.pk,
-        invoice_id=invoice.pk,
+        invoice_id=invoice.pk if invoice else None,
+        consolidated_invoice_id=None if invoice else document.pk,
         amount=amount,
         applied_on=entities.today_at(payment.seller),
     )
@@ -128,12 +134,19 @@ class PaymentAdmin(ReadOnlyAdmin):
         tables = [_applications(payment)] if payment is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
-    def _record(self, request: HttpRequest, *, customer_code: str, **terms) -> Payment:
+    def _record(
+        self, request: HttpRequest, *, customer_code: str, consolidated_number: str, **terms
+    ) -> Payment:
         within = entities.entities_for(request.user, RECORD)
         customer = within.filter(code__iexact=customer_code.strip()).first()
         seller = customer and entities.seller_of(customer)
         if seller is None:
             raise NotFound(f"There is no customer {customer_code}.")
+        if number := consolidated_number.strip():
+            document = consolidations_for(request.user, RECORD).filter(seller=seller, number=number).first()
+            if document is None:
+                raise NotFound(f"There is no consolidated invoice {number}.")
+            terms["consolidated_invoice_id"] = document.pk
         return services.record_payment(
             actor=actor_of(request),
             seller_id=seller.pk,

@@ -24,6 +24,14 @@ CHECKS = {
         FROM payment_applications a JOIN payments p ON p.id = a.payment_id JOIN invoices i ON i.id = a.invoice_id
         WHERE a.currency <> p.currency OR a.currency <> i.currency OR p.seller_id <> i.seller_id
     """,
+    "I9 from its consolidation on, a child is paid by the payer of that": """
+        SELECT k.id, c.number, sum(a.amount) AS by_others, k.settled_before_amount
+        FROM consolidated_children k JOIN consolidated_invoices c ON c.id = k.consolidated_invoice_id
+        JOIN payment_applications a ON a.invoice_id = k.invoice_id
+        JOIN payments p ON p.id = a.payment_id AND p.customer_id <> c.payer_id
+        WHERE k.released_at IS NULL
+        GROUP BY k.id, c.number HAVING sum(a.amount) > k.settled_before_amount
+    """,
     "I7 nothing is settled before both the money and the claim exist": """
         SELECT a.id, a.applied_on, p.received_on, i.issued_on
         FROM payment_applications a JOIN payments p ON p.id = a.payment_id JOIN invoices i ON i.id = a.invoice_id

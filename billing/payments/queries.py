@@ -27,6 +27,13 @@ def payments_of_invoice(invoice_id: UUID) -> QuerySet[Payment]:
     return Payment.objects.filter(applications__invoice_id=invoice_id)
 
 
+def payments_of_consolidated_invoice(consolidated_invoice_id: UUID) -> QuerySet[Payment]:
+    """Those that settled one of its children, at least in part."""
+    return Payment.objects.filter(
+        applications__invoice__consolidations__consolidated_invoice_id=consolidated_invoice_id
+    )
+
+
 def applications() -> QuerySet[PaymentApplication]:
     """With their invoices, the first one first."""
     return PaymentApplication.objects.select_related("invoice").order_by("pk")

@@ -5,13 +5,13 @@ import pgtrigger
 
 def applications_within_payment() -> pgtrigger.Trigger:
     """At COMMIT: the counters of both sides equal the applications, in one currency, of one seller, and
-    the payer is the invoice's customer or stands above it."""
+    the payer is the invoice's customer or stands above it; of an invoice in a live consolidation, that one's payer."""
     return pgtrigger.Trigger(
         name="in_step",
         when=pgtrigger.After,
         operation=pgtrigger.Insert,
         timing=pgtrigger.Deferred,
-        declare=[("payment", "payments%ROWTYPE"), ("invoice", "invoices%ROWTYPE")],
+        declare=[("payment", "payments%ROWTYPE"), ("invoice", "invoices%ROWTYPE"), ("group_payer", "uuid")],
         func="""
             SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
             SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
@@ -24,7 +24,14 @@ def applications_within_payment() -> pgtrigger.Trigger:
                 RAISE EXCEPTION 'payment % and invoice % are not in step', NEW.payment_id, NEW.invoice_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'applications_in_step';
             END IF;
-            IF NOT EXISTS (
+            SELECT c.payer_id INTO group_payer
+              FROM consolidated_children k JOIN consolidated_invoices c ON c.id = k.consolidated_invoice_id
+             WHERE k.invoice_id = NEW.invoice_id AND k.released_at IS NULL;
+            IF group_payer <> payment.customer_id THEN
+                RAISE EXCEPTION 'payment % is not of the payer of the consolidation', NEW.payment_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'application_by_group_payer';
+            END IF;
+            IF group_payer IS NULL AND NOT EXISTS (
                 SELECT FROM billing_entities payer, billing_entities debtor
                  WHERE payer.id = payment.customer_id AND debtor.id = invoice.customer_id
                    AND starts_with(debtor.path, payer.path)

@@ -222,6 +222,7 @@ SPECTACULAR_SETTINGS = {
         "ChargeKindEnum": "billing.subscriptions.models.ChargeKind",
         "LateFeeBasisEnum": "billing.dunning.states.FeeBasis",
         "DunningPauseKindEnum": "billing.dunning.states.PauseKind",
+        "LineKindEnum": "billing.invoicing.models.LineKind",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,

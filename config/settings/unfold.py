@@ -7,11 +7,13 @@ CONSOLE_MENU = {
     "Billing": [
         ("Invoices", "receipt_long", "invoicing", "invoice"),
         ("Credit notes", "undo", "invoicing", "creditnote"),
+        ("Consolidated invoices", "account_tree", "invoicing", "consolidatedinvoice"),
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Customer accounts", "account_balance_wallet", "payments", "customeraccount"),
         ("Payments", "payments", "payments", "payment"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
+        ("Exchange rates", "currency_exchange", "invoicing", "exchangerate"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
     ],
     "Dunning": [

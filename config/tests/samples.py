@@ -24,6 +24,7 @@ from billing.entities.tests.makers import make_department, make_entity, make_gra
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
 from billing.invoicing.states import RunItemState, RunState
+from billing.invoicing.tests.consolidation_makers import consolidate, make_exchange_rate
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.money import round_half_up
@@ -146,6 +147,20 @@ class Company:
             make_payment(customer=payer, seller=self.root, amount="5.00")
         self._fill_credits(payer)
         self._fill_runs()
+        self._fill_consolidations(payer=self.children[1])
+
+    def _fill_consolidations(self, payer) -> None:
+        """One of many invoices; then many small ones, of what was issued later."""
+        for day in range(self.rows):
+            make_exchange_rate(rate_on=FIRST_MONTH + timedelta(days=day))
+        made = [self._consolidate(payer, invoices) for invoices in (self.rows, *([1] * self.rows))]
+        self.consolidated_invoice = made[0]
+
+    def _consolidate(self, payer, invoices: int):
+        for _ in range(invoices):
+            make_open_invoice(customer=payer, seller=self.root, total="10.00")
+        period = {"period_starts_on": date(2026, 1, 1), "period_ends_on": date(2026, 2, 1)}
+        return consolidate(payer, seller=self.root, issued_on=date(2026, 2, 1), **period).document
 
     def _fill_credits(self, payer) -> None:
         """One over every line of the large invoice, which it settles in part; then many small ones."""
@@ -246,6 +261,7 @@ class Company:
         """Of models whose objects differ in size, the largest."""
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.credit_note),
+            self.consolidated_invoice,
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
             *(self.policy, self.case, self.mail),
         )
@@ -305,6 +321,7 @@ def _signed_in(person: User) -> Client:
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "billing-runs/{run_id}": lambda company: company.run,
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
+    "consolidated-invoices/{consolidated_invoice_id}": lambda company: company.consolidated_invoice,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "dunning-assignments/{assignment_id}": lambda company: company.assignment,

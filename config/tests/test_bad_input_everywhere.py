@@ -4,6 +4,7 @@ The operations come from the OpenAPI document, so a new endpoint is covered the 
 """
 
 import json
+from datetime import date
 from decimal import Decimal
 from functools import cache
 
@@ -15,6 +16,7 @@ from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
+from billing.invoicing.tests.consolidation_makers import consolidate
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
@@ -129,6 +131,9 @@ def world() -> dict[str, object]:
     note = invoicing.issue_credit_note(
         actor="test", invoice_id=draft.pk, issued_on=AS_OF, reason="late", net_amount=Decimal(1)
     )
+    consolidation = consolidate(
+        customer, seller=seller, period_starts_on=AS_OF, period_ends_on=date(2024, 11, 1), issued_on=AS_OF
+    ).document
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -143,6 +148,7 @@ def world() -> dict[str, object]:
         "run_id": run.pk,
         "exemption_id": exemption.pk,
         "credit_note_id": note.pk,
+        "consolidated_invoice_id": consolidation.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

@@ -17,7 +17,11 @@ from billing.entities.tests.makers import make_user
 from config.tests.samples import Company, page
 
 ROWS = (3, 3)
-SHARED = {"invoicing.TaxRate", "kernel.AuditSeal"}  # the law's, and the whole trail's: nobody's in particular
+SHARED = {
+    "invoicing.TaxRate",
+    "invoicing.ExchangeRate",
+    "kernel.AuditSeal",
+}  # the law's, and the whole trail's: nobody's in particular
 CONSOLE = admin.site._registry
 every_page = pytest.mark.parametrize("model", CONSOLE, ids=lambda model: model._meta.label)
 every_verb = pytest.mark.parametrize(

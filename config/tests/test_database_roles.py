@@ -150,6 +150,7 @@ def test_what_is_append_only_is_what_one_expects():
     assert set(APPEND_ONLY) == {
         "audit_entries",
         "audit_seals",
+        "consolidated_totals",
         "cost_allocations",
         "credit_applications",
         "credit_note_documents",
@@ -158,6 +159,7 @@ def test_what_is_append_only_is_what_one_expects():
         "dunning_amounts",
         "dunning_notices",
         "dunning_steps",
+        "exchange_rates",
         "invoice_documents",
         "journal_entries",
         "journal_lines",

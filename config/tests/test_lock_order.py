@@ -16,6 +16,14 @@ from billing.entities import services as entities
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.tests.consolidation_makers import (
+    consolidate,
+    make_child,
+    make_child_draft,
+    make_exchange_rate,
+    make_member,
+    make_payer,
+)
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_draft,
@@ -66,6 +74,7 @@ ORDER = (
     "quota_counters",
     "billing_contracts",
     "budgets",
+    "consolidated_invoices",
     "invoices",
     "credit_notes",
     "dunning_cases",
@@ -98,6 +107,7 @@ UNDER = {
     "subscription_changes": "subscriptions",
     "subscription_items": "subscriptions",
     "subscription_periods": "subscriptions",
+    "consolidated_children": "consolidated_invoices",
     "invoice_lines": "invoices",
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
@@ -115,7 +125,7 @@ READ_ONLY = {
     ledger: set(),
     subscriptions: PREVIEWS,
     usage: {"keep_file"},
-    invoicing: set(),
+    invoicing: {"preview_consolidation"},
     payments: set(),
     dunning: {"send_mail", "sweep_mails"},  # durable: they lock one letter at a time, and nothing else
 }
@@ -766,6 +776,34 @@ def _():
     )
 
 
+@scene(invoicing.add_exchange_rate)
+def _():
+    return lambda: make_exchange_rate()
+
+
+def open_in_a_group():
+    """A payer whose own invoice is younger than that of the company below it."""
+    payer = make_payer()
+    make_child(make_member(payer))
+    make_child(payer)
+    return payer
+
+
+@scene(invoicing.consolidate_invoices)
+def _():
+    payer = open_in_a_group()
+    make_child_draft(payer)
+    return lambda: consolidate(payer, allow_missing=True)
+
+
+@scene(invoicing.void_consolidated_invoice)
+def _():
+    document = consolidate(open_in_a_group()).document
+    return lambda: invoicing.void_consolidated_invoice(
+        actor=ME, consolidated_invoice_id=document.pk, voided_on=document.issued_on, reason="wrong"
+    )
+
+
 @scene(invoicing.recover_invoice)
 def _():
     invoice = make_invoice()
@@ -1093,6 +1131,26 @@ def _():
 def _():
     mail = letter_in_doubt()
     return lambda: dunning.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
+
+
+@pytest.mark.parametrize("way", ["recorded", "applied"])
+def test_a_payment_of_a_consolidated_invoice_takes_its_locks_in_order(way):
+    document = consolidate(open_in_a_group()).document
+    terms = payment_terms(customer=document.payer, seller=document.seller, amount="150.00")
+    known = make_payment(customer=document.payer, seller=document.seller, amount="150.00", applications=[])
+    as_if_committed()
+    with lock_order(ORDER, by_insert=BY_INSERT, first_where=FIRST_WHERE, under=UNDER) as watch:
+        if way == "recorded":
+            payments.record_payment(**terms, consolidated_invoice_id=document.pk)
+        else:
+            payments.apply_payment(
+                actor=ME,
+                payment_id=known.pk,
+                consolidated_invoice_id=document.pk,
+                amount=Decimal(150),
+                applied_on=known.received_on,
+            )
+    assert watch.taken[:2] == ["consolidated_invoices", "invoices"]
 
 
 def named(service: Callable) -> str:

@@ -109,10 +109,14 @@ class ShareRead(ReadSerializer):
 
 
 class InvoiceRead(ReadSerializer):
-    """`balance_amount` is what is still open. `overdue`: open, and due before today (UTC)."""
+    """`balance_amount` is what is still open. `overdue`: open, and due before today (UTC).
 
-    seller_name = serializers.CharField(read_only=True)  # both annotated by `queries.with_names`
+    In a `consolidated_invoice` it is paid with that, and overdue once that is due before today, too.
+    """
+
+    seller_name = serializers.CharField(read_only=True)  # these three are annotated by `queries.with_names`
     customer_name = serializers.CharField(read_only=True)
+    consolidated_invoice = IdField(read_only=True, allow_null=True)
     balance_amount = MoneyAmountField(read_only=True)
     overdue = serializers.SerializerMethodField()
 
@@ -139,6 +143,7 @@ class InvoiceRead(ReadSerializer):
             "credited_amount",
             "written_off_amount",
             "balance_amount",
+            "consolidated_invoice",
             "failure",
             "run",
             "version",
@@ -148,7 +153,9 @@ class InvoiceRead(ReadSerializer):
         read_only_fields = fields
 
     def get_overdue(self, invoice) -> bool:
-        return invoice.state == InvoiceState.ISSUED and invoice.due_on < timezone.now().date()
+        if invoice.state != InvoiceState.ISSUED:
+            return False
+        return max(invoice.due_on, invoice.consolidated_due_on or invoice.due_on) < timezone.now().date()
 
 
 class InvoiceDraft(StrictSerializer):

@@ -1,6 +1,13 @@
 from django.urls import include, path
 
-from billing.invoicing.api import allocations, crediting, exemptions, views
+from billing.invoicing.api import (
+    allocations,
+    consolidations,
+    crediting,
+    exchange_rates,
+    exemptions,
+    views,
+)
 from billing.kernel.api.routers import Router
 
 router = Router()
@@ -8,6 +15,9 @@ router.register("invoices", views.InvoiceViewSet, basename="invoice")
 router.register("credit-notes", crediting.CreditNoteViewSet, basename="credit-note")
 router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
+router.register(
+    "consolidated-invoices", consolidations.ConsolidatedInvoiceViewSet, basename="consolidated-invoice"
+)
 
 urlpatterns = [
     path(
@@ -21,5 +31,20 @@ urlpatterns = [
         name="department-allocations",
     ),
     path("tax-rates", views.TaxRateViewSet.as_view({"get": "list", "post": "create"}), name="tax-rates"),
+    path(
+        "consolidated-invoices/<uuid:consolidated_invoice_id>/children",
+        consolidations.ConsolidatedChildViewSet.as_view({"get": "list"}),
+        name="consolidated-invoice-children",
+    ),
+    path(
+        "consolidated-invoices/<uuid:consolidated_invoice_id>/lines",
+        consolidations.ConsolidatedLineViewSet.as_view({"get": "list"}),
+        name="consolidated-invoice-lines",
+    ),
+    path(
+        "exchange-rates",
+        exchange_rates.ExchangeRateViewSet.as_view({"get": "list", "post": "create"}),
+        name="exchange-rates",
+    ),
     path("", include(router.urls)),
 ]

@@ -2,6 +2,7 @@
 
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.consolidation import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
 from billing.invoicing.models.crediting import (
     CreditApplication,
     CreditNote,
@@ -9,6 +10,7 @@ from billing.invoicing.models.crediting import (
     CreditNoteLine,
     CreditNoteTax,
 )
+from billing.invoicing.models.exchange import ExchangeRate
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -26,12 +28,16 @@ __all__ = [
     "BillingRun",
     "BillingRunItem",
     "ChargeClaim",
+    "ConsolidatedChild",
+    "ConsolidatedInvoice",
+    "ConsolidatedTotal",
     "CostAllocation",
     "CreditApplication",
     "CreditNote",
     "CreditNoteDocument",
     "CreditNoteLine",
     "CreditNoteTax",
+    "ExchangeRate",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",

@@ -88,7 +88,7 @@ class CreditNote(BaseModel):
         triggers = [
             touched(),
             frozen(when="true", except_for=("applied_amount", "remainder_to")),
-            numbered_without_gap("credit_notes"),
+            numbered_without_gap("credit_notes", "credit_note"),
             lines_sum_to_credit_note(),
             applied_by_applications(),
             never_truncated(),

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.consolidation_triggers import not_voided_in_consolidation
 from billing.invoicing.crediting_triggers import credited_by_applications
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
@@ -200,6 +201,7 @@ class Invoice(BaseModel):
             numbered_without_gap(),
             credited_by_applications(),
             written_off_as_booked(),
+            not_voided_in_consolidation(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]

@@ -4,10 +4,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from billing.invoicing.errors import InvoiceHasSettlements
+from billing.invoicing.errors import ChildOfConsolidation, InvoiceHasSettlements
 from billing.invoicing.events import InvoiceVoided
 from billing.invoicing.models import AllocationBasis, ChargeClaim, CostAllocation, Invoice, UsageClaim
-from billing.invoicing.queries import live_allocations
+from billing.invoicing.queries import live_allocations, live_consolidations
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
 from billing.kernel.states import next_state
@@ -23,13 +23,16 @@ def void_invoice(
 ) -> Invoice:
     """Take an issued invoice back: it keeps its number, its booking is mirrored, what it billed is free again.
 
-    Raises IllegalMove, InvoiceHasSettlements once money or credit has moved on it, PreconditionFailed.
+    Raises IllegalMove, InvoiceHasSettlements once money or credit has moved on it, ChildOfConsolidation while
+    it is in one, PreconditionFailed.
     """
     invoice = Invoice.objects.locked().get(pk=invoice_id)
     require_version(invoice, version)
     new_state = next_state(INVOICE_MOVES, action="void", current=invoice.state)
     if invoice.paid_amount or invoice.credited_amount or invoice.written_off_amount:
         raise InvoiceHasSettlements(f"{invoice.number} is partly settled; it can no longer be voided.")
+    if parents := live_consolidations([invoice.pk]):
+        raise ChildOfConsolidation(f"{invoice.number} is part of {parents[invoice.pk]}: void that first.")
 
     CostAllocation.objects.bulk_create(
         mirror_of(share, basis=AllocationBasis.VOID, reason=reason)

@@ -11,6 +11,10 @@ class PaymentFilter(filters.FilterSet):
     seller = filters.UUIDFilter(field_name="seller_id")
     customer = filters.UUIDFilter(field_name="customer_id")
     invoice = filters.UUIDFilter(method="by_invoice")
+    consolidated_invoice = filters.UUIDFilter(
+        method="by_consolidated_invoice",
+        help_text="Those that settled one of its children, at least in part.",
+    )
     method = filters.MultipleChoiceFilter(choices=PaymentMethodKind.choices)
     currency = filters.CharFilter()
     reference = filters.CharFilter()
@@ -28,3 +32,6 @@ class PaymentFilter(filters.FilterSet):
 
     def by_invoice(self, queryset, name, value):
         return queryset.filter(pk__in=queries.payments_of_invoice(value).values("pk"))
+
+    def by_consolidated_invoice(self, queryset, name, value):
+        return queryset.filter(pk__in=queries.payments_of_consolidated_invoice(value).values("pk"))

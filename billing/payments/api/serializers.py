@@ -67,7 +67,10 @@ class Application(StrictSerializer):
 
 
 class PaymentRecord(StrictSerializer):
-    """Without `applications` the oldest due invoices of the customer are settled first; `[]` settles none."""
+    """Without `applications` the oldest due invoices of the customer are settled first; `[]` settles none.
+
+    With `consolidated_invoice` it is for what is open on that in the currency, the oldest due first.
+    """
 
     customer = EntityField()
     seller = EntityField(required=False, help_text="Default: who sells to the customer.")
@@ -78,9 +81,13 @@ class PaymentRecord(StrictSerializer):
     reference = StrictCharField(max_length=REFERENCE_LENGTH_MAX)
     note = StrictCharField(max_length=1000, multiline=True, required=False, allow_blank=True, default="")
     applications = Application(many=True, required=False, max_length=APPLICATIONS_MAX)
+    consolidated_invoice = IdField(required=False)
 
 
 class PaymentApply(StrictSerializer):
-    invoice = IdField()
+    """To an invoice, or to what is open on a consolidated one, the oldest due first."""
+
+    invoice = IdField(required=False)
+    consolidated_invoice = IdField(required=False)
     amount = MoneyAmountField(above=0)
     applied_on = StrictDateField(required=False, help_text="Default: today, where the seller is.")

@@ -5,7 +5,7 @@ from rest_framework.exceptions import ValidationError
 from billing.access.permissions import require
 from billing.entities import queries as entities
 from billing.entities.api.fields import ActingVerb, seen_or_done
-from billing.invoicing.queries import invoices_for
+from billing.invoicing.queries import consolidations_for, invoices_for
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.payments import queries, services
 from billing.payments.api import serializers
@@ -44,6 +44,7 @@ class PaymentViewSet(ActingVerb, ServiceViewSet):
             customer_id=customer.pk,
             as_of=entities.today_at(seller),
             applications=self._within_reach(order.pop("applications", None)),
+            consolidated_invoice_id=self._consolidated(order.pop("consolidated_invoice", None)),
             **order,
         )
         return self.reply(payment, created=True)
@@ -52,16 +53,25 @@ class PaymentViewSet(ActingVerb, ServiceViewSet):
     def apply(self, request, payment_id):
         order = self.parse(serializers.PaymentApply)
         payment = self.get_object()
-        [(invoice_id, amount)] = self._within_reach([order])
+        if "invoice" in order:
+            self._within_reach([order])
         payment = services.apply_payment(
             actor=self.actor,
             payment_id=payment.pk,
-            invoice_id=invoice_id,
-            amount=amount,
+            invoice_id=order.get("invoice"),
+            consolidated_invoice_id=self._consolidated(order.get("consolidated_invoice")),
+            amount=order["amount"],
             applied_on=order.get("applied_on") or entities.today_at(payment.seller),
             version=self.expected_version(),
         )
         return self.reply(payment)
+
+    def _consolidated(self, wanted):
+        """Those of others are ones that do not exist."""
+        seen = seen_or_done(consolidations_for, self, "invoicing.view_consolidatedinvoice")
+        if wanted is not None and not seen.filter(pk=wanted).exists():
+            raise ValidationError({"consolidated_invoice": [f"There is no consolidated invoice {wanted}."]})
+        return wanted
 
     def _within_reach(self, applications: list[dict] | None) -> list[tuple] | None:
         """As the service takes them. Invoices of others are invoices that do not exist."""

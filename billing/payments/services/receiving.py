@@ -14,7 +14,7 @@ from billing.ledger import services as ledger
 from billing.payments.errors import NotACustomerOfSeller, PaymentReferenceUsed
 from billing.payments.events import PaymentSucceeded
 from billing.payments.models import Payment
-from billing.payments.services import settling
+from billing.payments.services import consolidations, settling
 from billing.payments.services.terms import Terms, Wanted
 
 
@@ -32,18 +32,20 @@ def record_payment(
     as_of: date,
     note: str = "",
     applications: Wanted | None = None,
+    consolidated_invoice_id: UUID | None = None,
 ) -> Payment:
     """Write down money that arrived from `customer_id`, settle invoices with it and book both.
 
     `applications` None: the payer's own open invoices in `currency`, the oldest due first. A list of
     (invoice, amount) is carried out to the letter; the invoices may be those of entities below the payer.
+    With `consolidated_invoice_id` its open children in `currency` are settled, the oldest due first.
     What is left is the payer's balance with this seller. `amount` is payable in `currency`.
 
     A second call with the seller's same `method` and `reference` and the same content returns the payment
     of the first; nothing moves. Raises PaymentReferenceUsed for other content; Invalid, PaymentNotPayable,
     ReceivedInFuture, InvoiceTwice, ApplicationsExceedPayment for what cannot be meant; NotFound, NotTheSeller,
-    NotACustomerOfSeller, InvoiceOfAnotherSeller, InvoiceOfAnotherCustomer, CurrencyMismatch, InvoiceOverpaid
-    and IllegalMove for invoices it cannot settle.
+    NotACustomerOfSeller, InvoiceOfAnotherSeller, InvoiceOfAnotherCustomer, CurrencyMismatch, InvoiceOverpaid,
+    ChildOfConsolidation, ConsolidationVoid and IllegalMove for invoices it cannot settle.
     """
     terms = Terms(
         seller_id=seller_id,
@@ -55,6 +57,7 @@ def record_payment(
         reference=reference,
         note=note,
         applications=applications,
+        consolidated_invoice_id=consolidated_invoice_id,
     )
     terms.check(as_of=as_of)
     _require_business(seller_id, customer_id)
@@ -62,7 +65,7 @@ def record_payment(
     if not is_new:
         return _same_or_refuse(payment, terms)
 
-    parts = _parts(payment, applications)
+    parts = _parts(payment, terms)
     made = settling.settle(actor=actor, payment=payment, parts=parts, since=received_on)
     ledger.post_entries(settling.receipt(payment, made))
 
@@ -74,7 +77,13 @@ def record_payment(
         actor=actor,
         action="payment.recorded",
         subject=payment,
-        detail={"amount": amount, "currency": currency, "reference": reference, "applied": applied},
+        detail={
+            "amount": amount,
+            "currency": currency,
+            "reference": reference,
+            "consolidated_invoice": consolidated_invoice_id,
+            "applied": applied,
+        },
     )
     events.publish(PaymentSucceeded(payment_id=payment.pk, entity_id=payment.customer_id))
     return payment
@@ -122,8 +131,13 @@ def _same_or_refuse(payment: Payment, terms: Terms) -> Payment:
     return payment
 
 
-def _parts(payment: Payment, applications: Wanted | None) -> dict[UUID, Decimal]:
-    if applications is None:
+def _parts(payment: Payment, terms: Terms) -> dict[UUID, Decimal]:
+    if terms.consolidated_invoice_id is not None:
+        children = consolidations.lock_open_children(payment, terms.consolidated_invoice_id)
+        return settling.oldest_first(payment.amount, children)
+    if terms.applications is None:
         return settling.oldest_first(payment.amount, settling.lock_open_invoices(payment))
-    settling.require_payer(payment, settling.lock_invoices(invoice_id for invoice_id, _ in applications))
-    return dict(applications)
+    invoices = settling.lock_invoices(invoice_id for invoice_id, _ in terms.applications)
+    settling.require_payer(payment, invoices)
+    consolidations.require_by_themselves(invoices)
+    return dict(terms.applications)

@@ -11,6 +11,7 @@ from uuid import UUID
 from billing.entities.models import BillingEntity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
+from billing.invoicing.queries import live_consolidations
 from billing.invoicing.states import InvoiceState
 from billing.kernel.errors import NotFound
 from billing.ledger import queries as books
@@ -23,15 +24,26 @@ NOTHING = Decimal(0)
 
 
 def lock_open_invoices(payment: Payment) -> list[Invoice]:
-    """The payer's own open invoices in the payment's currency, locked; the oldest due comes first."""
-    found = Invoice.objects.locked().filter(
-        seller_id=payment.seller_id,
-        customer_id=payment.customer_id,
-        currency=payment.currency,
-        state=InvoiceState.ISSUED,
+    """The payer's own open invoices in the payment's currency, locked; the oldest due comes first.
+
+    Without those in a live consolidation: they are settled through that.
+    """
+    found = list(
+        Invoice.objects.locked().filter(
+            seller_id=payment.seller_id,
+            customer_id=payment.customer_id,
+            currency=payment.currency,
+            state=InvoiceState.ISSUED,
+        )
     )
+    gathered = live_consolidations(invoice.pk for invoice in found)  # asked once they are locked
+    return in_order_of_payment(invoice for invoice in found if invoice.pk not in gathered)
+
+
+def in_order_of_payment(invoices: Iterable[Invoice]) -> list[Invoice]:
+    """The oldest due first, then the oldest issued, then by number."""
     return sorted(
-        found, key=lambda invoice: (invoice.due_on, invoice.issued_on, invoice.sequence, invoice.pk)
+        invoices, key=lambda invoice: (invoice.due_on, invoice.issued_on, invoice.sequence, invoice.pk)
     )
 
 

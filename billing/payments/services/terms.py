@@ -25,7 +25,8 @@ Wanted = Sequence[tuple[UUID, Decimal]]
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """A payment as it was told to us. `applications` None: whatever is due, the oldest first."""
+    """A payment as it was told to us. `applications` None: whatever is due, the oldest first, of the payer or,
+    if one is named, on a consolidated invoice."""
 
     seller_id: UUID
     customer_id: UUID
@@ -36,6 +37,7 @@ class Terms:
     reference: str
     note: str
     applications: Wanted | None
+    consolidated_invoice_id: UUID | None = None
 
     def check(self, *, as_of: date) -> None:
         """Raises Invalid, PaymentNotPayable, ReceivedInFuture, InvoiceTwice, ApplicationsExceedPayment."""
@@ -50,6 +52,8 @@ class Terms:
             )
         if self.applications is None:
             return
+        if self.consolidated_invoice_id is not None:
+            raise Invalid("A payment is for a consolidated invoice or for the invoices listed, not for both.")
         for _, amount in self.applications:
             require_payable(amount, self.currency)
         if len({invoice_id for invoice_id, _ in self.applications}) != len(self.applications):
@@ -70,6 +74,7 @@ class Terms:
             self.method, self.reference, self.note,
             None if self.applications is None
             else sorted([str(invoice_id), _plain(amount)] for invoice_id, amount in self.applications),
+            *([self.consolidated_invoice_id] if self.consolidated_invoice_id else []),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from billing.entities.models import BillingEntity
 from billing.entities.queries import seller_of
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import ConsolidatedInvoice, Invoice
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
 from billing.kernel.money import round_half_up
@@ -33,7 +33,9 @@ class Command(BaseCommand):
             "--method", choices=PaymentMethodKind.values, default=PaymentMethodKind.BANK_TRANSFER
         )
         parser.add_argument("--received-on", type=date.fromisoformat, help="YYYY-MM-DD; today.")
-        parser.add_argument("--invoice", help="The number of the one invoice it is for.")
+        parser.add_argument(
+            "--invoice", help="The number of the one invoice, or consolidated one, it is for."
+        )
 
     def handle(self, *, customer, seller, invoice, amount, currency, received_on, **options):
         today = timezone.now().date()
@@ -53,7 +55,7 @@ class Command(BaseCommand):
                     method=options["method"],
                     reference=options["reference"],
                     as_of=today,
-                    applications=[(self._invoice(paid, invoice).pk, amount)] if invoice else None,
+                    **(self._meant_for(paid, invoice, amount) if invoice else {}),
                 )
         except DomainError as error:
             raise CommandError(error.detail) from error
@@ -68,9 +70,11 @@ class Command(BaseCommand):
         raise CommandError(f"There is no entity '{code}'.")
 
     @staticmethod
-    def _invoice(seller: BillingEntity, number: str) -> Invoice:
+    def _meant_for(seller: BillingEntity, number: str, amount: Decimal) -> dict:
         if found := Invoice.objects.filter(seller=seller, number=number).first():
-            return found
+            return {"applications": [(found.pk, amount)]}
+        if document := ConsolidatedInvoice.objects.filter(seller=seller, number=number).first():
+            return {"consolidated_invoice_id": document.pk}
         raise CommandError(f"There is no invoice '{number}' of {seller}.")
 
 
