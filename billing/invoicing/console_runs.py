@@ -86,11 +86,11 @@ class BillingRunAdmin(ReadOnlyAdmin):
     change_form_before_template = "admin/invoicing/run_progress.html"
     change_form_after_template = "admin/invoicing/tables.html"
     fields = (
-        ("seller", "as_of", "shown_state"),
-        ("asked_by", "continued_at", "finished_at"),
+        ("seller", "as_of"),
+        ("asked_by", "continued_at"),
         "customers",
-    )
-    readonly_fields = ("shown_state", "asked_by", "continued_at", "customers")
+    )  # what changes while it runs is in the progress above
+    readonly_fields = ("asked_by", "continued_at", "customers")
     verbs = (
         AdminVerb(
             name="continue",

@@ -18,6 +18,7 @@ class RunFigures:
     """Customers by what became of them, and what was issued. `amounts` are totals with tax, by currency."""
 
     state: str
+    finished_at: datetime | None
     done: int
     failed: int
     pending: int
@@ -63,6 +64,7 @@ def figures_of(run: BillingRun, *, now: datetime | None = None) -> RunFigures:
     pending, since = counted[RunItemState.PENDING], counted["since"]
     return RunFigures(
         state=run.state,
+        finished_at=run.finished_at,
         done=counted[RunItemState.DONE],
         failed=counted[RunItemState.FAILED],
         pending=pending,

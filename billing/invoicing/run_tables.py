@@ -11,12 +11,13 @@ from billing.invoicing.console import Table, link, money
 from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.run_figures import NOTHING_MORE, RunFigures
 from billing.invoicing.services import BillingPreview
-from billing.invoicing.states import RunItemState
+from billing.invoicing.states import RunItemState, RunState
 from billing.kernel.money import total_of
 
 INVOICES_SHOWN = 50
 FAILURES_SHOWN = 200
 FIGURES = [
+    ("state", "State"),
     ("done", "Customers done"),
     ("failed", "Customers failed"),
     ("pending", "Customers pending"),
@@ -24,6 +25,7 @@ FIGURES = [
     ("amounts", "Issued, tax included"),
     ("elapsed", "Time taken"),
     ("rest", "Time left (estimated)"),
+    ("finished", "Finished at (UTC)"),
 ]
 
 
@@ -34,6 +36,7 @@ def progress_told(figures: RunFigures) -> dict:
         "percent": figures.percent,
         "has_failures": figures.failed > 0,
         "figures": {
+            "state": RunState(figures.state).label,
             "message": figures.message,
             "done": f"{figures.done:,}",
             "failed": f"{figures.failed:,}",
@@ -42,6 +45,7 @@ def progress_told(figures: RunFigures) -> dict:
             "amounts": ", ".join(money(*each) for each in _by_currency(figures.amounts)) or "–",
             "elapsed": _duration(figures.elapsed),
             "rest": "–" if figures.rest is None else _duration(figures.rest),
+            "finished": f"{figures.finished_at:%Y-%m-%d %H:%M:%S}" if figures.finished_at else "–",
         },
     }
 

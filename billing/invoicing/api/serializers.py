@@ -27,6 +27,7 @@ from billing.kernel.api.fields import (
     StrictDateField,
     StrictDateTimeField,
 )
+from billing.kernel.api.schema import QueuedJob
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 from billing.ledger.models import JournalEntry, JournalLine
 from billing.subscriptions.models import TaxCategory
@@ -348,6 +349,14 @@ class RunDetail(RunRead):
     class Meta(RunRead.Meta):
         fields = (*RunRead.Meta.fields, "failures")
         read_only_fields = fields
+
+
+class RunQueued(QueuedJob):
+    """The run and the first of its jobs; `message` says how many customers there are to bill, or that there is none."""
+
+    run = IdField()
+    customers_pending = serializers.IntegerField()
+    message = serializers.CharField()
 
 
 class RunStart(StrictSerializer):

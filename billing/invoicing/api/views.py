@@ -209,6 +209,7 @@ class BillingRunViewSet(ActingVerb, ServiceViewSet):
     def get_serializer_class(self):
         return serializers.RunDetail if self.action == "retrieve" else serializers.RunRead
 
+    @extend_schema(request=serializers.RunStart, responses={202: serializers.RunQueued})
     def create(self, request):
         order = self.parse(serializers.RunStart)
         require(request.user, "invoicing.run_billing", order["seller"])

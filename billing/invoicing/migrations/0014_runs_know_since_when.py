@@ -24,4 +24,12 @@ class Migration(migrations.Migration):
             model_name='billingrunitem',
             index=models.Index(condition=models.Q(('state', 'pending')), fields=['run', 'id'], name='run_item_pending'),
         ),
+        migrations.AlterModelOptions(
+            name="billingrunitem",
+            options={
+                "default_permissions": ("view",),
+                "verbose_name": "customer of a billing run",
+                "verbose_name_plural": "customers of billing runs",
+            },
+        ),
     ]

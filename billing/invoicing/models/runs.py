@@ -49,6 +49,8 @@ class BillingRunItem(BaseModel):
 
     class Meta(BaseModel.Meta):
         db_table = "billing_run_items"
+        verbose_name = "customer of a billing run"
+        verbose_name_plural = "customers of billing runs"
         constraints = [
             models.UniqueConstraint(fields=["run", "customer"], name="one_item_per_customer"),
             models.CheckConstraint(name="run_item_state_known", condition=Q(state__in=RunItemState.values)),

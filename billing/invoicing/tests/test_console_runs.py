@@ -159,6 +159,7 @@ def test_the_progress_is_told_as_json_to_whoever_may_see_the_run(console):
         "percent": 100,
         "has_failures": True,
         "figures": {
+            "state": "Finished",
             "message": NOTHING_MORE,
             "done": "2",
             "failed": "1",
@@ -167,6 +168,7 @@ def test_the_progress_is_told_as_json_to_whoever_may_see_the_run(console):
             "amounts": "238.00 EUR",
             "elapsed": answer.json()["figures"]["elapsed"],
             "rest": "–",
+            "finished": answer.json()["figures"]["finished"],
         },
     }
     assert "no-store" in answer["Cache-Control"]
