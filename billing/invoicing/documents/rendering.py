@@ -22,9 +22,9 @@ def pdf_of(template: str, content: Mapping) -> bytes:
     The same content makes the same bytes: the document is dated with the day it names. It is made for archives
     (ISO 19005-3) and tagged for screen readers (ISO 14289-1) unless it is very long.
     """
-    data = {key: value for key, value in content.items() if key != "lines"} | paged(content)
-    files = _templates(template) | {"content.json": json.dumps(data).encode()}
     tagged = len(content["lines"]) <= TAGGED_UP_TO
+    data = {key: value for key, value in content.items() if key != "lines"} | paged(content)
+    files = _templates(template) | {"content.json": json.dumps(data | {"tagged": tagged}).encode()}
     try:
         return _compiled(files, tagged=tagged, standards=TAGGED if tagged else UNTAGGED)
     except typst.TypstError:

@@ -16,6 +16,7 @@ from pypdf import PdfReader
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
+from billing.invoicing.documents import rendering
 from billing.invoicing.documents.content import content_of, credit_note_content
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
@@ -212,8 +213,10 @@ def amount_after(label: str, page: list[str]) -> Decimal | None:
     return Decimal(found[0].rsplit(" ", 1)[1].replace(",", "")) if found else None
 
 
+@pytest.mark.parametrize("tagged_up_to", [1_000, 0])
 @pytest.mark.parametrize("words", ["Calls", "What was delivered, at length. " * 10])
-def test_every_page_says_what_the_rows_before_its_end_come_to(words):
+def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_to, monkeypatch):
+    monkeypatch.setattr(rendering, "TAGGED_UP_TO", tagged_up_to)
     amounts = [Decimal(n) + Decimal("0.01") for n in range(1, 101)]
 
     pages = pages_of(invoice_pdf(content(amounts=amounts, words=words.strip())))
@@ -227,6 +230,18 @@ def test_every_page_says_what_the_rows_before_its_end_come_to(words):
         assert amount_after("Carried forward", page) == (so_far if so_far < sum(amounts) else None)
         assert page[-1].endswith(f"Page {number} of {len(pages)}")
     assert so_far == sum(amounts) == Decimal("5051.00")
+
+
+def test_a_document_without_tags_has_the_same_text(monkeypatch):
+    shown = content(amounts=["1.50"] * 60)
+    tagged = pages_of(invoice_pdf(shown))
+    monkeypatch.setattr(rendering, "TAGGED_UP_TO", 0)
+
+    untagged = pages_of(invoice_pdf(shown))
+
+    assert [sorted(" ".join(page).split()) for page in untagged] == [
+        sorted(" ".join(page).split()) for page in tagged
+    ]
 
 
 def test_totals_that_do_not_fit_below_the_last_row_have_a_page_of_their_own():
