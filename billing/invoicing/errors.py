@@ -89,3 +89,48 @@ class TooFarAhead(Invalid):
 class InvoiceNotIssued(Conflict):
     code = "invoice-not-issued"
     title = "A draft has no document; issue the invoice first."
+
+
+class AllocationOver100(DomainError):
+    code = "allocation-over-100-percent"
+    title = "The percentages of a rule come to more than 100."
+
+
+class AllocationIncomplete(DomainError):
+    code = "allocation-incomplete"
+    title = "A rule does not say where all of an amount goes."
+
+
+class TargetsUnclear(DomainError):
+    code = "allocation-targets-unclear"
+    title = "The targets of a rule contradict themselves."
+
+
+class RuleScopeUnknown(DomainError):
+    code = "allocation-rule-scope"
+    title = "The rule names something that its entity does not have."
+
+
+class RuleNotInForce(DomainError):
+    code = "allocation-rule-not-in-force"
+    title = "The rule is not in force on any day of the period."
+
+
+class MappingOverlaps(Conflict):
+    code = "gl-code-mapping-overlaps"
+    title = "There is a GL code for the same at that time."
+
+
+class ValidityEnds(DomainError):
+    code = "validity-ends"
+    title = "It cannot end on that day."
+
+
+class AllocationRunExists(Conflict):
+    code = "allocation-run-exists"
+    title = "There is an allocation run of that for the period, and it was not reversed."
+
+
+class StepsUnclear(DomainError):
+    code = "step-down-unclear"
+    title = "The steps of a step-down allocation contradict themselves."

@@ -1,7 +1,9 @@
 """The tables: tax, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
 
-from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
+from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
+from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.gl_codes import GLCodeMapping
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -10,21 +12,30 @@ from billing.invoicing.models.invoices import (
     LineKind,
     NumberSeries,
 )
+from billing.invoicing.models.rules import AllocationRule, AllocationRuleVersion, AllocationTarget, RuleKind
 from billing.invoicing.models.runs import BillingRun, BillingRunItem
 from billing.invoicing.models.taxes import TaxExemption, TaxRate
 
 __all__ = [
     "AllocationBasis",
+    "AllocationRule",
+    "AllocationRuleVersion",
+    "AllocationRun",
+    "AllocationRunKind",
+    "AllocationTarget",
     "BillingRun",
     "BillingRunItem",
     "ChargeClaim",
     "CostAllocation",
+    "GLCodeMapping",
+    "GlSource",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",
     "InvoiceTax",
     "LineKind",
     "NumberSeries",
+    "RuleKind",
     "TaxExemption",
     "TaxRate",
     "UsageClaim",

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import Department
-from billing.invoicing.allocating import gl_code_for
+from billing.invoicing.allocating import Part, Policy, share_of
 from billing.invoicing.errors import DepartmentOfAnotherEntity, ShareTooLarge
 from billing.invoicing.models import AllocationBasis, CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.queries import live_allocations
@@ -64,7 +64,7 @@ def allocate_cost(
     nets.append((target, total_of([share.net_amount for share in receivers]) + amount))
 
     replaced = givers + receivers
-    posted = _post_anew(line, nets=nets, replaced=replaced, reason=reason)
+    posted = _post_anew(invoice, line, nets=nets, replaced=replaced, reason=reason)
     _rebook(invoice, line, replaced=replaced, posted=posted, posted_on=posted_on)
     audit.record(
         actor=actor,
@@ -87,6 +87,7 @@ def _require_movable(invoice: Invoice, line: InvoiceLine, target: Department, am
 
 
 def _post_anew(
+    invoice: Invoice,
     line: InvoiceLine,
     *,
     nets: list[tuple[Department, Decimal]],
@@ -101,21 +102,18 @@ def _post_anew(
         EXACT.divide(EXACT.multiply(tax, net), whole) if whole else exact_tax(net, line.tax_percent)
         for _, net in nets
     ]
+    policy = Policy.for_customers([invoice.customer])
     posted = [
-        CostAllocation(
-            line=line,
-            invoice_id=line.invoice_id,
-            entity_id=department.entity_id,
-            department=department,
-            gl_code=gl_code_for(line, department),
-            net_amount=net,
-            tax_amount=part,
-            currency=line.currency,
-            basis=AllocationBasis.MANUAL,
-            reason=reason,
+        share_of(
+            Part(department_id=department.pk, net_amount=net, basis=AllocationBasis.MANUAL),
+            line,
+            invoice,
+            policy,
         )
-        for (department, net), part in zip(nets, split_exact(tax, exact, line.currency), strict=True)
+        for department, net in nets
     ]
+    for share, part in zip(posted, split_exact(tax, exact, line.currency), strict=True):
+        share.tax_amount, share.reason = part, reason
     mirrors = [mirror_of(share, basis=AllocationBasis.MANUAL, reason=reason) for share in replaced]
     CostAllocation.objects.bulk_create(mirrors + posted)
     return posted
