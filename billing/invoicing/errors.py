@@ -134,3 +134,13 @@ class AllocationRunExists(Conflict):
 class StepsUnclear(DomainError):
     code = "step-down-unclear"
     title = "The steps of a step-down allocation contradict themselves."
+
+
+class RuleCodeTaken(Conflict):
+    code = "allocation-rule-code-taken"
+    title = "The entity has a rule of that code."
+
+
+class MappingUnclear(DomainError):
+    code = "gl-code-mapping-unclear"
+    title = "The mapping does not say what it is about."

@@ -11,7 +11,7 @@ from billing.invoicing.models.invoices import LineKind
 from billing.invoicing.rules import Driver, TargetKind
 from billing.invoicing.rules_triggers import ends_noted, targets_of_drafts_only, targets_sum_up
 from billing.invoicing.states import RULE_MOVES, RuleState
-from billing.kernel.fields import CurrencyField, MoneyField, payable
+from billing.kernel.fields import CurrencyField, IsPayable, MoneyField
 from billing.kernel.models import BaseModel
 from billing.kernel.ranges import days, one_uuid
 from billing.kernel.states import pairs
@@ -153,7 +153,10 @@ class AllocationTarget(models.Model):
         ordering = ("position",)
         constraints = [
             models.UniqueConstraint(fields=["rule_version", "position"], name="one_target_per_position"),
-            payable("allocation_target_payable", "amount"),
+            models.CheckConstraint(
+                name="allocation_target_payable",
+                condition=Q(amount__isnull=True, currency="") | Q(IsPayable(F("currency"), F("amount"))),
+            ),
             models.CheckConstraint(
                 name="allocation_target_of_its_kind",
                 condition=Q(

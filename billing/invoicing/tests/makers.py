@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.models import Invoice, TaxRate
+from billing.invoicing.models import AllocationRule, Invoice, TaxRate
 from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
 from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
 from billing.usage import services as usage
@@ -123,3 +123,27 @@ def report_usage(
     [outcome] = usage.record_usage(actor="test", events=[report], as_of=as_of, allow_old=True)
     assert outcome.status == "accepted", outcome
     return UsageEvent.objects.get(pk=outcome.event_id)
+
+
+def to(code: str, percent=None) -> services.TargetTerms:
+    """A percentage for a department; without one, the remainder."""
+    if percent is None:
+        return services.TargetTerms(kind="remainder", department_code=code)
+    return services.TargetTerms(kind="percent", department_code=code, percent=Decimal(percent))
+
+
+def rule_terms(*targets: services.TargetTerms, **scope) -> services.RuleTerms:
+    return services.RuleTerms(targets=targets, **{"starts_on": date(2024, 1, 1)} | scope)
+
+
+def make_rule(
+    entity: BillingEntity, *targets: services.TargetTerms, code=None, active=True, **scope
+) -> AllocationRule:
+    """A rule in force since 2024, unless it says otherwise."""
+    code = code or f"R{AllocationRule.objects.count() + 1}"
+    rule = services.create_allocation_rule(
+        actor="test", entity_id=entity.pk, code=code, name=code, terms=rule_terms(*targets, **scope)
+    )
+    if active:
+        services.activate_allocation_rule(actor="test", rule_id=rule.pk)
+    return rule
