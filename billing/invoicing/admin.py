@@ -15,7 +15,13 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import console, queries, services
+from billing.invoicing import (
+    console,
+    console_gl_codes,  # noqa: F401  (registers its page)
+    console_rules,  # noqa: F401  (registers its pages)
+    queries,
+    services,
+)
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
@@ -330,11 +336,12 @@ class CostAllocationAdmin(ReadOnlyAdmin):
         "shown_tax",
         "invoice",
         "basis",
+        "rule_version",
         "takes_back",
         "reason",
     )
     list_filter = ("basis", "currency", "created_at")
-    list_select_related = ("department", "invoice")
+    list_select_related = ("department", "invoice", "rule_version__rule")
     search_fields = ("invoice__number", "department__code", "department__name", "gl_code")
     search_help_text = "Invoice number, department or GL code"
     ordering = ("-id",)

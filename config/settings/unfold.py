@@ -11,6 +11,9 @@ CONSOLE_MENU = {
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
+        ("Allocation rules", "rule", "invoicing", "allocationrule"),
+        ("Allocation runs", "published_with_changes", "invoicing", "allocationrun"),
+        ("GL code mappings", "numbers", "invoicing", "glcodemapping"),
     ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),

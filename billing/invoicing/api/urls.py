@@ -1,12 +1,15 @@
 from django.urls import include, path
 
-from billing.invoicing.api import allocations, exemptions, views
+from billing.invoicing.api import allocation_runs, allocations, exemptions, gl_codes, rules, views
 from billing.kernel.api.routers import Router
 
 router = Router()
 router.register("invoices", views.InvoiceViewSet, basename="invoice")
 router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
+router.register("allocation-rules", rules.AllocationRuleViewSet, basename="allocation-rule")
+router.register("allocation-runs", allocation_runs.AllocationRunViewSet, basename="allocation-run")
+router.register("gl-code-mappings", gl_codes.GLCodeMappingViewSet, basename="gl-code-mapping")
 
 urlpatterns = [
     path(
