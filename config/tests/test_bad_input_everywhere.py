@@ -4,6 +4,7 @@ The operations come from the OpenAPI document, so a new endpoint is covered the 
 """
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 
@@ -15,7 +16,8 @@ from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
-from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
+from billing.invoicing.models import AllocationRun, AllocationRunKind
+from billing.invoicing.tests.makers import AS_OF, make_draft, make_rule, make_seller, to
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -126,6 +128,20 @@ def world() -> dict[str, object]:
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
     )
+    rule = make_rule(customer, to(customer.departments.get().code, 100))
+    allocation_run = AllocationRun.objects.create(
+        entity=customer,
+        kind=AllocationRunKind.RULE,
+        rule_version=rule.versions.get(),
+        starts_on=AS_OF,
+        ends_on=AS_OF + timedelta(days=1),
+        posted_on=AS_OF,
+        reason="test",
+        requested_by="test",
+    )
+    mapping = invoicing.add_gl_code_mapping(
+        actor="test", entity_id=customer.pk, tax_category="S", gl_code="6400", starts_on=AS_OF
+    )
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -139,6 +155,9 @@ def world() -> dict[str, object]:
         "invoice_id": draft.pk,
         "run_id": run.pk,
         "exemption_id": exemption.pk,
+        "rule_id": rule.pk,
+        "allocation_run_id": allocation_run.pk,
+        "mapping_id": mapping.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,
