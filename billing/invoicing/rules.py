@@ -1,19 +1,18 @@
 """How a rule divides an amount among departments. Pure: no database, and whole numbers throughout.
 
-Every share is a ratio of integers until it is cut to the currency's minor unit, so neither the order of the
+Every share is a ratio of whole numbers until it is cut to the currency's minor unit, so neither the order of the
 targets nor the precision of a division decides who has the odd cent.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
 from math import lcm
 from uuid import UUID
 
 from billing.invoicing.errors import AllocationIncomplete, AllocationOver100, TargetsUnclear
-from billing.kernel.money import EXACT, minor_unit
+from billing.kernel.money import EXACT, exponent
 
 HUNDRED = Decimal(100)
 PERCENT_SCALE = 10**4  # a percentage has at most four decimals
@@ -102,26 +101,36 @@ def divide(
     """
     sign = -1 if amount < 0 else 1
     whole = _units(abs(amount), currency)
-    shares = {by: Fraction(0) for target in targets if (by := target.key) is not None}
-    left = Fraction(whole)
+    weighed = {position: _whole_numbers(by_key) for position, by_key in weights.items()}
+    totals = {position: sum(by_key.values()) for position, by_key in weighed.items()}
+    # Every share is a number of such parts of a unit: fine enough for each percentage of each weight.
+    fineness = 100 * PERCENT_SCALE * lcm(*(total for total in totals.values() if total))
+    left = whole * fineness
+    shares: dict[UUID, int] = {target.key: 0 for target in targets if target.key is not None}
     for target in targets:
-        for key, part in _percents(target, whole, weights):
-            shares[key] = shares.get(key, Fraction(0)) + part
-            left -= part
-    for target in sorted(targets, key=lambda target: (target.position, str(target.key))):
-        if target.kind == TargetKind.FIXED:
-            part = min(Fraction(_units(target.amount, currency)), left)
+        if target.percent is None:
+            continue
+        part = whole * int(target.percent * PERCENT_SCALE) * (fineness // (100 * PERCENT_SCALE))
+        if target.kind == TargetKind.PERCENT:
             shares[target.key] += part
             left -= part
-    if left:
+        elif total := totals[target.position]:
+            for key, weight in weighed[target.position].items():
+                if weight:
+                    shares[key] = shares.get(key, 0) + part // total * weight
+            left -= part
+    fixed = [target for target in targets if target.kind == TargetKind.FIXED]
+    for target in sorted(fixed, key=_position):
+        part = min(_units(target.amount, currency) * fineness, left)
+        shares[target.key] += part
+        left -= part
+    if left or not shares:
         last = next((t.key for t in targets if t.kind == TargetKind.REMAINDER), otherwise)
-        shares[last] = shares.get(last, Fraction(0)) + left
-    shares = shares or {otherwise: left}
+        shares[last] = shares.get(last, 0) + left
     keys = sorted(shares)
-    units = by_largest_remainder(whole, [shares[key] for key in keys])
-    unit = minor_unit(currency)
-    with localcontext(EXACT):
-        return {key: (sign * share * unit).quantize(unit) for key, share in zip(keys, units, strict=True)}
+    units = _by_largest_remainder(whole, [divmod(shares[key], fineness) for key in keys])
+    digits = -exponent(currency)
+    return {key: Decimal(sign * share).scaleb(digits) for key, share in zip(keys, units, strict=True)}
 
 
 def by_weight(amount: Decimal, currency: str, weights: Mapping[UUID, Decimal]) -> dict[UUID, Decimal]:
@@ -130,34 +139,31 @@ def by_weight(amount: Decimal, currency: str, weights: Mapping[UUID, Decimal]) -
     return divide(amount, currency, targets=[by_driver], weights={0: weights}, otherwise=min(weights))
 
 
-def by_largest_remainder(whole: int, exact: Sequence[Fraction]) -> list[int]:
-    """Whole parts of parts that sum to `whole` and are not negative; of equal remainders the first has the unit."""
-    scale = lcm(*(part.denominator for part in exact))
-    cut = [divmod(part.numerator * (scale // part.denominator), scale) for part in exact]
-    parts = [units for units, _ in cut]
-    missing = whole - sum(parts)
-    for index in sorted(range(len(cut)), key=lambda index: (-cut[index][1], index))[:missing]:
-        parts[index] += 1
-    return parts
+def _by_largest_remainder(whole: int, cut: Sequence[tuple[int, int]]) -> list[int]:
+    """Of (units, rest) that sum to `whole` units: the units, with those left over where the rest is largest."""
+    units = [share for share, _ in cut]
+    missing = whole - sum(units)
+    if missing:
+        for index in sorted(range(len(cut)), key=lambda index: -cut[index][1])[:missing]:  # stable
+            units[index] += 1
+    return units
 
 
-def _percents(target: Target, whole: int, weights: Mapping) -> list[tuple[UUID, Fraction]]:
-    if target.percent is None:
-        return []
-    part = Fraction(whole * int(target.percent * PERCENT_SCALE), 100 * PERCENT_SCALE)
-    if target.kind == TargetKind.PERCENT:
-        return [(target.key, part)]
-    weighed = weights[target.position]
-    if any(weight < 0 for weight in weighed.values()):
+def _whole_numbers(weights: Mapping[UUID, Decimal]) -> dict[UUID, int]:
+    """In the same proportions. Raises ValueError for one below zero."""
+    ratios = {key: weight.as_integer_ratio() for key, weight in weights.items()}
+    scale = lcm(*(denominator for _, denominator in ratios.values()))
+    if any(numerator < 0 for numerator, _ in ratios.values()):
         raise ValueError("weights are not negative")
-    ratios = {key: Fraction(weight) for key, weight in weighed.items() if weight}
-    total = sum(ratios.values(), Fraction(0))
-    return [(key, part * ratio / total) for key, ratio in ratios.items()]
+    return {key: numerator * (scale // denominator) for key, (numerator, denominator) in ratios.items()}
 
 
 def _units(amount: Decimal, currency: str) -> int:
-    with localcontext(EXACT):
-        units = amount / minor_unit(currency)
-        if units != units.to_integral_value():
-            raise ValueError(f"{amount} is not payable in {currency}")
-        return int(units)
+    units = EXACT.scaleb(amount, exponent(currency))
+    if units != units.to_integral_value():
+        raise ValueError(f"{amount} is not payable in {currency}")
+    return int(units)
+
+
+def _position(target: Target) -> tuple[int, str]:
+    return target.position, str(target.key)

@@ -54,7 +54,7 @@ class CostAllocation(AppendOnlyModel):
     rule_version = models.ForeignKey(
         AllocationRuleVersion, models.PROTECT, null=True, related_name="allocations"
     )
-    gl_source = models.CharField(max_length=10, choices=GlSource, blank=True)
+    gl_source = models.CharField(max_length=10, choices=GlSource, blank=True, db_default="")
     gl_mapping = models.ForeignKey(GLCodeMapping, models.PROTECT, null=True, related_name="allocations")
     run = models.ForeignKey(AllocationRun, models.PROTECT, null=True, related_name="allocations")
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
