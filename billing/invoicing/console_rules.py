@@ -24,6 +24,7 @@ from billing.invoicing.models import (
 )
 from billing.invoicing.services.simulating import Simulation
 from billing.invoicing.states import AllocationRunState, RuleState
+from billing.invoicing.step_text import steps_from
 from billing.invoicing.target_text import targets_from, text_of
 from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.adminverbs import AdminVerb, actor_of, today
@@ -326,8 +327,40 @@ def _reverse(request, run, *, reason):
     )
 
 
+class StepDownForm(ScopedForm):
+    entity = forms.ModelChoiceField(
+        BillingEntity.objects.none(), help_text="Whose departments give their cost away."
+    )
+    starts_on = forms.DateField(
+        widget=forms.DateInput(),
+        initial=lambda: _last_month()[0],
+        help_text="Lines whose service starts from then",
+    )
+    ends_on = forms.DateField(
+        widget=forms.DateInput(), initial=lambda: _last_month()[1], help_text="until before this day."
+    )
+    steps = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 6}),
+        max_length=20_000,
+        help_text="One a line, in their order: “FACILITIES by headcount”, “IT to OPS 30, LAB 50”.",
+    )
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    class Meta:
+        model = AllocationRun
+        fields = ("entity", "starts_on", "ends_on", "steps", "reason")
+
+    def limit_to(self, user: User) -> None:
+        self.fields["entity"].queryset = entities_for(user, "invoicing.run_allocation").order_by("code")
+
+
 @admin.register(AllocationRun)
-class AllocationRunAdmin(ReadOnlyAdmin):
+class AllocationRunAdmin(CreatesByService, ReadOnlyAdmin):
+    """Runs by a rule begin on the rule's page; what is added here is a step-down."""
+
+    creates = "invoicing.run_allocation"
+    create_form = StepDownForm
+    change_form_after_template = "admin/invoicing/tables.html"
     list_display = (
         "shown_what",
         "entity",
@@ -365,6 +398,24 @@ class AllocationRunAdmin(ReadOnlyAdmin):
     def get_queryset(self, request):
         return queries.allocation_runs_for(request.user).order_by(*self.ordering)
 
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        run = self.get_object(request, unquote(object_id))
+        tables = [_steps_table(run)] if run is not None and run.steps else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+    def create(self, request, given):
+        entity = given["entity"]
+        run, _ = services.step_down_costs(
+            actor=actor_of(request),
+            entity_id=entity.pk,
+            steps=steps_from(given["steps"]),
+            starts_on=given["starts_on"],
+            ends_on=given["ends_on"],
+            posted_on=today_at(entity),
+            reason=given["reason"],
+        )
+        return run
+
     @display(description="By")
     def shown_what(self, run):
         return str(run.rule_version) if run.rule_version else f"step-down, {len(run.steps)} steps"
@@ -380,3 +431,20 @@ class AllocationRunAdmin(ReadOnlyAdmin):
     @display(description="Asked for by")
     def asked_by(self, run):
         return names_of_actors({run.requested_by}).get(run.requested_by, run.requested_by)
+
+
+def _steps_table(run: AllocationRun) -> Table:
+    """With the weights that were found when it began."""
+    names = {str(department.pk): str(department) for department in run.entity.departments.all()}
+    return Table(
+        title="Steps",
+        headers=["#", "Department", "Gave to, by weight"],
+        rows=[
+            [
+                str(number),
+                names[step["giver"]],
+                ", ".join(f"{names[pk]}: {weight}" for pk, weight in step["weights"].items()),
+            ]
+            for number, step in enumerate(run.steps, start=1)
+        ],
+    )

@@ -199,6 +199,7 @@ class AllocationTarget(models.Model):
             never_truncated(),
             targets_of_drafts_only(),
             targets_sum_up("allocation_targets", version="rule_version_id"),
+            *audited(entity=""),
         ]
 
     def __str__(self) -> str:

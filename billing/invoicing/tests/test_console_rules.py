@@ -148,6 +148,24 @@ def test_a_period_is_allocated_anew_and_put_back(controller, customer):
     assert AllocationRun.objects.get().state == "reversed"
 
 
+def test_departments_step_down(controller, customer):
+    invoice = make_invoice(seller=customer.parent, customer=customer)
+    values = {"entity": customer.pk, "starts_on": "2024-09-01", "ends_on": "2024-10-01", "reason": "services"}
+    address = page("allocationrun_add")
+
+    for steps in ("GENERAL", "GENERAL to IT", "GENERAL to IT 1, IT 2", "NOBODY by headcount"):
+        controller.post(address, values | {"steps": steps}, follow=True)
+        assert not AllocationRun.objects.exists()
+    controller.post(address, values | {"steps": "GENERAL to IT 1, OPS 3\nIT by headcount"}, follow=True)
+    services.continue_allocation_run(actor="test", run_id=AllocationRun.objects.get().pk)
+
+    [share] = invoice.allocations.filter(reverses=None, reversed_by=None)
+    assert (share.department.code, share.net_amount) == ("OPS", 100)
+    shown = controller.get(page("allocationrun_change", AllocationRun.objects.get().pk)).content.decode()
+    assert "(IT): 1, " in shown
+    assert "step-down, 2 steps" in controller.get(page("allocationrun_changelist")).content.decode()
+
+
 def test_a_rule_is_retired_and_no_longer_can_be(controller, customer):
     rule = make_rule(customer, to("IT", 100))
     services.revise_allocation_rule(actor="test", rule_id=rule.pk, terms=rule_terms(to("OPS", 100)))

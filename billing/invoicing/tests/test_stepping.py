@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.invoicing.errors import StepsUnclear
@@ -57,6 +57,7 @@ def test_steps_that_cannot_be_taken_are_refused(steps):
         require_sound_steps(steps)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_nothing_is_lost_and_nothing_stays_with_who_gave(data):
     count = data.draw(st.integers(2, 8))
