@@ -15,10 +15,12 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import (  # noqa: F401  runs and consolidations register their pages
+from billing.invoicing import (
     console,
-    console_consolidation,
-    console_runs,
+    console_consolidation,  # noqa: F401  (registers its pages)
+    console_gl_codes,  # noqa: F401  (registers its page)
+    console_rules,  # noqa: F401  (registers its pages)
+    console_runs,  # noqa: F401  (registers its pages)
     queries,
     services,
 )
@@ -278,11 +280,12 @@ class CostAllocationAdmin(ReadOnlyAdmin):
         "shown_tax",
         "invoice",
         "basis",
+        "rule_version",
         "takes_back",
         "reason",
     )
     list_filter = ("basis", "currency", "created_at")
-    list_select_related = ("department", "invoice")
+    list_select_related = ("department", "invoice", "rule_version__rule")
     search_fields = ("invoice__number", "department__code", "department__name", "gl_code")
     search_help_text = "Invoice number, department or GL code"
     ordering = ("-id",)

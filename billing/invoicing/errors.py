@@ -169,3 +169,58 @@ class ConsolidationHasSettlements(Conflict):
 class ConsolidationVoid(Conflict):
     code = "consolidation-void"
     title = "The consolidated invoice is void."
+
+
+class AllocationOver100(DomainError):
+    code = "allocation-over-100-percent"
+    title = "The percentages of a rule come to more than 100."
+
+
+class AllocationIncomplete(DomainError):
+    code = "allocation-incomplete"
+    title = "A rule does not say where all of an amount goes."
+
+
+class TargetsUnclear(DomainError):
+    code = "allocation-targets-unclear"
+    title = "The targets of a rule contradict themselves."
+
+
+class RuleScopeUnknown(DomainError):
+    code = "allocation-rule-scope"
+    title = "The rule names something that its entity does not have."
+
+
+class RuleNotInForce(DomainError):
+    code = "allocation-rule-not-in-force"
+    title = "The rule is not in force on any day of the period."
+
+
+class MappingOverlaps(Conflict):
+    code = "gl-code-mapping-overlaps"
+    title = "There is a GL code for the same at that time."
+
+
+class ValidityEnds(DomainError):
+    code = "validity-ends"
+    title = "It cannot end on that day."
+
+
+class AllocationRunExists(Conflict):
+    code = "allocation-run-exists"
+    title = "There is an allocation run of that for the period, and it was not reversed."
+
+
+class StepsUnclear(DomainError):
+    code = "step-down-unclear"
+    title = "The steps of a step-down allocation contradict themselves."
+
+
+class RuleCodeTaken(Conflict):
+    code = "allocation-rule-code-taken"
+    title = "The entity has a rule of that code."
+
+
+class MappingUnclear(DomainError):
+    code = "gl-code-mapping-unclear"
+    title = "The mapping does not say what it is about."

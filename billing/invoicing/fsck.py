@@ -1,6 +1,7 @@
 """Invariants of invoicing, each as the rows that break it."""
 
 from billing.invoicing import consolidation_fsck
+from billing.invoicing.rules_triggers import UNSOUND
 
 # Every table whose documents take numbers from `number_series`.
 _NUMBERED = """(
@@ -205,6 +206,34 @@ CHECKS = {
         UNION ALL
         SELECT d.id FROM credit_note_documents d
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size
+    """,
+    "R1 targets say where everything goes": UNSOUND.format(which="true"),
+    "R2 shares by a rule name a version of their day and their customer": """
+        SELECT a.id FROM cost_allocations a
+        JOIN invoice_lines l ON l.id = a.line_id
+        JOIN allocation_rule_versions v ON v.id = a.rule_version_id
+        JOIN allocation_rules r ON r.id = v.rule_id
+        JOIN billing_entities owner ON owner.id = r.entity_id
+        JOIN billing_entities customer ON customer.id = a.entity_id
+        WHERE a.reverses_id IS NULL AND (
+              v.state = 'draft' OR l.service_starts_on < v.starts_on
+              OR (l.service_starts_on >= v.ends_on AND (v.end_noted_at IS NULL OR a.created_at > v.end_noted_at) AND a.run_id IS NULL)
+              OR NOT starts_with(customer.path, owner.path))
+    """,
+    "R3 no two GL codes for the same at one time": """
+        SELECT a.id FROM gl_code_mappings a JOIN gl_code_mappings b
+          ON b.entity_id = a.entity_id AND b.id <> a.id AND b.tax_category = a.tax_category
+         AND b.product_id IS NOT DISTINCT FROM a.product_id AND b.department_id IS NOT DISTINCT FROM a.department_id
+         AND daterange(a.starts_on, a.ends_on) && daterange(b.starts_on, b.ends_on)
+    """,
+    "R3 shares under a mapped GL code name the mapping": """
+        SELECT a.id FROM cost_allocations a JOIN gl_code_mappings m ON m.id = a.gl_mapping_id
+        WHERE a.gl_code <> m.gl_code
+           OR (m.department_id IS NOT NULL AND m.department_id <> a.department_id)
+    """,
+    "R4 what a run posted of a line is what it took back": """
+        SELECT run_id AS id, line_id FROM cost_allocations WHERE run_id IS NOT NULL
+        GROUP BY run_id, line_id HAVING sum(net_amount) <> 0 OR sum(tax_amount) <> 0
     """,
     **consolidation_fsck.CHECKS,
 }

@@ -103,7 +103,7 @@ def proof_of(invoice: Invoice) -> Proof:
     """A constant number of queries, whatever the size of the invoice. A draft has no shares and no entries."""
     shares = list(
         CostAllocation.objects.filter(invoice=invoice)
-        .select_related("department", "reversed_by")
+        .select_related("department", "reversed_by", "rule_version__rule")
         .order_by("pk")
     )
     entries = entries_of(invoice)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     Count,
     DecimalField,
     Exists,
@@ -17,6 +18,8 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Sum,
+    Value,
+    When,
 )
 from django.db.models.functions import Coalesce
 
@@ -24,6 +27,9 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.invoicing.models import (
+    AllocationRule,
+    AllocationRuleVersion,
+    AllocationRun,
     BillingRun,
     ChargeClaim,
     ConsolidatedChild,
@@ -31,12 +37,13 @@ from billing.invoicing.models import (
     ConsolidatedTotal,
     CostAllocation,
     CreditNote,
+    GLCodeMapping,
     Invoice,
     InvoiceLine,
     TaxExemption,
     UsageClaim,
 )
-from billing.invoicing.states import InvoiceState, RunItemState
+from billing.invoicing.states import InvoiceState, RuleState, RunItemState
 from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState
 from billing.usage.models import UsageEvent
@@ -50,6 +57,9 @@ VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
 VIEW_CONSOLIDATION = "invoicing.view_consolidatedinvoice"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
+VIEW_RULE = "invoicing.view_allocationrule"
+VIEW_ALLOCATION_RUN = "invoicing.view_allocationrun"
+VIEW_MAPPING = "invoicing.view_glcodemapping"
 
 
 def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
@@ -140,12 +150,37 @@ def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:
 def allocations_for(user: User, verb: str = VIEW_ALLOCATION) -> QuerySet[CostAllocation]:
     """Posted shares of entities (and, for budget owners, departments) within reach."""
     return visible(
-        CostAllocation.objects.select_related("line", "invoice", "department", "reversed_by"),
+        CostAllocation.objects.select_related(
+            "line", "invoice", "department", "reversed_by", "rule_version__rule"
+        ),
         user=user,
         verb=verb,
         entity="entity",
         department="department",
     )
+
+
+def allocation_rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[AllocationRule]:
+    """Rules of the entities within reach, with `state`: that of the version in force, else of the last one."""
+    versions = AllocationRuleVersion.objects.filter(rule=OuterRef("pk"))
+    rules = AllocationRule.objects.annotate(
+        state=Case(
+            When(Exists(versions.filter(state=RuleState.ACTIVE)), then=Value(RuleState.ACTIVE)),
+            When(Exists(versions.filter(state=RuleState.RETIRED)), then=Value(RuleState.RETIRED)),
+            default=Value(RuleState.DRAFT),
+        )
+    )
+    return visible(rules, user=user, verb=verb)
+
+
+def allocation_runs_for(user: User, verb: str = VIEW_ALLOCATION_RUN) -> QuerySet[AllocationRun]:
+    """Allocation runs of the entities within reach."""
+    return visible(AllocationRun.objects.select_related("entity", "rule_version__rule"), user=user, verb=verb)
+
+
+def gl_code_mappings_for(user: User, verb: str = VIEW_MAPPING) -> QuerySet[GLCodeMapping]:
+    """GL code mappings of the entities within reach."""
+    return visible(GLCodeMapping.objects.all(), user=user, verb=verb)
 
 
 def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:

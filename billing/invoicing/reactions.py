@@ -35,6 +35,15 @@ def render_documents(asked: Job, progress: Progress) -> dict:
     return {"run": str(run.pk)} | asdict(done)
 
 
+@job(services.RUN_ALLOCATION)
+def run_allocation(asked: Job, progress: Progress) -> dict:
+    """Do, or undo, what is left of the allocation run."""
+    run = services.continue_allocation_run(
+        actor=asked.requested_by, run_id=UUID(asked.parameters["run"]), progress=progress
+    )
+    return {"run": str(run.pk), "state": run.state, "lines_moved": run.lines_moved}
+
+
 @subscribe(InvoiceWrittenOff, name="invoicing.review_standing_of_write_off")
 @subscribe(InvoiceVoided, name="invoicing.review_standing_of_void")
 @subscribe(InvoicePaid, name="invoicing.review_standing")

@@ -59,3 +59,31 @@ class RunItemState(models.TextChoices):
     PENDING = "pending"
     DONE = "done"
     FAILED = "failed"
+
+
+class RuleState(models.TextChoices):
+    """Of a version of an allocation rule."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+RULE_MOVES = {
+    "activate": move(RuleState.DRAFT, to=RuleState.ACTIVE),
+    "retire": move(RuleState.ACTIVE, to=RuleState.RETIRED),
+}
+
+
+class AllocationRunState(models.TextChoices):
+    RUNNING = "running"
+    FINISHED = "finished"
+    REVERSING = "reversing"
+    REVERSED = "reversed"
+
+
+ALLOCATION_RUN_MOVES = {
+    "finish": move(AllocationRunState.RUNNING, to=AllocationRunState.FINISHED),
+    "reverse": move(AllocationRunState.RUNNING, AllocationRunState.FINISHED, to=AllocationRunState.REVERSING),
+    "finish_reversal": move(AllocationRunState.REVERSING, to=AllocationRunState.REVERSED),
+}

@@ -73,7 +73,7 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
         timing=pgtrigger.Deferred,
         declare=[("invoice", "invoices%ROWTYPE")],
         func="""
-            IF NEW.basis NOT IN ('manual', 'void', 'credit') THEN
+            IF NEW.basis NOT IN ('manual', 'void', 'credit') AND NEW.run_id IS NULL THEN
                 RETURN NULL;  -- posted with the issue, which checks the whole invoice once
             END IF;
             SELECT * INTO invoice FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;

@@ -70,6 +70,7 @@ class AdminVerb:
     form: type[forms.Form] = forms.Form
     prepare: Callable[[forms.Form, list], None] = lambda form, objects: None  # choices that depend on them
     preview: Callable[..., list] | None = None
+    preview_label: str = "Show what it charges"
     icon: str = "play_arrow"
     danger: bool = False
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused

@@ -223,6 +223,12 @@ SPECTACULAR_SETTINGS = {
         "LateFeeBasisEnum": "billing.dunning.states.FeeBasis",
         "DunningPauseKindEnum": "billing.dunning.states.PauseKind",
         "LineKindEnum": "billing.invoicing.models.LineKind",
+        "TaxTreatmentEnum": "billing.invoicing.tax.TaxTreatment",
+        "RuleKindEnum": "billing.invoicing.models.RuleKind",
+        "RuleStateEnum": "billing.invoicing.states.RuleState",
+        "AllocationTargetKindEnum": "billing.invoicing.models.rules.TARGET_KINDS",
+        "AllocationRunKindEnum": "billing.invoicing.models.AllocationRunKind",
+        "AllocationRunStateEnum": "billing.invoicing.states.AllocationRunState",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
@@ -286,6 +292,7 @@ BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
 BILLING_RUN_WORKERS = env.whole("BILLING_RUN_WORKERS", 1, low=1, high=32)
 # Customers per transaction of a dunning run.
 DUNNING_RUN_CHUNK = env.whole("DUNNING_RUN_CHUNK", 100, low=1, high=2000)
+ALLOCATION_RUN_CHUNK = env.whole("ALLOCATION_RUN_CHUNK", 200, low=1, high=2000)  # invoices
 # The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
 LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
 env.refuse(

@@ -15,6 +15,9 @@ CONSOLE_MENU = {
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Exchange rates", "currency_exchange", "invoicing", "exchangerate"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
+        ("Allocation rules", "rule", "invoicing", "allocationrule"),
+        ("Allocation runs", "published_with_changes", "invoicing", "allocationrun"),
+        ("GL code mappings", "numbers", "invoicing", "glcodemapping"),
     ],
     "Dunning": [
         ("Cases", "gavel", "dunning", "dunningcase"),

@@ -22,10 +22,27 @@ from billing.dunning.models import DunningAssignment, DunningCase, DunningMail, 
 from billing.dunning.tests.makers import make_draft_policy, make_policy
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key, make_user
 from billing.invoicing import services as invoicing
-from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
+from billing.invoicing.models import (
+    AllocationRun,
+    AllocationRunKind,
+    BillingRun,
+    BillingRunItem,
+    Invoice,
+    LineKind,
+    NumberSeries,
+)
 from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.consolidation_makers import consolidate, make_exchange_rate
-from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
+from billing.invoicing.tests.makers import (
+    AS_OF,
+    make_rule,
+    make_seller,
+    make_sold_meter,
+    make_tax_rate,
+    make_usage,
+    rule_terms,
+    to,
+)
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.money import round_half_up
 from billing.kernel.sealing import seal_audit
@@ -58,6 +75,7 @@ class Company:
         self._fill_catalogue()
         self._fill_invoices()
         self._fill_dunning()
+        self._fill_rules()
         self._fill_books()
         self._fill_system()
 
@@ -234,6 +252,36 @@ class Company:
         self.fee = LateFee.objects.filter(customer=late).first()
         as_if_committed()
 
+    def _fill_rules(self) -> None:
+        """One rule of many versions and targets, and many of few; they divide what nobody is billed for."""
+        targets = [to(department.code, "0.1") for department in self.departments[:-1]]
+        for day in range(self.rows):
+            terms = {"starts_on": FIRST_MONTH + timedelta(days=day), "line_kind": LineKind.ONE_OFF}
+            small = make_rule(self.customer, to(self.departments[0].code, 100), **terms)
+            if day == 0:
+                self.rule = small
+            wording = rule_terms(*targets, to(self.departments[-1].code), **terms)
+            invoicing.revise_allocation_rule(actor="test", rule_id=self.rule.pk, terms=wording)
+            invoicing.activate_allocation_rule(actor="test", rule_id=self.rule.pk)
+            self.allocation_run = AllocationRun.objects.create(
+                entity=self.customer,
+                kind=AllocationRunKind.RULE,
+                rule_version=small.versions.first(),
+                starts_on=FIRST_MONTH,
+                ends_on=AS_OF,
+                posted_on=AS_OF,
+                reason="test",
+                requested_by=f"user:{self.people['FC'].pk}",
+            )
+            self.mapping = invoicing.add_gl_code_mapping(
+                actor="test",
+                entity_id=self.customer.pk,
+                product_id=self.product.pk,
+                department_id=self.departments[day].pk,
+                gl_code="6400",
+                starts_on=FIRST_MONTH,
+            )
+
     def _fill_books(self) -> None:
         for month in range(self.rows):
             day = date(FIRST_MONTH.year + month // 12, month % 12 + 1, 15)
@@ -262,7 +310,7 @@ class Company:
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.credit_note),
             self.consolidated_invoice,
-            *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
+            *(self.entry, self.account, self.product, self.plan, self.license, self.subscription, self.rule),
             *(self.policy, self.case, self.mail),
         )
         return {type(obj): obj for obj in large}
@@ -319,6 +367,8 @@ def _signed_in(person: User) -> Client:
 
 
 OBJECTS: dict[str, Callable[[Company], Model]] = {
+    "allocation-rules/{rule_id}": lambda company: company.rule,
+    "allocation-runs/{allocation_run_id}": lambda company: company.allocation_run,
     "billing-runs/{run_id}": lambda company: company.run,
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "consolidated-invoices/{consolidated_invoice_id}": lambda company: company.consolidated_invoice,
@@ -331,6 +381,7 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "dunning-policies/{policy_id}": lambda company: company.policy,
     "entities/{entity_id}": lambda company: company.customer,
     "events/{event_id}": lambda company: company.event,
+    "gl-code-mappings/{mapping_id}": lambda company: company.mapping,
     "invoices/{invoice_id}": lambda company: company.invoice,
     "jobs/{job_id}": lambda company: company.job,
     "keys/{key_id}": lambda company: company.key,

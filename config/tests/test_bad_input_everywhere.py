@@ -4,7 +4,7 @@ The operations come from the OpenAPI document, so a new endpoint is covered the 
 """
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
@@ -16,8 +16,9 @@ from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
+from billing.invoicing.models import AllocationRun, AllocationRunKind
 from billing.invoicing.tests.consolidation_makers import consolidate
-from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
+from billing.invoicing.tests.makers import AS_OF, make_draft, make_rule, make_seller, to
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -134,6 +135,20 @@ def world() -> dict[str, object]:
     consolidation = consolidate(
         customer, seller=seller, period_starts_on=AS_OF, period_ends_on=date(2024, 11, 1), issued_on=AS_OF
     ).document
+    rule = make_rule(customer, to(customer.departments.get().code, 100))
+    allocation_run = AllocationRun.objects.create(
+        entity=customer,
+        kind=AllocationRunKind.RULE,
+        rule_version=rule.versions.get(),
+        starts_on=AS_OF,
+        ends_on=AS_OF + timedelta(days=1),
+        posted_on=AS_OF,
+        reason="test",
+        requested_by="test",
+    )
+    mapping = invoicing.add_gl_code_mapping(
+        actor="test", entity_id=customer.pk, tax_category="S", gl_code="6400", starts_on=AS_OF
+    )
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -149,6 +164,9 @@ def world() -> dict[str, object]:
         "exemption_id": exemption.pk,
         "credit_note_id": note.pk,
         "consolidated_invoice_id": consolidation.pk,
+        "rule_id": rule.pk,
+        "allocation_run_id": allocation_run.pk,
+        "mapping_id": mapping.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

@@ -28,10 +28,13 @@ from billing.invoicing.tests.makers import (
     AS_OF,
     make_draft,
     make_invoice,
+    make_rule,
     make_seller,
     make_sold_meter,
     make_tax_rate,
     make_usage,
+    rule_terms,
+    to,
 )
 from billing.invoicing.tests.makers import make_subscriber as make_metered
 from billing.invoicing.tests.makers import meter_of as metered_by
@@ -58,6 +61,8 @@ ORDER = (
     "billing_run_items",
     "dunning_runs",
     "dunning_run_items",
+    "allocation_rules",
+    "allocation_runs",
     "users",
     "role_grants",
     "billing_entities",
@@ -80,6 +85,7 @@ ORDER = (
     "dunning_cases",
     "dunning_mails",
     "late_fees",
+    "allocation_rule_versions",
     "payments",
     "approval_requests",
     "accounting_periods",
@@ -104,6 +110,7 @@ UNDER = {
     "dunning_run_items": "dunning_runs",
     "dunning_pauses": "invoices",
     "dunning_suspensions": "dunning_cases",
+    "gl_code_mappings": "billing_entities",
     "subscription_changes": "subscriptions",
     "subscription_items": "subscriptions",
     "subscription_periods": "subscriptions",
@@ -125,7 +132,7 @@ READ_ONLY = {
     ledger: set(),
     subscriptions: PREVIEWS,
     usage: {"keep_file"},
-    invoicing: {"preview_consolidation"},
+    invoicing: {"preview_consolidation", "simulate_allocation_rule"},
     payments: set(),
     dunning: {"send_mail", "sweep_mails"},  # durable: they lock one letter at a time, and nothing else
 }
@@ -758,6 +765,109 @@ def move(line, target) -> None:
         amount=Decimal("30.00"),
         reason="theirs",
         posted_on=AS_OF,
+    )
+
+
+def with_a_rule(active=True):
+    invoice = make_invoice()
+    make_department(entity=invoice.customer, code="IT", headcount=1)
+    return make_rule(invoice.customer, to("IT", 100), active=active)
+
+
+def started_run(rule):
+    run, _ = invoicing.run_allocation_rule(
+        actor=ME,
+        rule_id=rule.pk,
+        starts_on=date(2024, 9, 1),
+        ends_on=AS_OF,
+        posted_on=AS_OF,
+        reason="as agreed",
+    )
+    return run
+
+
+@scene(invoicing.create_allocation_rule)
+def _():
+    customer = make_entity()
+    make_department(entity=customer, code="IT")
+    return lambda: make_rule(customer, to("IT", 100), active=False)
+
+
+@scene(invoicing.revise_allocation_rule)
+def _():
+    rule = with_a_rule()
+    terms = rule_terms(to("IT", 100))
+    return lambda: invoicing.revise_allocation_rule(actor=ME, rule_id=rule.pk, terms=terms)
+
+
+@scene(invoicing.activate_allocation_rule)
+def _():
+    rule = with_a_rule()
+    invoicing.revise_allocation_rule(actor=ME, rule_id=rule.pk, terms=rule_terms(to("IT", 100)))
+    return lambda: invoicing.activate_allocation_rule(actor=ME, rule_id=rule.pk)
+
+
+@scene(invoicing.retire_allocation_rule)
+def _():
+    rule = with_a_rule()
+    return lambda: invoicing.retire_allocation_rule(actor=ME, rule_id=rule.pk, ends_on=DAY, reason="over")
+
+
+@scene(invoicing.run_allocation_rule)
+def _():
+    rule = with_a_rule()
+    return lambda: started_run(rule)
+
+
+@scene(invoicing.continue_allocation_run)
+def _():
+    run = started_run(with_a_rule())
+    return lambda: invoicing.continue_allocation_run(actor=ME, run_id=run.pk)
+
+
+@scene(invoicing.reverse_allocation_run)
+def _():
+    run = started_run(with_a_rule())
+    invoicing.continue_allocation_run(actor=ME, run_id=run.pk)
+    return lambda: invoicing.continue_allocation_run(
+        actor=ME,
+        run_id=invoicing.reverse_allocation_run(
+            actor=ME, run_id=run.pk, reversed_on=AS_OF, reason="after all not"
+        )[0].pk,
+    )
+
+
+@scene(invoicing.step_down_costs)
+def _():
+    customer = with_a_rule().entity
+    return lambda: invoicing.step_down_costs(
+        actor=ME,
+        entity_id=customer.pk,
+        steps=[invoicing.StepTerms(department_code="GENERAL")],
+        starts_on=date(2024, 9, 1),
+        ends_on=AS_OF,
+        posted_on=AS_OF,
+        reason="services",
+    )
+
+
+@scene(invoicing.add_gl_code_mapping)
+def _():
+    customer = make_entity()
+    return lambda: mapped(customer)
+
+
+@scene(invoicing.end_gl_code_mapping)
+def _():
+    mapping = mapped(make_entity())
+    return lambda: invoicing.end_gl_code_mapping(
+        actor=ME, mapping_id=mapping.pk, ends_on=DAY + timedelta(days=1), reason="new chart"
+    )
+
+
+def mapped(entity):
+    return invoicing.add_gl_code_mapping(
+        actor=ME, entity_id=entity.pk, tax_category="S", gl_code="6400", starts_on=DAY
     )
 
 

@@ -1,9 +1,20 @@
 import django_filters as filters
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.invoicing import queries
-from billing.invoicing.models import BillingRun, CostAllocation, Invoice, TaxExemption, TaxRate
-from billing.invoicing.states import InvoiceState, RunState
+from billing.invoicing.models import (
+    AllocationRule,
+    AllocationRun,
+    AllocationRunKind,
+    BillingRun,
+    CostAllocation,
+    GLCodeMapping,
+    Invoice,
+    TaxExemption,
+    TaxRate,
+)
+from billing.invoicing.states import AllocationRunState, InvoiceState, RuleState, RunState
 from billing.subscriptions.models import TaxCategory
 
 
@@ -42,6 +53,8 @@ class AllocationFilter(filters.FilterSet):
     period_after = filters.DateFilter(field_name="line__service_starts_on", lookup_expr="gte")
     period_before = filters.DateFilter(field_name="line__service_starts_on", lookup_expr="lt")
     live = filters.BooleanFilter(method="by_live")
+    rule = filters.UUIDFilter(field_name="rule_version__rule_id")
+    run = filters.UUIDFilter(field_name="run_id")
 
     class Meta:
         model = CostAllocation
@@ -83,3 +96,39 @@ class TaxExemptionFilter(filters.FilterSet):
 
     def by_day(self, queryset, name, day):
         return queries.exemptions_in_force(queryset, on=day)
+
+
+class AllocationRuleFilter(filters.FilterSet):
+    entity = filters.UUIDFilter(field_name="entity_id")
+    code = filters.CharFilter(lookup_expr="iexact")
+    state = filters.MultipleChoiceFilter(choices=RuleState.choices)
+
+    class Meta:
+        model = AllocationRule
+        fields = ()
+
+
+class AllocationRunFilter(filters.FilterSet):
+    entity = filters.UUIDFilter(field_name="entity_id")
+    kind = filters.ChoiceFilter(choices=AllocationRunKind.choices)
+    state = filters.MultipleChoiceFilter(choices=AllocationRunState.choices)
+    rule = filters.UUIDFilter(field_name="rule_version__rule_id")
+
+    class Meta:
+        model = AllocationRun
+        fields = ()
+
+
+class GLCodeMappingFilter(filters.FilterSet):
+    entity = filters.UUIDFilter(field_name="entity_id")
+    product = filters.UUIDFilter(field_name="product_id")
+    department = filters.UUIDFilter(field_name="department_id")
+    gl_code = filters.CharFilter()
+    in_force_on = filters.DateFilter(method="by_day", help_text="Those that cover the day.")
+
+    class Meta:
+        model = GLCodeMapping
+        fields = ()
+
+    def by_day(self, queryset, name, day):
+        return queryset.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=day), starts_on__lte=day)

@@ -89,6 +89,9 @@ class TaxRead(ReadSerializer):
 class ShareRead(ReadSerializer):
     """A posted share. One that `reverses` another takes it back, so that both together are nothing."""
 
+    rule_code = serializers.CharField(source="rule_version.rule.code", read_only=True, allow_null=True)
+    rule_number = serializers.IntegerField(source="rule_version.number", read_only=True, allow_null=True)
+
     class Meta:
         model = CostAllocation
         list_serializer_class = InOrder
@@ -98,10 +101,15 @@ class ShareRead(ReadSerializer):
             "line",
             "department",
             "gl_code",
+            "gl_source",
             "net_amount",
             "tax_amount",
             "currency",
             "basis",
+            "rule_version",
+            "rule_code",
+            "rule_number",
+            "run",
             "reverses",
             "reason",
             "created_at",
@@ -373,6 +381,9 @@ class AllocationRead(ReadSerializer):
     period_starts_on = StrictDateField(source="line.service_starts_on", read_only=True)
     period_ends_on = StrictDateField(source="line.service_ends_on", read_only=True)
 
+    rule_code = serializers.CharField(source="rule_version.rule.code", read_only=True, allow_null=True)
+    rule_number = serializers.IntegerField(source="rule_version.number", read_only=True, allow_null=True)
+
     class Meta:
         model = CostAllocation
         fields = (
@@ -385,12 +396,17 @@ class AllocationRead(ReadSerializer):
             "line_position",
             "description",
             "gl_code",
+            "gl_source",
             "net_amount",
             "tax_amount",
             "currency",
             "period_starts_on",
             "period_ends_on",
             "basis",
+            "rule_version",
+            "rule_code",
+            "rule_number",
+            "run",
             "reverses",
             "reason",
             "created_at",

@@ -1,11 +1,14 @@
 from django.urls import include, path
 
 from billing.invoicing.api import (
+    allocation_runs,
     allocations,
     consolidations,
     crediting,
     exchange_rates,
     exemptions,
+    gl_codes,
+    rules,
     views,
 )
 from billing.kernel.api.routers import Router
@@ -18,6 +21,9 @@ router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-
 router.register(
     "consolidated-invoices", consolidations.ConsolidatedInvoiceViewSet, basename="consolidated-invoice"
 )
+router.register("allocation-rules", rules.AllocationRuleViewSet, basename="allocation-rule")
+router.register("allocation-runs", allocation_runs.AllocationRunViewSet, basename="allocation-run")
+router.register("gl-code-mappings", gl_codes.GLCodeMappingViewSet, basename="gl-code-mapping")
 
 urlpatterns = [
     path(

@@ -21,6 +21,7 @@ from billing.invoicing.proof import proof_of
 from billing.invoicing.run_figures import figures_of
 from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
+from billing.kernel.api import shaping
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
@@ -58,6 +59,8 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
 
     def get_queryset(self):
         invoices = seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
+        if "allocations" in shaping.wanted(self.request, "expand"):
+            invoices = invoices.prefetch_related("allocations__rule_version__rule")
         return invoices if self.action in {"allocations", "timeline", "pdf"} else queries.with_names(invoices)
 
     @extend_schema(request=serializers.InvoiceDraft, responses={201: serializers.Drafted})

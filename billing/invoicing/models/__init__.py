@@ -1,6 +1,7 @@
 """The tables: tax, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
 
-from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
+from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
+from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
 from billing.invoicing.models.consolidation import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
 from billing.invoicing.models.crediting import (
@@ -11,6 +12,7 @@ from billing.invoicing.models.crediting import (
     CreditNoteTax,
 )
 from billing.invoicing.models.exchange import ExchangeRate
+from billing.invoicing.models.gl_codes import GLCodeMapping
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -20,11 +22,17 @@ from billing.invoicing.models.invoices import (
     NumberSeries,
 )
 from billing.invoicing.models.kept import KeptDocument
+from billing.invoicing.models.rules import AllocationRule, AllocationRuleVersion, AllocationTarget, RuleKind
 from billing.invoicing.models.runs import BillingRun, BillingRunItem
 from billing.invoicing.models.taxes import TaxExemption, TaxRate
 
 __all__ = [
     "AllocationBasis",
+    "AllocationRule",
+    "AllocationRuleVersion",
+    "AllocationRun",
+    "AllocationRunKind",
+    "AllocationTarget",
     "BillingRun",
     "BillingRunItem",
     "ChargeClaim",
@@ -38,6 +46,8 @@ __all__ = [
     "CreditNoteLine",
     "CreditNoteTax",
     "ExchangeRate",
+    "GLCodeMapping",
+    "GlSource",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",
@@ -45,6 +55,7 @@ __all__ = [
     "KeptDocument",
     "LineKind",
     "NumberSeries",
+    "RuleKind",
     "TaxExemption",
     "TaxRate",
     "UsageClaim",

@@ -4,7 +4,10 @@ from django.db import models
 from django.db.models import Q
 
 from billing.entities.models import BillingEntity, Department
+from billing.invoicing.models.allocation_runs import AllocationRun
+from billing.invoicing.models.gl_codes import GLCodeMapping
 from billing.invoicing.models.invoices import Invoice, InvoiceLine
+from billing.invoicing.models.rules import AllocationRuleVersion
 from billing.invoicing.triggers import (
     allocations_sum_to_lines,
 )
@@ -20,10 +23,21 @@ class AllocationBasis(models.TextChoices):
 
     USAGE = "usage"  # the department's own usage
     ASSIGNED = "assigned"  # the department the subscription is for
+    RULE = "rule"  # nobody named, or overridden: what a rule says
+    STEP_DOWN = "stepdown"  # given on by a department that serves others
     DEFAULT = "default"  # nobody named: the entity's default department
     MANUAL = "manual"  # somebody moved it
     VOID = "void"  # taken back with its invoice
     CREDIT = "credit"  # taken back by a credit note
+
+
+class GlSource(models.TextChoices):
+    """Where the GL code of a share was found."""
+
+    MAPPING = "mapping"
+    PRODUCT = "product"
+    DEPARTMENT = "department"
+    SUSPENSE = "suspense"
 
 
 class CostAllocation(AppendOnlyModel):
@@ -38,6 +52,12 @@ class CostAllocation(AppendOnlyModel):
     tax_amount = MoneyField()
     currency = CurrencyField()
     basis = models.CharField(max_length=8, choices=AllocationBasis)
+    rule_version = models.ForeignKey(
+        AllocationRuleVersion, models.PROTECT, null=True, related_name="allocations"
+    )
+    gl_source = models.CharField(max_length=10, choices=GlSource, blank=True, db_default="")
+    gl_mapping = models.ForeignKey(GLCodeMapping, models.PROTECT, null=True, related_name="allocations")
+    run = models.ForeignKey(AllocationRun, models.PROTECT, null=True, related_name="allocations")
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
     credit_note = models.ForeignKey("CreditNote", models.PROTECT, null=True, related_name="allocations")
     reason = models.TextField(blank=True)
@@ -52,6 +72,17 @@ class CostAllocation(AppendOnlyModel):
                 name="cost_allocation_credited_by_note",
                 condition=Q(basis=AllocationBasis.CREDIT, credit_note__isnull=False, reverses__isnull=True)
                 | (~Q(basis=AllocationBasis.CREDIT) & Q(credit_note__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="cost_allocation_by_rule_names_it",
+                condition=Q(reverses__isnull=False)
+                | Q(basis=AllocationBasis.RULE, rule_version__isnull=False)
+                | (~Q(basis=AllocationBasis.RULE) & Q(rule_version__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="cost_allocation_by_mapping_names_it",
+                condition=Q(gl_source=GlSource.MAPPING, gl_mapping__isnull=False)
+                | (~Q(gl_source=GlSource.MAPPING) & Q(gl_mapping__isnull=True)),
             ),
         ]
         indexes = [models.Index(fields=["department", "-id"], name="allocation_by_department")]

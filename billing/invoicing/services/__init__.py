@@ -12,18 +12,36 @@ from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exchanging import add_exchange_rate
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.mapping import add_gl_code_mapping, end_gl_code_mapping
 from billing.invoicing.services.previewing import BillingPreview, preview_billing
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.queueing_documents import RENDER_DOCUMENTS
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.releasing import void_consolidated_invoice
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
+from billing.invoicing.services.rerunning import (
+    RUN_ALLOCATION,
+    StepTerms,
+    continue_allocation_run,
+    reverse_allocation_run,
+    run_allocation_rule,
+    step_down_costs,
+)
+from billing.invoicing.services.ruling import (
+    RuleTerms,
+    TargetTerms,
+    activate_allocation_rule,
+    create_allocation_rule,
+    retire_allocation_rule,
+    revise_allocation_rule,
+)
 from billing.invoicing.services.running import (
     continue_billing_run,
     retry_customer,
     start_billing_run,
 )
 from billing.invoicing.services.settling import credit_invoices, settle_invoices
+from billing.invoicing.services.simulating import simulate_allocation_rule
 from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
@@ -31,18 +49,27 @@ from billing.invoicing.services.writing_off import recover_invoice, write_off_in
 
 __all__ = [
     "RENDER_DOCUMENTS",
+    "RUN_ALLOCATION",
     "RUN_BILLING",
     "BillingPreview",
     "Rendered",
+    "RuleTerms",
+    "StepTerms",
+    "TargetTerms",
+    "activate_allocation_rule",
     "add_exchange_rate",
+    "add_gl_code_mapping",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
     "apply_credit",
     "consolidate_invoices",
+    "continue_allocation_run",
     "continue_billing_run",
+    "create_allocation_rule",
     "credit_invoices",
     "draft_invoices",
+    "end_gl_code_mapping",
     "end_tax_exemption",
     "issue_credit_note",
     "issue_invoice",
@@ -59,10 +86,16 @@ __all__ = [
     "render_missing_documents",
     "rerate_invoice",
     "rerate_usage",
+    "retire_allocation_rule",
     "retry_customer",
+    "reverse_allocation_run",
     "review_standing",
+    "revise_allocation_rule",
+    "run_allocation_rule",
     "settle_invoices",
+    "simulate_allocation_rule",
     "start_billing_run",
+    "step_down_costs",
     "void_consolidated_invoice",
     "void_invoice",
     "write_off_invoice",

@@ -299,6 +299,8 @@ def _share_back(
         net_amount=-part.net,
         tax_amount=-part.tax,
         currency=share.currency,
+        gl_source=share.gl_source,
+        gl_mapping_id=share.gl_mapping_id,
         basis=AllocationBasis.CREDIT,
         credit_note=note,
         reason=note.reason,

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.entities.models import BillingEntity, Department
-from billing.invoicing.allocating import allocate
+from billing.entities.models import BillingEntity
+from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
 from billing.invoicing.guards import GUARDS
@@ -88,15 +88,14 @@ def _require_issuable(invoice: Invoice) -> None:
 
 
 def _allocations(invoices: list[Invoice]) -> dict[UUID, list[CostAllocation]]:
-    departments: dict[UUID, list[Department]] = {}
-    for department in Department.objects.filter(entity__in={i.customer_id for i in invoices}).order_by("pk"):
-        departments.setdefault(department.entity_id, []).append(department)
+    policy = Policy.for_customers({invoice.customer_id: invoice.customer for invoice in invoices}.values())
+    read_weights(policy, invoices)
     return {
         invoice.pk: allocate(
             invoice,
             lines=sorted(invoice.lines.all(), key=lambda line: line.position),
             taxes=list(invoice.taxes.all()),
-            departments=departments.get(invoice.customer_id, []),
+            policy=policy,
         )
         for invoice in invoices
     }

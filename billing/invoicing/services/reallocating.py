@@ -5,19 +5,16 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import Department
-from billing.invoicing.allocating import gl_code_for
+from billing.invoicing.allocating import Part, Policy
 from billing.invoicing.errors import DepartmentOfAnotherEntity, LineCredited, ShareTooLarge
 from billing.invoicing.models import AllocationBasis, CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.queries import live_allocations
-from billing.invoicing.services.voiding import mirror_of
+from billing.invoicing.services.reposting import posted_anew, rebooking
 from billing.invoicing.states import InvoiceState
-from billing.invoicing.tax import exact_tax
 from billing.kernel import audit
 from billing.kernel.errors import Conflict, Invalid
-from billing.kernel.money import EXACT, Money, split_exact, total_of
+from billing.kernel.money import Money, total_of
 from billing.ledger import services as ledger
-from billing.ledger.accounts import REVENUE
-from billing.ledger.postings import EntryDraft, credit
 from billing.ledger.queries import posting_day
 
 
@@ -66,9 +63,26 @@ def allocate_cost(
     ]
     nets.append((target, total_of([share.net_amount for share in receivers]) + amount))
 
-    replaced = givers + receivers
-    posted = _post_anew(line, nets=nets, replaced=replaced, reason=reason)
-    _rebook(invoice, line, replaced=replaced, posted=posted, posted_on=posted_on)
+    reposting = posted_anew(
+        line,
+        invoice,
+        Policy.for_customers([invoice.customer]),
+        replaced=givers + receivers,
+        parts=[
+            Part(department_id=department.pk, net_amount=net, basis=AllocationBasis.MANUAL)
+            for department, net in nets
+        ],
+        basis=AllocationBasis.MANUAL,
+        reason=reason,
+    )
+    CostAllocation.objects.bulk_create(reposting.rows)
+    entry = rebooking(
+        invoice,
+        [reposting],
+        posted_on=posting_day(entity_id=invoice.seller_id, day=posted_on),
+        description=f"Cost of {invoice.number} line {line.position} moved",
+    )
+    ledger.post_entries([entry])
     audit.record(
         actor=actor,
         action="cost.allocated",
@@ -77,7 +91,7 @@ def allocate_cost(
         reason=reason,
         detail={"department": target.pk, "amount": amount, "currency": line.currency},
     )
-    return posted
+    return reposting.posted
 
 
 def _require_movable(invoice: Invoice, line: InvoiceLine, target: Department, amount: Decimal) -> None:
@@ -87,73 +101,3 @@ def _require_movable(invoice: Invoice, line: InvoiceLine, target: Department, am
         raise DepartmentOfAnotherEntity(f"{target} is not a department of the customer.")
     if not Money(amount, line.currency).is_payable or amount == 0:
         raise Invalid(f"{amount} is not an amount of {line.currency} that can be moved.")
-
-
-def _post_anew(
-    line: InvoiceLine,
-    *,
-    nets: list[tuple[Department, Decimal]],
-    replaced: list[CostAllocation],
-    reason: str,
-) -> list[CostAllocation]:
-    """Reverse the shares and post the new ones; together they carry the same net and the same tax."""
-    tax = total_of([share.tax_amount for share in replaced])
-    whole = total_of([net for _, net in nets])
-    # What tax these shares carry was rounded once already: split what is there, not net × percent anew.
-    exact = [
-        EXACT.divide(EXACT.multiply(tax, net), whole) if whole else exact_tax(net, line.tax_percent)
-        for _, net in nets
-    ]
-    posted = [
-        CostAllocation(
-            line=line,
-            invoice_id=line.invoice_id,
-            entity_id=department.entity_id,
-            department=department,
-            gl_code=gl_code_for(line, department),
-            net_amount=net,
-            tax_amount=part,
-            currency=line.currency,
-            basis=AllocationBasis.MANUAL,
-            reason=reason,
-        )
-        for (department, net), part in zip(nets, split_exact(tax, exact, line.currency), strict=True)
-    ]
-    mirrors = [mirror_of(share, basis=AllocationBasis.MANUAL, reason=reason) for share in replaced]
-    CostAllocation.objects.bulk_create(mirrors + posted)
-    return posted
-
-
-def _rebook(
-    invoice: Invoice,
-    line: InvoiceLine,
-    *,
-    replaced: list[CostAllocation],
-    posted: list[CostAllocation],
-    posted_on: date,
-) -> None:
-    """Revenue moves between departments; receivable and tax stay."""
-    ledger.post_entries(
-        [
-            EntryDraft(
-                entity_id=invoice.seller_id,
-                posted_on=posting_day(entity_id=invoice.seller_id, day=posted_on),
-                source=f"allocation:{posted[-1].pk}",
-                event="moved",
-                description=f"Cost of {invoice.number} line {line.position} moved",
-                lines=tuple(
-                    credit(
-                        REVENUE,
-                        share.net_amount * sign,
-                        line.currency,
-                        customer_id=invoice.customer_id,
-                        department_id=share.department_id,
-                        product_code=line.product.code,
-                        gl_code=share.gl_code,
-                    )
-                    for sign, shares in ((-1, replaced), (1, posted))
-                    for share in shares
-                ),
-            )
-        ]
-    )

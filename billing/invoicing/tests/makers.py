@@ -7,7 +7,7 @@ from uuid import UUID
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax, LineKind, TaxRate
+from billing.invoicing.models import AllocationRule, Invoice, InvoiceLine, InvoiceTax, LineKind, TaxRate
 from billing.invoicing.tax import breakdown
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed
@@ -189,3 +189,27 @@ def make_invoice_over(*lines, currency="EUR", customer=None, issued_on=AS_OF) ->
     services.issue_invoice(actor="test", invoice_id=invoice.pk, issued_on=issued_on)
     as_if_committed()
     return Invoice.objects.get(pk=invoice.pk)
+
+
+def to(code: str, percent=None) -> services.TargetTerms:
+    """A percentage for a department; without one, the remainder."""
+    if percent is None:
+        return services.TargetTerms(kind="remainder", department_code=code)
+    return services.TargetTerms(kind="percent", department_code=code, percent=Decimal(percent))
+
+
+def rule_terms(*targets: services.TargetTerms, **scope) -> services.RuleTerms:
+    return services.RuleTerms(targets=targets, **{"starts_on": date(2024, 1, 1)} | scope)
+
+
+def make_rule(
+    entity: BillingEntity, *targets: services.TargetTerms, code=None, active=True, **scope
+) -> AllocationRule:
+    """A rule in force since 2024, unless it says otherwise."""
+    code = code or f"R{AllocationRule.objects.count() + 1}"
+    rule = services.create_allocation_rule(
+        actor="test", entity_id=entity.pk, code=code, name=code, terms=rule_terms(*targets, **scope)
+    )
+    if active:
+        services.activate_allocation_rule(actor="test", rule_id=rule.pk)
+    return rule

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.entities.models import BillingEntity, Department
-from billing.invoicing.allocating import allocate
+from billing.invoicing.allocating import Policy, allocate
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 
 CUSTOMER = BillingEntity(pk=UUID(int=1), code="ACME")
@@ -36,7 +36,8 @@ def divided(
         },
     )
     row = InvoiceTax(category="S", percent=percent, taxable_amount=line.net_amount, tax_amount=Decimal(tax))
-    shares = allocate(invoice, lines=[line], taxes=[row], departments=DEPARTMENTS)
+    policy = Policy(departments={CUSTOMER.pk: DEPARTMENTS})
+    shares = allocate(invoice, lines=[line], taxes=[row], policy=policy)
     return {share.department_id.int: (share.net_amount, share.tax_amount) for share in shares}
 
 
