@@ -16,6 +16,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
 from billing.invoicing import console, queries, services
+from billing.invoicing.console_one_off import DELETE, OneOffLines
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState, RunState
@@ -74,7 +75,7 @@ def _rerate(request, invoice, *, as_of, reason):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
     list_display = (
         "shown_number",
         "customer",
@@ -164,9 +165,12 @@ class InvoiceAdmin(ReadOnlyAdmin):
             icon="calculate",
             danger=True,
             applies=lambda invoice: (
-                invoice.state in (InvoiceState.DRAFT, InvoiceState.ISSUED) and not invoice.paid_amount
+                invoice.state in (InvoiceState.DRAFT, InvoiceState.ISSUED)
+                and not invoice.paid_amount
+                and not invoice.billing_key.startswith("one_off:")
             ),
         ),
+        DELETE,
     )
 
     def scope(self, request, queryset):

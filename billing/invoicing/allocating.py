@@ -74,8 +74,8 @@ def _shares_of(
 
 
 def _basis(line: InvoiceLine) -> str:
-    charged = line.derivation["from"] == "charge"
-    return AllocationBasis.ASSIGNED if charged else AllocationBasis.USAGE
+    used = line.derivation["from"] == "usage"
+    return AllocationBasis.USAGE if used else AllocationBasis.ASSIGNED
 
 
 def gl_code_for(line: InvoiceLine, department: Department) -> str:

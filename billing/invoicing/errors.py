@@ -76,6 +76,21 @@ class AdjustsDraft(Conflict):
     title = "The invoice adjusts a line that is not issued yet."
 
 
+class NotOneOff(Conflict):
+    code = "not-a-one-off-invoice"
+    title = "The invoice was not written by hand."
+
+
+class InvoiceNotDraft(Conflict):
+    code = "invoice-not-draft"
+    title = "Only a draft can be changed or deleted."
+
+
+class OneOffKeyTaken(Conflict):
+    code = "one-off-key-taken"
+    title = "Another one-off invoice has that key."
+
+
 class NothingToRerate(DomainError):
     code = "nothing-to-rerate"
     title = "No usage was billed there."

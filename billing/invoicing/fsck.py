@@ -141,6 +141,14 @@ CHECKS = {
         ) shares
         WHERE l.derivation ? 'shares' AND shares.exact <> (l.derivation->>'exact')::numeric
     """,
+    "O1 a one-off line is quantity times price, and the cost of a department of its customer": """
+        SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        LEFT JOIN departments d ON d.id = (l.derivation->'shares'->0->>'department')::uuid
+        WHERE l.derivation->>'from' = 'one_off'
+          AND ((l.derivation->>'exact')::numeric <> l.quantity * l.unit_price
+               OR d.entity_id IS DISTINCT FROM
+                  CASE WHEN l.derivation->'shares'->0->>'department' IS NULL THEN NULL ELSE i.customer_id END)
+    """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size OR i.number IS NULL

@@ -23,8 +23,9 @@ from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState
 from billing.usage.models import UsageEvent
 
-# Invoices that drafting makes, and makes anew while they are drafts.
+# Invoices that drafting makes, and makes anew while they are drafts; and those that somebody writes.
 FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="subscriptions:")
+WRITTEN_BY_HAND = Q(billing_key__startswith="one_off:")
 
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
@@ -87,6 +88,11 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
     ).order_by("pk")
 
 
+def made_anew(*, as_of: date) -> Q:
+    """The drafts that drafting as of a day makes anew: all that come from sources, and one-off ones whose day it is."""
+    return (FROM_SOURCES | (WRITTEN_BY_HAND & Q(issue_on__lte=as_of))) & Q(state=InvoiceState.DRAFT)
+
+
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
     """Who may owe something by `as_of`, by code: usage not billed yet, a subscription whose next period begins,
     charges, or a draft."""
@@ -97,9 +103,7 @@ def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
         counts=True,
     )
     subscribed = Subscription.objects.filter(entity=OuterRef("pk"), seller_id=seller_id)
-    drafts = Invoice.objects.filter(
-        FROM_SOURCES, customer=OuterRef("pk"), seller_id=seller_id, state=InvoiceState.DRAFT
-    )
+    drafts = Invoice.objects.filter(made_anew(as_of=as_of), customer=OuterRef("pk"), seller_id=seller_id)
     charged = unbilled_charges(seller_id=seller_id, as_of=as_of)
     return BillingEntity.objects.filter(
         Exists(unclaimed.filter(billed_on__lt=as_of.replace(day=1)))

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
-from billing.invoicing.sources.making import nets_of
+from billing.invoicing.sources.making import ONE_OFF, nets_of
 from billing.invoicing.sources.usage import rate
 from billing.kernel.money import EXACT, round_half_up, total_of
 from billing.subscriptions.core.periods import Period
@@ -106,6 +106,8 @@ class _Facts:
 
     def _exact(self, line: InvoiceLine) -> Decimal | None:
         """Unrounded; None where there is nothing to compute it from."""
+        if line.derivation.get("from") == ONE_OFF:
+            return EXACT.multiply(line.quantity, line.unit_price)
         if line.pk in self.charges:
             return _exact_charge(self.charges[line.pk], self._whole_of(line))
         price, after = self._price(line), self.counted.get(line.pk, (None,) * 3)[2]
@@ -164,6 +166,8 @@ def _quantity(line: InvoiceLine, facts: _Facts) -> Iterator[Difference]:
         if charge.item.basis != Basis.SEATS and charge.quantity != charge.item.quantity:
             yield _differs(line, "quantity", charge.quantity, charge.item.quantity, "subscribed quantity")
         quantity = charge.quantity
+    elif line.derivation.get("from") == ONE_OFF:
+        quantity = Decimal(line.derivation["quantity"])
     else:
         own, before, after = facts.counted[line.pk]
         quantity = EXACT.subtract(after.quantity, before.quantity if before else NOTHING)

@@ -20,6 +20,7 @@ from billing.invoicing.tests.makers import (
     make_seller,
     make_sold_meter,
     make_usage,
+    one_off_line,
 )
 from billing.invoicing.tests.makers import make_subscriber as make_metered
 from billing.invoicing.tests.makers import meter_of as metered_by
@@ -620,6 +621,39 @@ def _():
 def _():
     invoice = make_invoice()
     return lambda: invoicing.render_invoice_document(actor=ME, invoice_id=invoice.pk)
+
+
+def written_by_hand() -> tuple[dict, dict]:
+    """What it takes to draft a one-off invoice, and to revise one."""
+    seller = make_seller()
+    lines = {"lines": [one_off_line(make_product(entity=seller))], "as_of": AS_OF}
+    customer = make_entity(parent=seller)
+    return {"seller_id": seller.pk, "customer_id": customer.pk, "currency": "EUR"} | lines, lines
+
+
+@scene(invoicing.draft_one_off_invoice)
+def _():
+    terms, _ = written_by_hand()
+    return lambda: invoicing.draft_one_off_invoice(actor=ME, **terms)
+
+
+@scene(invoicing.preview_one_off_invoice)
+def _():
+    terms, _ = written_by_hand()
+    return lambda: invoicing.preview_one_off_invoice(**terms)
+
+
+@scene(invoicing.revise_one_off_invoice)
+def _():
+    terms, lines = written_by_hand()
+    draft = invoicing.draft_one_off_invoice(actor=ME, **terms)
+    return lambda: invoicing.revise_one_off_invoice(actor=ME, invoice_id=draft.pk, **lines)
+
+
+@scene(invoicing.delete_one_off_invoice)
+def _():
+    draft = invoicing.draft_one_off_invoice(actor=ME, **written_by_hand()[0])
+    return lambda: invoicing.delete_one_off_invoice(actor=ME, invoice_id=draft.pk)
 
 
 @scene(invoicing.end_tax_exemption)

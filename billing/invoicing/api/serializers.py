@@ -130,6 +130,7 @@ class InvoiceRead(ReadSerializer):
             "currency",
             "period_starts_on",
             "period_ends_on",
+            "issue_on",
             "issued_on",
             "due_on",
             "net_amount",

@@ -75,6 +75,9 @@ class Invoice(BaseModel):
         max_length=100,
         help_text='What makes it the same invoice, e.g. "usage:2024-09-01", "subscriptions:2024-10-01".',
     )
+    issue_on = models.DateField(
+        null=True, help_text="One-off invoices: the billing run issues it from that day on; empty: by hand."
+    )
     issued_on = models.DateField(null=True)
     due_on = models.DateField(null=True)
     net_amount = MoneyField(default=0)
@@ -161,6 +164,10 @@ class Invoice(BaseModel):
                 name="invoice_uncollectible_iff_written_off",
                 condition=Q(state=InvoiceState.UNCOLLECTIBLE, written_off_amount__gt=0, total_amount=SETTLED)
                 | (~Q(state=InvoiceState.UNCOLLECTIBLE) & Q(written_off_amount=0)),
+            ),
+            models.CheckConstraint(
+                name="invoice_issue_day_of_one_off",
+                condition=Q(issue_on__isnull=True) | Q(billing_key__startswith="one_off:"),
             ),
             models.CheckConstraint(
                 name="invoice_period_ends_after_start", condition=Q(period_ends_on__gt=F("period_starts_on"))

@@ -2,6 +2,13 @@ from billing.invoicing.services.documenting import render_invoice_document
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
 from billing.invoicing.services.issuing import issue_invoice, issue_invoices
+from billing.invoicing.services.one_off import (
+    ONE_OFF_LINES_MAX,
+    delete_one_off_invoice,
+    draft_one_off_invoice,
+    preview_one_off_invoice,
+    revise_one_off_invoice,
+)
 from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
 from billing.invoicing.services.reallocating import allocate_cost
 from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
@@ -11,23 +18,30 @@ from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
 from billing.invoicing.services.voiding import void_invoice
 from billing.invoicing.services.writing_off import write_off_invoice
+from billing.invoicing.sources.one_off import OneOffLine
 
 __all__ = [
+    "ONE_OFF_LINES_MAX",
     "RUN_BILLING",
+    "OneOffLine",
     "add_tax_exemption",
     "add_tax_rate",
     "allocate_cost",
     "continue_billing_run",
+    "delete_one_off_invoice",
     "draft_invoices",
+    "draft_one_off_invoice",
     "end_tax_exemption",
     "issue_invoice",
     "issue_invoices",
     "preview_billing",
+    "preview_one_off_invoice",
     "queue_billing_run",
     "render_invoice_document",
     "rerate_invoice",
     "rerate_usage",
     "review_standing",
+    "revise_one_off_invoice",
     "settle_invoices",
     "start_billing_run",
     "void_invoice",

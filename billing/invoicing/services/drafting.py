@@ -11,12 +11,13 @@ from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.months import month_after
-from billing.invoicing.queries import FROM_SOURCES
+from billing.invoicing.queries import made_anew
 from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.charges import charge_lines
 from billing.invoicing.sources.claiming import release_usage
-from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.making import ONE_OFF, SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.one_off import lines_as_they_stand
 from billing.invoicing.sources.usage import usage_lines
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit
@@ -37,7 +38,7 @@ def draft_invoices(
     """Draft everything the customers owe by `as_of`, after rolling their subscriptions forward to it.
 
     Per customer and currency: one invoice for each month before that of `as_of` with usage outside a
-    subscription, and one of all that subscriptions owe. Drafting again makes the drafts anew under their
+    subscription, one of all that subscriptions owe, and the one-off drafts whose day it is, as written. Drafting again makes the drafts anew under their
     old ids; issued invoices are never touched. Usage that came too late for its invoice goes to the next,
     and a credit that would make a total negative waits for it.
     Raises NotTheSeller, PriceMissing, TaxRateMissing, and then nothing is drafted.
@@ -48,8 +49,8 @@ def draft_invoices(
     # Everything about one customer's invoices happens one after the other.
     customers = {c.pk: c for c in BillingEntity.objects.locked().filter(pk__in=customer_ids)}
     subscriptions.roll_forward(actor=actor, entity_ids=list(customers), seller_id=seller.pk, as_of=as_of)
-    previous = _take_back_drafts(seller=seller, customer_ids=list(customers))
-    made = charge_lines(seller_id=seller.pk, customer_ids=list(customers), as_of=as_of)
+    previous, written = _take_back_drafts(seller=seller, customer_ids=list(customers), as_of=as_of)
+    made = written + charge_lines(seller_id=seller.pk, customer_ids=list(customers), as_of=as_of)
     made += usage_lines(seller_id=seller.pk, customers=customers, as_of=as_of)
 
     drafting = _Drafting(
@@ -71,15 +72,19 @@ def draft_invoices(
     return invoices
 
 
-def _take_back_drafts(*, seller: BillingEntity, customer_ids: list[UUID]) -> dict[Key, Invoice]:
-    """Delete the drafts with their lines and claims; their ids are used again."""
-    drafts = list(
-        Invoice.objects.locked().filter(
-            FROM_SOURCES, seller=seller, customer_id__in=customer_ids, state=InvoiceState.DRAFT
-        )
-    )
+def _take_back_drafts(
+    *, seller: BillingEntity, customer_ids: list[UUID], as_of: date
+) -> tuple[dict[Key, Invoice], list[DraftLine]]:
+    """Delete the drafts with their lines and claims; their ids are used again.
+
+    With them, what was written by hand on those that are due: it is composed anew, so that discounts and tax
+    are those of the day of issue.
+    """
+    theirs = Invoice.objects.locked().filter(seller=seller, customer_id__in=customer_ids)
+    drafts = list(theirs.filter(made_anew(as_of=as_of)))
+    written = lines_as_they_stand(drafts)
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).delete()
-    return {(draft.customer_id, draft.currency, _source_of(draft)): draft for draft in drafts}
+    return {(draft.customer_id, draft.currency, _source_of(draft)): draft for draft in drafts}, written
 
 
 def _source_of(invoice: Invoice) -> str:
@@ -140,7 +145,9 @@ class _Drafting:
         )
         if old := self.previous.get(key):
             invoice.id, invoice.version = old.pk, old.version + 1
-        if source == SUBSCRIPTIONS:
+        if source.startswith(f"{ONE_OFF}:"):
+            invoice.issue_on = self.previous[key].issue_on
+        elif source == SUBSCRIPTIONS:
             invoice.billing_key = _free_key(self.as_of, self.taken.get((customer_id, currency), set()))
         else:
             invoice.period_starts_on = date.fromisoformat(source.removeprefix("usage:"))

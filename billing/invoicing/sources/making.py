@@ -9,6 +9,7 @@ from uuid import UUID
 from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
+ONE_OFF = "one_off"  # before the colon of the key of an invoice written by hand
 SHARE_STEP = Decimal(1).scaleb(-24)
 
 

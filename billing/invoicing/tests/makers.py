@@ -123,3 +123,21 @@ def report_usage(
     [outcome] = usage.record_usage(actor="test", events=[report], as_of=as_of, allow_old=True)
     assert outcome.status == "accepted", outcome
     return UsageEvent.objects.get(pk=outcome.event_id)
+
+
+def one_off_line(product: Product, *, quantity="1", unit_price="100", **overrides) -> services.OneOffLine:
+    """A line over September 2024: 100 of the currency unless it says otherwise."""
+    values = {"service_starts_on": date(2024, 9, 1), "service_ends_on": date(2024, 10, 1)} | overrides
+    return services.OneOffLine(
+        product_id=product.pk, quantity=Decimal(quantity), unit_price=Decimal(unit_price), **values
+    )
+
+
+def make_one_off(seller: BillingEntity, customer: BillingEntity, **overrides) -> Invoice:
+    """A draft of one line written by hand: 100.00 EUR net, 19.00 tax, 119.00."""
+    values = {"currency": "EUR", "as_of": AS_OF} | overrides
+    values.setdefault("lines", [one_off_line(make_product(entity=seller))])
+    drafted = services.draft_one_off_invoice(
+        actor="test", seller_id=seller.pk, customer_id=customer.pk, **values
+    )
+    return Invoice.objects.get(pk=drafted.pk)
