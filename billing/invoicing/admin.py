@@ -15,7 +15,12 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import console, queries, services
+from billing.invoicing import (
+    console,
+    console_discounts,  # noqa: F401 - its pages register themselves
+    queries,
+    services,
+)
 from billing.invoicing.console_one_off import DELETE, OneOffLines
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate

@@ -10,7 +10,7 @@ from billing.entities.models import Department
 from billing.invoicing.errors import GlCodeMissing
 from billing.invoicing.models import AllocationBasis, CostAllocation, Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.tax import exact_tax
-from billing.kernel.money import EXACT, split_exact
+from billing.kernel.money import EXACT, split_exact, total_of
 
 
 def allocate(
@@ -56,7 +56,7 @@ def _shares_of(
         basis[department.pk] = _basis(line) if named else AllocationBasis.DEFAULT
     # By id, whatever the order they came in: of equal remainders the first department has the odd cent.
     exact = dict(sorted(exact.items()))
-    nets = split_exact(line.net_amount, list(exact.values()), invoice.currency)
+    nets = split_exact(line.net_amount, _after_discount(line, list(exact.values())), invoice.currency)
     return [
         CostAllocation(
             line=line,
@@ -71,6 +71,14 @@ def _shares_of(
         )
         for department_id, net in zip(exact, nets, strict=True)
     ]
+
+
+def _after_discount(line: InvoiceLine, exact: list[Decimal]) -> list[Decimal]:
+    """What a line is discounted by is everybody's, in the proportions of the gross."""
+    gross = total_of(exact)
+    if not line.discount_amount or not gross:
+        return exact
+    return [EXACT.divide(EXACT.multiply(part, line.net_amount), gross) for part in exact]
 
 
 def _basis(line: InvoiceLine) -> str:

@@ -21,6 +21,31 @@ class ExemptionEnds(DomainError):
     title = "A tax exemption does not end on that day."
 
 
+class DiscountCodeTaken(Conflict):
+    code = "discount-code-taken"
+    title = "The seller has a discount with that code."
+
+
+class DiscountNotOffered(Conflict):
+    code = "discount-not-offered"
+    title = "The discount is not granted any more, or not yet."
+
+
+class DiscountUsedUp(Conflict):
+    code = "discount-used-up"
+    title = "The discount was granted as often as it can be."
+
+
+class DiscountGrantOverlaps(Conflict):
+    code = "discount-grant-overlaps"
+    title = "It has that discount at that time."
+
+
+class DiscountGrantEnds(DomainError):
+    code = "discount-grant-ends"
+    title = "A grant of a discount does not end on that day."
+
+
 class GlCodeMissing(DomainError):
     code = "gl-code-missing"
     title = "A share of the cost has no GL code."

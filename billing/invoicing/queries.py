@@ -14,6 +14,8 @@ from billing.invoicing.models import (
     BillingRun,
     ChargeClaim,
     CostAllocation,
+    Discount,
+    DiscountGrant,
     Invoice,
     TaxExemption,
     UsageClaim,
@@ -30,6 +32,8 @@ WRITTEN_BY_HAND = Q(billing_key__startswith="one_off:")
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
+VIEW_DISCOUNT = "invoicing.view_discount"
+VIEW_DISCOUNT_GRANT = "invoicing.view_discountgrant"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
 
 
@@ -52,6 +56,17 @@ def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExempt
 
 def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> QuerySet[TaxExemption]:
     return exemptions.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=on), starts_on__lte=on)
+
+
+def discounts_for(user: User, verb: str = VIEW_DISCOUNT) -> QuerySet[Discount]:
+    """Discounts of the sellers within reach."""
+    return visible(Discount.objects.select_related("seller"), user=user, verb=verb, entity="seller")
+
+
+def discount_grants_for(user: User, verb: str = VIEW_DISCOUNT_GRANT) -> QuerySet[DiscountGrant]:
+    """What the customers within reach were granted."""
+    grants = DiscountGrant.objects.select_related("discount", "customer")
+    return visible(grants, user=user, verb=verb, entity="customer")
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine
+from billing.invoicing.services.discounting import StoredDiscounts
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
 from billing.invoicing.sources.making import ONE_OFF, nets_of
 from billing.invoicing.sources.usage import rate
@@ -89,6 +90,7 @@ class _Facts:
         named = {line.derivation["price"] for line in of_usage}
         self.prices: Mapping[UUID, Price] = Price.objects.in_bulk([UUID(pk) for pk in named])
         self.periods = self._periods(lines)
+        self.discounts = StoredDiscounts(lines)
         self.exact = {line.pk: self._exact(line) for line in lines}
 
     @staticmethod
@@ -192,7 +194,13 @@ def _rounding(lines: Sequence[InvoiceLine], facts: _Facts) -> Iterator[Differenc
         )
         for line in lines
     ]
-    for line, net in zip(lines, nets_of(amounts, currency), strict=True):
+    grosses = dict(zip((line.pk for line in lines), nets_of(amounts, currency), strict=True))
+    discounts = facts.discounts.off(lines, grosses, currency)
+    for line in lines:
+        discount = discounts[line.pk]
+        net = EXACT.subtract(grosses[line.pk], discount)
+        if line.discount_amount != discount:
+            yield _differs(line, "discount", line.discount_amount, discount, "the discounts it was granted")
         if line.net_amount != net:
             yield _differs(line, "net amount", line.net_amount, net, "rounding of the recomputed amount")
 

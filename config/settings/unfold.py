@@ -8,6 +8,8 @@ CONSOLE_MENU = {
         ("Invoices", "receipt_long", "invoicing", "invoice"),
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Payments", "payments", "payments", "payment"),
+        ("Discounts", "sell", "invoicing", "discount"),
+        ("Discount grants", "redeem", "invoicing", "discountgrant"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),

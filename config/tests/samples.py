@@ -21,7 +21,15 @@ from billing.entities.tests.makers import make_department, make_entity, make_gra
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, NumberSeries
 from billing.invoicing.states import RunItemState, RunState
-from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
+from billing.invoicing.tests.makers import (
+    AS_OF,
+    make_discount,
+    make_discount_grant,
+    make_seller,
+    make_sold_meter,
+    make_tax_rate,
+    make_usage,
+)
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.sealing import seal_audit
 from billing.kernel.tests.commits import as_if_committed
@@ -83,6 +91,9 @@ class Company:
                 starts_on=FIRST_MONTH + timedelta(days=day),
                 ends_on=FIRST_MONTH + timedelta(days=day + 1),
             )
+        for _ in range(self.rows):
+            self.discount = make_discount(self.root, amounts={"EUR": "10"}, product_ids=[self.product.pk])
+            self.discount_grant = make_discount_grant(self.customer, self.discount)
         self._fill_plans()
         self._fill_subscriptions()
         self._fill_licenses()
@@ -245,6 +256,8 @@ def _signed_in(person: User) -> Client:
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "billing-runs/{run_id}": lambda company: company.run,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
+    "discounts/{discount_id}": lambda company: company.discount,
+    "discount-grants/{grant_id}": lambda company: company.discount_grant,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "entities/{entity_id}": lambda company: company.customer,
     "events/{event_id}": lambda company: company.event,

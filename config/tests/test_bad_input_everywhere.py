@@ -15,7 +15,13 @@ from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
-from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
+from billing.invoicing.tests.makers import (
+    AS_OF,
+    make_discount,
+    make_discount_grant,
+    make_draft,
+    make_seller,
+)
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -126,6 +132,7 @@ def world() -> dict[str, object]:
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
     )
+    grant = make_discount_grant(customer, make_discount(seller))
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -139,6 +146,8 @@ def world() -> dict[str, object]:
         "invoice_id": draft.pk,
         "run_id": run.pk,
         "exemption_id": exemption.pk,
+        "discount_id": grant.discount_id,
+        "grant_id": grant.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

@@ -151,6 +151,8 @@ def test_what_is_append_only_is_what_one_expects():
         "audit_entries",
         "audit_seals",
         "cost_allocations",
+        "discount_amounts",
+        "discount_products",
         "invoice_documents",
         "journal_entries",
         "journal_lines",

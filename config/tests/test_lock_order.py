@@ -15,6 +15,8 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.models import InvoiceLine
 from billing.invoicing.tests.makers import (
     AS_OF,
+    make_discount,
+    make_discount_grant,
     make_draft,
     make_invoice,
     make_seller,
@@ -58,6 +60,7 @@ ORDER = (
     "meters",
     "quotas",
     "quota_counters",
+    "discounts",
     "billing_contracts",
     "budgets",
     "invoices",
@@ -87,6 +90,10 @@ UNDER = {
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
     "charge_claims": "invoices",
+    "discount_uses": "invoices",
+    "discount_grants": "billing_entities",
+    "discount_amounts": "discounts",
+    "discount_products": "discounts",
     "quota_counters": "quotas",
 }
 
@@ -654,6 +661,44 @@ def _():
 def _():
     draft = invoicing.draft_one_off_invoice(actor=ME, **written_by_hand()[0])
     return lambda: invoicing.delete_one_off_invoice(actor=ME, invoice_id=draft.pk)
+
+
+@scene(invoicing.create_discount)
+def _():
+    seller = make_seller()
+    return lambda: invoicing.create_discount(
+        actor=ME,
+        seller_id=seller.pk,
+        code="TEN",
+        name="Ten",
+        kind="amount",
+        amounts={"EUR": Decimal(10)},
+        product_ids=[make_product(entity=seller).pk],
+        duration="once",
+        starts_on=DAY,
+    )
+
+
+@scene(invoicing.retire_discount)
+def _():
+    discount = make_discount(make_seller())
+    return lambda: invoicing.retire_discount(actor=ME, discount_id=discount.pk, reason="over")
+
+
+@scene(invoicing.grant_discount)
+def _():
+    discount = make_discount(make_seller())
+    customer = make_entity(parent=discount.seller)
+    return lambda: make_discount_grant(customer, discount)
+
+
+@scene(invoicing.end_discount_grant)
+def _():
+    discount = make_discount(make_seller())
+    grant = make_discount_grant(make_entity(parent=discount.seller), discount)
+    return lambda: invoicing.end_discount_grant(
+        actor=ME, grant_id=grant.pk, ends_on=grant.starts_on + timedelta(days=1), reason="over"
+    )
 
 
 @scene(invoicing.end_tax_exemption)

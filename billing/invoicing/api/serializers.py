@@ -43,8 +43,12 @@ class InOrder(serializers.ListSerializer):
 
 
 class LineRead(ReadSerializer):
-    """`derivation` says how the amount came about, so that it can be computed again."""
+    """`derivation` says how the amount came about, so that it can be computed again.
 
+    `net_amount` = `gross_amount` − `discount_amount`, all before tax.
+    """
+
+    gross_amount = MoneyAmountField(read_only=True)
     tax_category = serializers.CharField(read_only=True, help_text="UNTDID 5305, as in EN 16931.")
     tax_percent = ExactAmountField(read_only=True)
 
@@ -61,6 +65,8 @@ class LineRead(ReadSerializer):
             "quantity",
             "unit",
             "unit_price",
+            "gross_amount",
+            "discount_amount",
             "net_amount",
             "currency",
             "tax_category",

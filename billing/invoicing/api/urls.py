@@ -1,11 +1,13 @@
 from django.urls import include, path
 
-from billing.invoicing.api import allocations, exemptions, views
+from billing.invoicing.api import allocations, discounts, exemptions, views
 from billing.kernel.api.routers import Router
 
 router = Router()
 router.register("invoices", views.InvoiceViewSet, basename="invoice")
 router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
+router.register("discounts", discounts.DiscountViewSet, basename="discount")
+router.register("discount-grants", discounts.DiscountGrantViewSet, basename="discount-grant")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
 
 urlpatterns = [

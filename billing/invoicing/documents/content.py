@@ -45,6 +45,7 @@ def content_of(
                 "position": str(line.position),
                 "description": line.description,
                 "period": say.period(line.service_starts_on, line.service_ends_on),
+                "discount": _discount(line, say),
                 "quantity": f"{say.number(line.quantity)} {line.unit}".strip(),
                 "unit_price": "" if line.unit_price is None else say.number(line.unit_price),
                 "tax": say.percent(line.tax_percent),
@@ -96,6 +97,16 @@ class _Formats:
         last = ends_on - timedelta(days=1)
         ends = [format_date(day, format="medium", locale=self.locale) for day in (starts_on, last)]
         return ends[0] if starts_on == last else " – ".join(ends)
+
+
+def _discount(line: InvoiceLine, say: _Formats) -> str:
+    """ "100.00 · Welcome −10.00": the gross, and what brings it down to the amount of the line."""
+    if not line.discount_amount:
+        return ""
+    gross = EXACT.add(line.net_amount, line.discount_amount)
+    amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]
+    named = [f"{name} {say.money(-amount)}" for name, amount in amounts if amount]
+    return " · ".join([say.money(gross), *(named or [say.money(-line.discount_amount)])])
 
 
 def _party(party: Mapping, language: str) -> dict:

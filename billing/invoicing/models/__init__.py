@@ -1,7 +1,16 @@
-"""The tables: tax, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
+"""The tables: tax, discounts, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
 
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.discounts import (
+    Discount,
+    DiscountAmount,
+    DiscountDuration,
+    DiscountGrant,
+    DiscountKind,
+    DiscountProduct,
+    DiscountUse,
+)
 from billing.invoicing.models.invoices import (
     Invoice,
     InvoiceDocument,
@@ -19,6 +28,13 @@ __all__ = [
     "BillingRunItem",
     "ChargeClaim",
     "CostAllocation",
+    "Discount",
+    "DiscountAmount",
+    "DiscountDuration",
+    "DiscountGrant",
+    "DiscountKind",
+    "DiscountProduct",
+    "DiscountUse",
     "Invoice",
     "InvoiceDocument",
     "InvoiceLine",

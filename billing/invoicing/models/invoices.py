@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import CharField, F, Func, IntegerField, Q, Value
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.discount_triggers import discounts_are_used
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tax import TaxTreatment
@@ -196,6 +197,7 @@ class Invoice(BaseModel):
                 ),
             ),
             lines_sum_to_invoice(),
+            discounts_are_used(),
             numbered_without_gap(),
             never_truncated(),
             *audited(entity="customer_id"),
@@ -229,7 +231,15 @@ class InvoiceLine(models.Model):
     quantity = ExactField()
     unit = models.CharField(max_length=32)
     unit_price = ExactField(null=True, help_text="Empty for costs passed through.")
-    net_amount = MoneyField()
+    discount_amount = MoneyField(
+        default=0, db_default=0, help_text="Off the gross, before tax (BT-136); it has the sign of the line."
+    )
+    net_amount = MoneyField(help_text="After discounts (BT-131).")
+    gross_amount = models.GeneratedField(
+        expression=F("net_amount") + F("discount_amount"),
+        output_field=models.DecimalField(max_digits=19, decimal_places=4),
+        db_persist=True,
+    )
     currency = CurrencyField()
     tax_category = models.CharField(max_length=2, choices=TaxTreatment)
     tax_percent = models.DecimalField(max_digits=7, decimal_places=4)
@@ -243,7 +253,13 @@ class InvoiceLine(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["invoice", "position"], name="one_line_per_position"),
-            payable("invoice_line_payable", "net_amount"),
+            payable("invoice_line_payable", "net_amount", "discount_amount"),
+            models.CheckConstraint(
+                # So a discount is never more than the line it is taken off: gross is net + discount.
+                name="invoice_line_discount_within_gross",
+                condition=Q(net_amount__gte=0, discount_amount__gte=0)
+                | Q(net_amount__lte=0, discount_amount__lte=0),
+            ),
             finite("invoice_line_finite", "quantity", "unit_price"),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]

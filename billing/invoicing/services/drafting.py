@@ -9,10 +9,11 @@ from django.db.models import Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
-from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.models import ChargeClaim, DiscountUse, Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.months import month_after
 from billing.invoicing.queries import made_anew
 from billing.invoicing.services.composing import Composed, compose
+from billing.invoicing.services.discounting import DiscountTable
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.charges import charge_lines
 from billing.invoicing.sources.claiming import release_usage
@@ -59,12 +60,14 @@ def draft_invoices(
         as_of=as_of,
         run_id=run_id,
         taxes=TaxTable.load(customer_ids=list(customers)),
+        discounts=DiscountTable.load(customer_ids=list(customers), lines=made),
         previous=previous,
         taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
     )
     composed, waiting = drafting.compose(made)
     release_usage([line.line_id for line in waiting if line.charge_id is None])
-    _write(composed)
+    Invoice.objects.bulk_create(done.invoice for done in composed)
+    save_rows(composed)
     invoices = [done.invoice for done in composed]
     audit.record_all(
         [audit.line(actor=actor, action="invoice.drafted", subject=invoice) for invoice in invoices]
@@ -102,6 +105,7 @@ class _Drafting:
     as_of: date
     run_id: UUID | None
     taxes: TaxTable
+    discounts: DiscountTable
     previous: Mapping[Key, Invoice]  # the drafts that were taken back
     taken: Mapping[tuple[UUID, str], set[str]]  # keys of the day's invoices, by customer and currency
 
@@ -120,11 +124,18 @@ class _Drafting:
         """A credit to a month that has nothing to set it off against is carried to the next that is drafted."""
         composed: list[Composed] = []
         waiting: list[DraftLine] = []
+        discounts = self.discounts.begin()
         carried: dict[tuple[UUID, str], list[DraftLine]] = {}
         for key, own in _by_invoice(lines).items():
             customer_id, currency, source = key
             before = [] if source == SUBSCRIPTIONS else carried.pop((customer_id, currency), [])
-            done, left = compose(self._invoice(key), [*own, *before], taxes=self.taxes, as_of=self.as_of)
+            done, left = compose(
+                self._invoice(key),
+                [*own, *before],
+                taxes=self.taxes,
+                discounts=discounts,
+                as_of=self.as_of,
+            )
             if done:
                 composed.append(done)
             if source == SUBSCRIPTIONS:
@@ -187,8 +198,8 @@ def _keys_taken(
     return taken
 
 
-def _write(composed: Sequence[Composed]) -> None:
-    Invoice.objects.bulk_create(done.invoice for done in composed)
+def save_rows(composed: Sequence[Composed]) -> None:
+    """What stands on the invoices, and what it bills and takes."""
     InvoiceLine.objects.bulk_create(line for done in composed for line in done.lines)
     InvoiceTax.objects.bulk_create(tax for done in composed for tax in done.taxes)
     ChargeClaim.objects.bulk_create(
@@ -196,3 +207,4 @@ def _write(composed: Sequence[Composed]) -> None:
         for done in composed
         for line_id, charge_id in done.charges.items()
     )
+    DiscountUse.objects.bulk_create(use for done in composed for use in done.uses)

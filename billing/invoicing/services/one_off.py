@@ -18,6 +18,8 @@ from billing.invoicing.errors import (
 )
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.services.composing import Composed, compose
+from billing.invoicing.services.discounting import DiscountTable
+from billing.invoicing.services.drafting import save_rows
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.making import ONE_OFF, DraftLine
 from billing.invoicing.sources.one_off import OneOffLine, department_of, one_off_lines
@@ -79,7 +81,7 @@ def draft_one_off_invoice(
         return known
     composed = _composed(invoice, made, as_of=issue_on or as_of)
     invoice.save(force_insert=True)
-    _save_rows(composed)
+    save_rows([composed])
     audit.record(actor=actor, action="invoice.drafted", subject=invoice)
     return invoice
 
@@ -104,7 +106,7 @@ def revise_one_off_invoice(
     invoice.issue_on, invoice.failure = issue_on, None
     composed = _composed(invoice, _made(invoice, lines), as_of=issue_on or as_of)
     invoice.save()
-    _save_rows(composed)
+    save_rows([composed])
     invoice.refresh_from_db()
     audit.record(actor=actor, action="invoice.revised", subject=invoice)
     return invoice
@@ -184,19 +186,19 @@ def _made(invoice: Invoice, lines: Sequence[OneOffLine]) -> list[DraftLine]:
 
 
 def _composed(invoice: Invoice, lines: Sequence[DraftLine], *, as_of: date) -> Composed:
-    taxes = TaxTable.load(customer_ids=[invoice.customer_id])
-    composed, _ = compose(invoice, lines, taxes=taxes, as_of=as_of)
+    composed, _ = compose(
+        invoice,
+        lines,
+        taxes=TaxTable.load(customer_ids=[invoice.customer_id]),
+        discounts=DiscountTable.load(customer_ids=[invoice.customer_id], lines=lines).begin(),
+        as_of=as_of,
+    )
     if invoice.total_amount < 0:
         raise NegativeTotal(
             f"The credits exceed the charges: {invoice.total_amount} {invoice.currency}.",
             total_amount=str(invoice.total_amount),
         )
     return composed
-
-
-def _save_rows(composed: Composed) -> None:
-    InvoiceLine.objects.bulk_create(composed.lines)
-    InvoiceTax.objects.bulk_create(composed.taxes)
 
 
 def _require_same(known: Invoice, made: Sequence[DraftLine], issue_on: date | None) -> None:

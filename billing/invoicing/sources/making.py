@@ -41,6 +41,7 @@ class DraftLine:
     in_stream: bool = False
     may_wait: bool = False
     charge_id: UUID | None = None
+    takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
 
 

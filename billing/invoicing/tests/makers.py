@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.models import Invoice, TaxRate
+from billing.invoicing.models import Discount, DiscountGrant, Invoice, TaxRate
 from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
 from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
 from billing.usage import services as usage
@@ -141,3 +141,22 @@ def make_one_off(seller: BillingEntity, customer: BillingEntity, **overrides) ->
         actor="test", seller_id=seller.pk, customer_id=customer.pk, **values
     )
     return Invoice.objects.get(pk=drafted.pk)
+
+
+def make_discount(seller: BillingEntity, **overrides) -> Discount:
+    """10 % off everything, until it is ended."""
+    number = Discount.objects.count() + 1
+    values = {"code": f"D{number}", "name": f"Discount {number}", "starts_on": date(2020, 1, 1)}
+    values |= {"duration": "forever"} | overrides
+    if "amounts" in values:
+        values = {"kind": "amount"} | values
+        values["amounts"] = {currency: Decimal(amount) for currency, amount in values["amounts"].items()}
+    else:
+        values = {"kind": "percent", "percent": Decimal(10)} | values
+    return services.create_discount(actor="test", seller_id=seller.pk, **values)
+
+
+def make_discount_grant(customer: BillingEntity, discount: Discount, **overrides) -> DiscountGrant:
+    """From 1 September 2024 on."""
+    values = {"starts_on": date(2024, 9, 1)} | overrides
+    return services.grant_discount(actor="test", discount_id=discount.pk, customer_id=customer.pk, **values)
