@@ -105,7 +105,7 @@ class DiscountCreate(StrictSerializer):
         return given
 
 
-class Reason(StrictSerializer):
+class DiscountRetire(StrictSerializer):
     reason = StrictCharField(max_length=1000, multiline=True)
 
 
@@ -152,11 +152,11 @@ class DiscountViewSet(ActingVerb, ServiceViewSet):
         )
         return self.reply(discount, created=True)
 
-    @extend_schema(request=Reason)
+    @extend_schema(request=DiscountRetire)
     @action(detail=True, methods=["post"])
     def retire(self, request, discount_id):
         """It is granted to nobody any more; who has it keeps it."""
-        order = self.parse(Reason)
+        order = self.parse(DiscountRetire)
         discount = services.retire_discount(
             actor=self.actor,
             discount_id=self.get_object().pk,
@@ -196,8 +196,9 @@ class DiscountGrantCreate(StrictSerializer):
     ends_on = StrictDateField(required=False, help_text="Exclusive. A repeating discount ends by itself.")
 
 
-class DiscountGrantEnd(Reason):
+class DiscountGrantEnd(StrictSerializer):
     ends_on = StrictDateField(help_text="The first day whose service is no longer discounted.")
+    reason = StrictCharField(max_length=1000, multiline=True)
 
 
 class DiscountGrantFilter(filters.FilterSet):

@@ -43,7 +43,10 @@ class DiscountTable:
         )
         grants = in_order(Granted(grant) for grant in found)
         uses = DiscountUse.objects.filter(
-            grant__customer__in=customer_ids, released_at__isnull=True, period_starts_on__isnull=False
+            grant__customer__in=customer_ids,
+            released_at__isnull=True,
+            period_starts_on__isnull=False,
+            number=1,
         )
         taken = frozenset(uses.values_list("grant_id", "period_starts_on")) if grants else frozenset()
         return cls(grants, taken, billed_of({pk for line in lines for pk in line.takes_back}))
@@ -203,14 +206,20 @@ class Reduced:
     taken: Sequence[Taken]
     names: Mapping[UUID, tuple[str, str]]  # code and name of each grant's discount
 
+    @cached_property
+    def of_line(self) -> dict[UUID, list[Taken]]:
+        found: dict[UUID, list[Taken]] = {}
+        for each in self.taken:
+            found.setdefault(each.line_id, []).append(each)
+        return found
+
     def net(self, line_id: UUID) -> Decimal:
         return EXACT.subtract(self.grosses[line_id], self.discounts[line_id])
 
     def told(self, line: DraftLine) -> dict:
         """The line's derivation, with its discounts in the order in which they were taken."""
-        told = [self._told(each) for each in self.taken if each.line_id == line.line_id]
-        if told:
-            return line.derivation | {"discounts": told}
+        if taken := self.of_line.get(line.line_id):
+            return line.derivation | {"discounts": [self._told(each) for each in taken]}
         if self.discounts[line.line_id]:
             return line.derivation | {"discount_of": [str(pk) for pk in line.takes_back]}
         return line.derivation
