@@ -56,7 +56,7 @@ def _shares_of(
         basis[department.pk] = _basis(line) if named else AllocationBasis.DEFAULT
     # By id, whatever the order they came in: of equal remainders the first department has the odd cent.
     exact = dict(sorted(exact.items()))
-    nets = split_exact(line.net_amount, _after_discount(line, list(exact.values())), invoice.currency)
+    nets = split_exact(line.net_amount, _to_net(line, list(exact.values())), invoice.currency)
     return [
         CostAllocation(
             line=line,
@@ -73,10 +73,10 @@ def _shares_of(
     ]
 
 
-def _after_discount(line: InvoiceLine, exact: list[Decimal]) -> list[Decimal]:
-    """What a line is discounted by is everybody's, in the proportions of the gross."""
+def _to_net(line: InvoiceLine, exact: list[Decimal]) -> list[Decimal]:
+    """What a line is discounted by, and the tax that its price includes, is everybody's in proportion."""
     gross = total_of(exact)
-    if not line.discount_amount or not gross:
+    if not gross or not (line.discount_amount or line.inclusive_amount):
         return exact
     return [EXACT.divide(EXACT.multiply(part, line.net_amount), gross) for part in exact]
 

@@ -125,7 +125,7 @@ def _lines(proof: Proof) -> Table:
                 line.description,
                 f"{line.service_starts_on} – {line.service_ends_on - timedelta(days=1)}",
                 f"{number(line.quantity)} {line.unit}",
-                number(line.unit_price),
+                _unit_price(line),
                 money(line.discount_amount, line.currency) if line.discount_amount else "–",
                 money(line.net_amount, line.currency),
                 f"{line.tax_category} {number(line.tax_percent)} %",
@@ -134,6 +134,12 @@ def _lines(proof: Proof) -> Table:
             for line in _of(proof)
         ],
     )
+
+
+def _unit_price(line: InvoiceLine) -> str:
+    if line.inclusive_unit_price is not None:
+        return f"{number(line.inclusive_unit_price)} with tax"
+    return number(line.unit_price)
 
 
 def _taxes(invoice: Invoice) -> Table:

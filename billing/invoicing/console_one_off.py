@@ -56,7 +56,8 @@ class LineForm(forms.Form):
     product = forms.ChoiceField(required=False)
     description = forms.CharField(max_length=300, required=False, help_text="Empty: the product's name.")
     quantity = forms.DecimalField(**FIGURE, initial=1)
-    unit_price = forms.DecimalField(**FIGURE, help_text="Before tax; below zero it is a credit.")
+    unit_price = forms.DecimalField(**FIGURE, help_text="Below zero it is a credit.")
+    tax_inclusive = forms.BooleanField(required=False, label="Price includes tax")
     service_starts_on = forms.DateField(label="From", widget=forms.DateInput(), required=False, initial=today)
     last_day = forms.DateField(label="Last day", widget=forms.DateInput(), required=False, initial=today)
     department = forms.ChoiceField(required=False)
@@ -156,6 +157,7 @@ def _written(rows: Iterable[dict]) -> list[services.OneOffLine]:
             description=row["description"],
             quantity=Decimal(row["quantity"]),
             unit_price=Decimal(row["unit_price"]),
+            tax_inclusive=row["tax_inclusive"],
             service_starts_on=row["service_starts_on"],
             service_ends_on=row["last_day"] + timedelta(days=1),
             department_id=UUID(row["department"]) if row["department"] else None,

@@ -145,7 +145,7 @@ CHECKS = {
         SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
         LEFT JOIN departments d ON d.id = (l.derivation->'shares'->0->>'department')::uuid
         WHERE l.derivation->>'from' = 'one_off'
-          AND ((l.derivation->>'exact')::numeric <> l.quantity * l.unit_price
+          AND ((l.derivation->>'exact')::numeric <> l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
                OR d.entity_id IS DISTINCT FROM
                   CASE WHEN l.derivation->'shares'->0->>'department' IS NULL THEN NULL ELSE i.customer_id END)
     """,
@@ -181,6 +181,16 @@ CHECKS = {
           ON b.discount_id = a.discount_id AND b.customer_id = a.customer_id AND b.id <> a.id
          AND b.subscription_id IS NOT DISTINCT FROM a.subscription_id
          AND daterange(a.starts_on, a.ends_on) && daterange(b.starts_on, b.ends_on)
+    """,
+    "T1 prices that include tax: with tax a rate comes to what was told, or one minor unit less": """
+        SELECT invoice_id, tax_category, tax_percent FROM (
+            SELECT l.invoice_id, l.tax_category, l.tax_percent, currency_exponent(l.currency) AS decimals,
+                   sum(l.gross_amount) AS net, sum(l.inclusive_amount) AS told,
+                   coalesce(sum(l.gross_amount) FILTER (WHERE l.inclusive_amount IS NULL), 0) AS beside
+            FROM invoice_lines l GROUP BY 1, 2, 3, 4
+        ) taxed
+        WHERE told + beside + round(beside * tax_percent / 100, decimals) - net - round(net * tax_percent / 100, decimals)
+              NOT IN (0, 10::numeric ^ (-decimals))
     """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id

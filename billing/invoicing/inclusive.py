@@ -6,11 +6,32 @@ unit or by two: of 100 + p amounts told, p have no such net (one in 6.26 at 19 %
 below: nobody pays more than he was told, and the rule holds on every invoice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from billing.invoicing.tax import exact_tax
 from billing.kernel.money import EXACT, minor_unit, round_half_up, split_exact, total_of
+
+
+def before_tax(
+    amounts: Mapping[UUID, Decimal],
+    taxed: Mapping[UUID, tuple[str, Decimal]],
+    inclusive: Collection[UUID],
+    currency: str,
+) -> dict[UUID, Decimal]:
+    """The net of every line of an invoice, of `amounts` that include tax for the lines named.
+
+    `taxed` is the category and rate of each line. Amounts before tax stay as they are.
+    """
+    nets, with_tax = dict(amounts), set(inclusive)
+    for key in {taxed[line_id] for line_id in with_tax}:
+        alike = [line_id for line_id in amounts if taxed[line_id] == key]
+        told = [line_id for line_id in alike if line_id in with_tax]
+        beside = total_of([amounts[line_id] for line_id in alike if line_id not in with_tax])
+        made = nets_included([amounts[line_id] for line_id in told], key[1], currency, beside=beside)
+        nets |= dict(zip(told, made, strict=True))
+    return nets
 
 
 def nets_included(
@@ -30,9 +51,7 @@ def nets_included(
     return split_exact(net, [EXACT.add(each, moved) for each in exact], currency)
 
 
-def net_included(
-    told: Decimal, percent: Decimal, currency: str, *, beside: Decimal = Decimal(0)
-) -> Decimal:
+def net_included(told: Decimal, percent: Decimal, currency: str, *, beside: Decimal = Decimal(0)) -> Decimal:
     """The largest net that, with its tax, does not exceed what was told: it is that, or one unit less.
 
     `told` and `beside` are payable; 0 <= percent <= 100.

@@ -11,10 +11,12 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from billing.invoicing.inclusive import before_tax
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine
 from billing.invoicing.services.discounting import StoredDiscounts
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
 from billing.invoicing.sources.making import ONE_OFF, nets_of
+from billing.invoicing.sources.one_off import as_written
 from billing.invoicing.sources.usage import rate
 from billing.kernel.money import EXACT, round_half_up, total_of
 from billing.subscriptions.core.periods import Period
@@ -109,7 +111,7 @@ class _Facts:
     def _exact(self, line: InvoiceLine) -> Decimal | None:
         """Unrounded; None where there is nothing to compute it from."""
         if line.derivation.get("from") == ONE_OFF:
-            return EXACT.multiply(line.quantity, line.unit_price)
+            return as_written(line).exact
         if line.pk in self.charges:
             return _exact_charge(self.charges[line.pk], self._whole_of(line))
         price, after = self._price(line), self.counted.get(line.pk, (None,) * 3)[2]
@@ -194,7 +196,14 @@ def _rounding(lines: Sequence[InvoiceLine], facts: _Facts) -> Iterator[Differenc
         )
         for line in lines
     ]
-    grosses = dict(zip((line.pk for line in lines), nets_of(amounts, currency), strict=True))
+    rounded = dict(zip((line.pk for line in lines), nets_of(amounts, currency), strict=True))
+    inclusive = [line.pk for line in lines if line.inclusive_unit_price is not None]
+    for line in lines:
+        if line.pk in inclusive and line.inclusive_amount != rounded[line.pk]:
+            told = line.inclusive_amount
+            yield _differs(line, "amount with tax", told, rounded[line.pk], "quantity times price")
+    taxed = {line.pk: (line.tax_category, line.tax_percent) for line in lines}
+    grosses = before_tax(rounded, taxed, inclusive, currency)
     discounts = facts.discounts.off(lines, grosses, currency)
     for line in lines:
         discount = discounts[line.pk]

@@ -15,6 +15,7 @@ from billing.kernel.api.fields import (
     ExactAmountField,
     IdField,
     MoneyAmountField,
+    StrictBooleanField,
     StrictCharField,
     StrictDateField,
 )
@@ -25,7 +26,10 @@ LINES_MAX = services.ONE_OFF_LINES_MAX
 
 
 class OneOffLineWrite(StrictSerializer):
-    """`unit_price` is before tax; below zero it is a credit. Without `department`: the default department's cost."""
+    """`unit_price` is before tax unless `tax_inclusive`; below zero it is a credit.
+
+    Without `department` it is the cost of the default department.
+    """
 
     product = IdField(source="product_id")
     description = StrictCharField(max_length=300, default="", help_text="Empty: the product's name.")
@@ -34,6 +38,7 @@ class OneOffLineWrite(StrictSerializer):
     service_starts_on = StrictDateField()
     service_ends_on = StrictDateField(help_text="Exclusive.")
     department = DepartmentField(required=False)
+    tax_inclusive = StrictBooleanField(default=False)
 
 
 class OneOffReplace(StrictSerializer):

@@ -45,7 +45,8 @@ class InOrder(serializers.ListSerializer):
 class LineRead(ReadSerializer):
     """`derivation` says how the amount came about, so that it can be computed again.
 
-    `net_amount` = `gross_amount` − `discount_amount`, all before tax.
+    `net_amount` = `gross_amount` − `discount_amount`, all before tax. `inclusive_amount` is what was told of a
+    price that includes tax.
     """
 
     gross_amount = MoneyAmountField(read_only=True)
@@ -65,6 +66,8 @@ class LineRead(ReadSerializer):
             "quantity",
             "unit",
             "unit_price",
+            "inclusive_unit_price",
+            "inclusive_amount",
             "gross_amount",
             "discount_amount",
             "net_amount",

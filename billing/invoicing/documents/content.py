@@ -100,13 +100,16 @@ class _Formats:
 
 
 def _discount(line: InvoiceLine, say: _Formats) -> str:
-    """ "100.00 · Welcome −10.00": the gross, and what brings it down to the amount of the line."""
+    """ "119.00 incl. 19 % · 100.00 · Welcome −10.00": what was told, and what brings it down to the amount."""
+    told = []
+    if line.inclusive_amount is not None:
+        told = [f"{say.money(line.inclusive_amount)} incl. {say.percent(line.tax_percent)}"]
     if not line.discount_amount:
-        return ""
+        return " · ".join(told)
     gross = EXACT.add(line.net_amount, line.discount_amount)
     amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]
     named = [f"{name} {say.money(-amount)}" for name, amount in amounts if amount]
-    return " · ".join([say.money(gross), *(named or [say.money(-line.discount_amount)])])
+    return " · ".join([*told, say.money(gross), *(named or [say.money(-line.discount_amount)])])
 
 
 def _party(party: Mapping, language: str) -> dict:

@@ -230,7 +230,12 @@ class InvoiceLine(models.Model):
     description = models.CharField(max_length=300)
     quantity = ExactField()
     unit = models.CharField(max_length=32)
-    unit_price = ExactField(null=True, help_text="Empty for costs passed through.")
+    unit_price = ExactField(
+        null=True,
+        help_text="Before tax (BT-146). Empty for costs passed through and prices that include tax.",
+    )
+    inclusive_unit_price = ExactField(null=True, help_text="What was told for a unit, tax included.")
+    inclusive_amount = MoneyField(null=True, help_text="What was told for the line, tax included.")
     discount_amount = MoneyField(
         default=0, db_default=0, help_text="Off the gross, before tax (BT-136); it has the sign of the line."
     )
@@ -253,14 +258,23 @@ class InvoiceLine(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["invoice", "position"], name="one_line_per_position"),
-            payable("invoice_line_payable", "net_amount", "discount_amount"),
+            payable("invoice_line_payable", "net_amount", "discount_amount", "inclusive_amount"),
             models.CheckConstraint(
                 # So a discount is never more than the line it is taken off: gross is net + discount.
                 name="invoice_line_discount_within_gross",
                 condition=Q(net_amount__gte=0, discount_amount__gte=0)
                 | Q(net_amount__lte=0, discount_amount__lte=0),
             ),
-            finite("invoice_line_finite", "quantity", "unit_price"),
+            finite("invoice_line_finite", "quantity", "unit_price", "inclusive_unit_price"),
+            models.CheckConstraint(
+                name="invoice_line_price_with_or_without_tax",
+                condition=Q(inclusive_unit_price__isnull=True, inclusive_amount__isnull=True)
+                | Q(
+                    inclusive_unit_price__isnull=False,
+                    inclusive_amount__isnull=False,
+                    unit_price__isnull=True,
+                ),
+            ),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]
 

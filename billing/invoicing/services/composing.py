@@ -6,12 +6,13 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from billing.invoicing.inclusive import before_tax
 from billing.invoicing.models import DiscountUse, Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.services.discounting import Discounts, Reduced
 from billing.invoicing.services.taxing import TaxTable, Treatment
-from billing.invoicing.sources.making import DraftLine
+from billing.invoicing.sources.making import DraftLine, nets_of
 from billing.invoicing.tax import breakdown, exemption_reason
-from billing.kernel.money import total_of
+from billing.kernel.money import round_half_up, total_of
 
 Treated = dict[str, Treatment]  # by a product's tax category
 
@@ -36,7 +37,7 @@ def compose(
     _set_period(invoice, lines)
     treated = _treated(invoice, lines, taxes, as_of)
     credits = sorted((line for line in lines if line.may_wait), key=lambda line: line.owed_on)
-    reduced = discounts.off(invoice, lines)
+    reduced = discounts.off(invoice, lines, _grosses(lines, treated, invoice.currency))
     joined = _that_fit(
         [line for line in lines if not line.may_wait], credits, treated, reduced, invoice.currency
     )
@@ -47,7 +48,7 @@ def compose(
             return None, left
         _set_period(invoice, joined)
         on_it = [line for line in lines if line.line_id in kept]
-        reduced = discounts.off(invoice, on_it)
+        reduced = discounts.off(invoice, on_it, _grosses(on_it, treated, invoice.currency))
         done = _composed(invoice, on_it, treated, reduced)
         # Lines rounded together may come to a cent less than each of them by itself.
         if invoice.total_amount >= 0 or not joined[-1].may_wait:
@@ -101,6 +102,15 @@ def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_o
     }
 
 
+def _grosses(lines: Sequence[DraftLine], treated: Treated, currency: str) -> dict[UUID, Decimal]:
+    """What each line comes to before tax and discounts, if these are all that are on the invoice."""
+    rounded = nets_of([(line.exact, line.in_stream) for line in lines], currency)
+    amounts = {line.line_id: amount for line, amount in zip(lines, rounded, strict=True)}
+    taxed = {line.line_id: treated[line.tax_category][:2] for line in lines}
+    inclusive = [line.line_id for line in lines if line.inclusive_unit_price is not None]
+    return before_tax(amounts, taxed, inclusive, currency)
+
+
 def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated, reduced: Reduced) -> Composed:
     made = _lines(invoice, lines, treated, reduced)
     certificate = next((t.certificate for t in treated.values() if t.certificate), "")
@@ -126,6 +136,10 @@ def _lines(
             quantity=line.quantity,
             unit=line.unit,
             unit_price=line.unit_price,
+            inclusive_unit_price=line.inclusive_unit_price,
+            inclusive_amount=None
+            if line.inclusive_unit_price is None
+            else round_half_up(line.exact, invoice.currency),
             discount_amount=reduced.discounts[line.line_id],
             net_amount=reduced.net(line.line_id),
             currency=invoice.currency,

@@ -15,7 +15,7 @@ from billing.invoicing.models import (
     Invoice,
     InvoiceLine,
 )
-from billing.invoicing.sources.making import DraftLine, nets_of, text
+from billing.invoicing.sources.making import DraftLine, text
 from billing.kernel.money import EXACT
 from billing.subscriptions.core.periods import Cycle, Interval
 
@@ -154,10 +154,8 @@ class Discounts:
     spent: set[Once] = field(default_factory=set)
     composed: dict[UUID, Billed] = field(default_factory=dict)
 
-    def off(self, invoice: Invoice, lines: Sequence[DraftLine]) -> "Reduced":
-        """What is taken off the lines if these are all that are on the invoice."""
-        rounded = nets_of([(line.exact, line.in_stream) for line in lines], invoice.currency)
-        grosses = {line.line_id: gross for line, gross in zip(lines, rounded, strict=True)}
+    def off(self, invoice: Invoice, lines: Sequence[DraftLine], grosses: Mapping[UUID, Decimal]) -> "Reduced":
+        """What is taken off the lines if these are all that are on the invoice; `grosses` are before tax."""
         positive = [line for line in lines if grosses[line.line_id] > 0]
         taken = taken_off(grosses, list(self._reductions(invoice, positive)), invoice.currency)
         discounts = dict.fromkeys(grosses, NOTHING)

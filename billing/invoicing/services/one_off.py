@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from billing.invoicing.services.discounting import DiscountTable
 from billing.invoicing.services.drafting import save_rows
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.making import ONE_OFF, DraftLine
-from billing.invoicing.sources.one_off import OneOffLine, department_of, one_off_lines
+from billing.invoicing.sources.one_off import OneOffLine, as_written, one_off_lines
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit, money
 from billing.kernel.errors import Invalid, NotFound
@@ -77,7 +77,9 @@ def draft_one_off_invoice(
         seller=seller, customer=customer, currency=currency, billing_key=invoice.billing_key
     ).exclude(state=InvoiceState.VOID)
     if known := same.first():
-        _require_same(known, made, issue_on)
+        _require_same(known, lines, made)
+        if known.issue_on != issue_on:
+            raise OneOffKeyTaken(f"{known} has that key and another day of issue.")
         return known
     composed = _composed(invoice, made, as_of=issue_on or as_of)
     invoice.save(force_insert=True)
@@ -201,22 +203,8 @@ def _composed(invoice: Invoice, lines: Sequence[DraftLine], *, as_of: date) -> C
     return composed
 
 
-def _require_same(known: Invoice, made: Sequence[DraftLine], issue_on: date | None) -> None:
+def _require_same(known: Invoice, lines: Sequence[OneOffLine], made: Sequence[DraftLine]) -> None:
     """A repeat may say nothing else than the first time, or it would be believed and forgotten."""
-    stands = [
-        (
-            *(line.product_id, line.description, line.quantity, line.unit_price),
-            *(line.service_starts_on, line.service_ends_on, str(department_of(line))),
-        )
-        for line in known.lines.order_by("position")
-    ]
-    asked = [
-        (
-            *(line.product_id, line.description, line.quantity, line.unit_price),
-            *(line.service_starts_on, line.service_ends_on),
-            str(line.derivation["shares"][0]["department"]),
-        )
-        for line in made
-    ]
-    if stands != asked or known.issue_on != issue_on:
+    asked = [replace(line, description=draft.description) for line, draft in zip(lines, made, strict=True)]
+    if [as_written(line) for line in known.lines.order_by("position")] != asked:
         raise OneOffKeyTaken(f"{known} has that key and says something else.")

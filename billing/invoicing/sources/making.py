@@ -40,6 +40,7 @@ class DraftLine:
     owed_on: date  # since when: the oldest credits come first
     in_stream: bool = False
     may_wait: bool = False
+    inclusive_unit_price: Decimal | None = None  # `exact` includes tax then
     charge_id: UUID | None = None
     takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before

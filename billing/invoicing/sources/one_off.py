@@ -19,7 +19,8 @@ from billing.subscriptions.models import Product
 
 @dataclass(frozen=True, kw_only=True)
 class OneOffLine:
-    """A line as it is asked for. `unit_price` is before tax, in the invoice's currency; below zero it is a credit.
+    """A line as it is asked for. `unit_price` is in the invoice's currency, before tax unless it is
+    `tax_inclusive`; below zero it is a credit.
 
     `service_ends_on` is exclusive. Without a description it is called what its product is called; without a
     department it is the cost of the customer's default department.
@@ -32,6 +33,7 @@ class OneOffLine:
     service_ends_on: date
     description: str = ""
     department_id: UUID | None = None
+    tax_inclusive: bool = False
 
     @property
     def exact(self) -> Decimal:
@@ -88,25 +90,27 @@ def _draft_line(
         description=line.description or product.name,
         quantity=line.quantity,
         unit=product.unit,
-        unit_price=line.unit_price,
+        unit_price=None if line.tax_inclusive else line.unit_price,
+        inclusive_unit_price=line.unit_price if line.tax_inclusive else None,
         exact=line.exact,
         service_starts_on=line.service_starts_on,
         service_ends_on=line.service_ends_on,
-        derivation=_derivation(line.quantity, line.unit_price, line.department_id),
+        derivation=_derivation(line),
         owed_on=line.service_ends_on,
     )
 
 
-def _derivation(quantity: Decimal, unit_price: Decimal, department_id: UUID | None) -> dict:
-    exact = text(EXACT.multiply(quantity, unit_price))
-    return {
+def _derivation(line: OneOffLine) -> dict:
+    exact = text(line.exact)
+    told = {
         "from": "one_off",
-        "quantity": text(quantity),
-        "unit_price": text(unit_price),
+        "quantity": text(line.quantity),
+        "unit_price": text(line.unit_price),
         "exact": exact,
         "rounding": "line",
-        "shares": [{"department": str(department_id) if department_id else None, "exact": exact}],
+        "shares": [{"department": str(line.department_id) if line.department_id else None, "exact": exact}],
     }
+    return told | {"tax_inclusive": True} if line.tax_inclusive else told
 
 
 def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
@@ -129,14 +133,30 @@ def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
             quantity=line.quantity,
             unit=line.unit,
             unit_price=line.unit_price,
-            exact=EXACT.multiply(line.quantity, line.unit_price),
+            inclusive_unit_price=line.inclusive_unit_price,
+            exact=as_written(line).exact,
             service_starts_on=line.service_starts_on,
             service_ends_on=line.service_ends_on,
-            derivation=_derivation(line.quantity, line.unit_price, department_of(line)),
+            derivation=_derivation(as_written(line)),
             owed_on=line.service_ends_on,
         )
         for line in lines.order_by("invoice_id", "position")
     ]
+
+
+def as_written(line: InvoiceLine) -> OneOffLine:
+    """What was asked for, from what is stored."""
+    is_inclusive = line.inclusive_unit_price is not None
+    return OneOffLine(
+        product_id=line.product_id,
+        quantity=line.quantity,
+        unit_price=line.inclusive_unit_price if is_inclusive else line.unit_price,
+        service_starts_on=line.service_starts_on,
+        service_ends_on=line.service_ends_on,
+        description=line.description,
+        department_id=department_of(line),
+        tax_inclusive=is_inclusive,
+    )
 
 
 def department_of(line: InvoiceLine) -> UUID | None:

@@ -54,7 +54,9 @@ def test_worked_examples():
     st.decimals(min_value=0, max_value=100, places=2),
     st.sampled_from(["JPY", "EUR", "KWD"]),
 )
-def test_lines_beside_others_make_what_was_told_and_the_tax_of_the_others(units, beside_units, percent, currency):
+def test_lines_beside_others_make_what_was_told_and_the_tax_of_the_others(
+    units, beside_units, percent, currency
+):
     unit = minor_unit(currency)
     told, beside = [each * unit for each in units], beside_units * unit
 
