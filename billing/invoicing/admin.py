@@ -18,6 +18,7 @@ from billing.entities.reach import visible
 from billing.invoicing import (
     console,
     console_consolidation,  # noqa: F401  (registers its pages)
+    console_discounts,  # noqa: F401  (registers its pages)
     console_gl_codes,  # noqa: F401  (registers its page)
     console_rules,  # noqa: F401  (registers its pages)
     console_runs,  # noqa: F401  (registers its pages)
@@ -25,6 +26,7 @@ from billing.invoicing import (
     services,
 )
 from billing.invoicing.console_crediting import CREDIT, RECOVER
+from billing.invoicing.console_one_off import DELETE, OneOffLines
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
@@ -83,7 +85,7 @@ def _rerate(request, invoice, *, as_of, reason):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
     list_display = (
         "shown_number",
         "customer",
@@ -175,9 +177,12 @@ class InvoiceAdmin(ReadOnlyAdmin):
             icon="calculate",
             danger=True,
             applies=lambda invoice: (
-                invoice.state in (InvoiceState.DRAFT, InvoiceState.ISSUED) and not invoice.paid_amount
+                invoice.state in (InvoiceState.DRAFT, InvoiceState.ISSUED)
+                and not invoice.paid_amount
+                and not invoice.billing_key.startswith("one_off:")
             ),
         ),
+        DELETE,
     )
 
     def scope(self, request, queryset):

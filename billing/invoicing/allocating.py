@@ -19,7 +19,7 @@ from billing.invoicing.models import (
 )
 from billing.invoicing.rulebook import Chosen, Rulebook
 from billing.invoicing.tax import exact_tax
-from billing.kernel.money import EXACT, split_exact
+from billing.kernel.money import EXACT, split_exact, total_of
 
 NOBODY = UUID(int=0)  # where nobody is named and there is no default department
 
@@ -171,12 +171,18 @@ def _parts_of(line: InvoiceLine, invoice: Invoice, policy: Policy) -> list[Part]
 def _exact_parts(line: InvoiceLine) -> tuple[dict[UUID, Decimal], Decimal | None]:
     """What the line's derivation says of each department, in the order of their ids, and of nobody.
 
-    By id, whatever the order they came in: of equal remainders the first department has the odd cent.
+    By id, whatever the order they came in: of equal remainders the first department has the odd cent. What the
+    line is discounted by, and the tax that its price includes, is everybody's in proportion.
     """
     exact: dict[UUID | None, Decimal] = {}
     for share in line.derivation["shares"]:
         named = UUID(share["department"]) if share["department"] else None
         exact[named] = EXACT.add(exact.get(named, Decimal(0)), Decimal(share["exact"]))
+    gross = total_of(list(exact.values()))
+    if gross and (line.discount_amount or line.inclusive_amount):
+        exact = {
+            named: EXACT.divide(EXACT.multiply(part, line.net_amount), gross) for named, part in exact.items()
+        }
     unnamed = exact.pop(None, None)
     return dict(sorted(exact.items())), unnamed
 
@@ -184,7 +190,7 @@ def _exact_parts(line: InvoiceLine) -> tuple[dict[UUID, Decimal], Decimal | None
 def _by_derivation(
     line: InvoiceLine, amount: Decimal, exact: Mapping[UUID, Decimal], currency: str
 ) -> list[Part]:
-    basis = AllocationBasis.ASSIGNED if line.derivation["from"] == "charge" else AllocationBasis.USAGE
+    basis = AllocationBasis.USAGE if line.derivation["from"] == "usage" else AllocationBasis.ASSIGNED
     ordered = sorted(exact.items())
     nets = split_exact(amount, [part for _, part in ordered], currency)
     return [

@@ -90,14 +90,25 @@ def link(obj: Model, page: str) -> str:
 def _lines(proof: Proof) -> Table:
     return Table(
         title="Lines",
-        headers=["#", "What", "Service period", "Quantity", "Unit price", "Net", "Tax", "GL code"],
+        headers=[
+            "#",
+            "What",
+            "Service period",
+            "Quantity",
+            "Unit price",
+            "Discount",
+            "Net",
+            "Tax",
+            "GL code",
+        ],
         rows=[
             [
                 str(line.position),
                 line.description,
                 f"{line.service_starts_on} – {line.service_ends_on - timedelta(days=1)}",
                 f"{number(line.quantity)} {line.unit}",
-                number(line.unit_price),
+                _unit_price(line),
+                money(line.discount_amount, line.currency) if line.discount_amount else "–",
                 money(line.net_amount, line.currency),
                 f"{line.tax_category} {number(line.tax_percent)} %",
                 line.gl_code or "–",
@@ -105,6 +116,12 @@ def _lines(proof: Proof) -> Table:
             for line in _of(proof)
         ],
     )
+
+
+def _unit_price(line: InvoiceLine) -> str:
+    if line.inclusive_unit_price is not None:
+        return f"{number(line.inclusive_unit_price)} with tax"
+    return number(line.unit_price)
 
 
 def _taxes(invoice: Invoice) -> Table:
@@ -189,7 +206,7 @@ def _derivations(proof: Proof) -> Table:
             [
                 str(line.position),
                 str(line.derivation.get("exact", "–")),
-                money(line.net_amount, line.currency),
+                money(line.gross_amount, line.currency),
                 _steps(line.derivation),
                 _readable(line.derivation),
                 _recomputed(differing[line.pk]),
@@ -209,6 +226,10 @@ def _steps(derivation: Mapping[str, object]) -> SafeString | str:
         told.append((f"{step['label']}: {priced}{step['amount']}",))
     if days := derivation.get("days"):
         told.append((f"Days: {days}",))
+    told += [
+        (f"Discount {each['name']} ({each['code']}): −{each['amount']}",)
+        for each in derivation.get("discounts", ())
+    ]
     if before := derivation.get("before"):
         told.append((f"Billed before: −{before['exact']}",))
     return format_html_join(SafeString("<br>"), "{}", told) or "–"
@@ -227,7 +248,7 @@ def _readable(derivation: Mapping[str, object]) -> str:
     return " · ".join(
         f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
         for name, value in derivation.items()
-        if value not in (None, "", []) and name not in {"exact", "shares", "steps", "days"}
+        if value not in (None, "", []) and name not in {"exact", "shares", "steps", "days", "discounts"}
     )
 
 

@@ -21,6 +21,31 @@ class ExemptionEnds(DomainError):
     title = "A tax exemption does not end on that day."
 
 
+class DiscountCodeTaken(Conflict):
+    code = "discount-code-taken"
+    title = "The seller has a discount with that code."
+
+
+class DiscountNotOffered(Conflict):
+    code = "discount-not-offered"
+    title = "The discount is not granted any more, or not yet."
+
+
+class DiscountUsedUp(Conflict):
+    code = "discount-used-up"
+    title = "The discount was granted as often as it can be."
+
+
+class DiscountGrantOverlaps(Conflict):
+    code = "discount-grant-overlaps"
+    title = "It has that discount at that time."
+
+
+class DiscountGrantEnds(DomainError):
+    code = "discount-grant-ends"
+    title = "A grant of a discount does not end on that day."
+
+
 class GlCodeMissing(DomainError):
     code = "gl-code-missing"
     title = "A share of the cost has no GL code."
@@ -74,6 +99,21 @@ class DepartmentOfAnotherEntity(DomainError):
 class AdjustsDraft(Conflict):
     code = "adjusts-a-draft"
     title = "The invoice adjusts a line that is not issued yet."
+
+
+class NotOneOff(Conflict):
+    code = "not-a-one-off-invoice"
+    title = "The invoice was not written by hand."
+
+
+class InvoiceNotDraft(Conflict):
+    code = "invoice-not-draft"
+    title = "Only a draft can be changed or deleted."
+
+
+class OneOffKeyTaken(Conflict):
+    code = "one-off-key-taken"
+    title = "Another one-off invoice has that key."
 
 
 class NothingToRerate(DomainError):

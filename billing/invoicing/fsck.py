@@ -63,7 +63,7 @@ CHECKS = {
         SELECT l.invoice_id AS id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
         WHERE l.derivation->>'rounding' = 'stream'
         GROUP BY l.invoice_id, i.currency
-        HAVING sum(l.net_amount) <> round(sum((l.derivation->>'exact')::numeric), currency_exponent(i.currency))
+        HAVING sum(l.gross_amount) <> round(sum((l.derivation->>'exact')::numeric), currency_exponent(i.currency))
     """,
     "I6 an issued invoice is booked once, with its total": """
         SELECT i.id FROM invoices i
@@ -175,7 +175,7 @@ CHECKS = {
         JOIN subscription_charges c ON c.id = k.charge_id JOIN subscriptions s ON s.id = c.subscription_id
         JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
         WHERE (c.net_amount, c.currency, s.entity_id, s.seller_id)
-              IS DISTINCT FROM (l.net_amount, l.currency, i.customer_id, i.seller_id)
+              IS DISTINCT FROM (l.gross_amount, l.currency, i.customer_id, i.seller_id)
            OR c.due_on > coalesce(i.issued_on, c.due_on)
     """,
     "S2 every line from a charge has claimed it": """
@@ -199,6 +199,57 @@ CHECKS = {
             SELECT sum((s->>'exact')::numeric) AS exact FROM jsonb_array_elements(l.derivation->'shares') s
         ) shares
         WHERE l.derivation ? 'shares' AND shares.exact <> (l.derivation->>'exact')::numeric
+    """,
+    "O1 a one-off line is quantity times price, and the cost of a department of its customer": """
+        SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        LEFT JOIN departments d ON d.id = (l.derivation->'shares'->0->>'department')::uuid
+        WHERE l.derivation->>'from' = 'one_off'
+          AND ((l.derivation->>'exact')::numeric <> l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
+               OR d.entity_id IS DISTINCT FROM
+                  CASE WHEN l.derivation->'shares'->0->>'department' IS NULL THEN NULL ELSE i.customer_id END)
+    """,
+    "DC1 what a line is discounted by is what was taken off it, of grants of its customer by its seller": """
+        SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        LEFT JOIN discount_uses u ON u.line_id = l.id
+        LEFT JOIN discount_grants g ON g.id = u.grant_id LEFT JOIN discounts d ON d.id = g.discount_id
+        GROUP BY l.id
+        HAVING greatest(l.discount_amount, 0) <> coalesce(sum(u.amount), 0)
+            OR bool_or(u.id IS NOT NULL AND (g.customer_id, d.seller_id, u.currency) <> (i.customer_id, i.seller_id, i.currency))
+    """,
+    "DC2 what is taken once a month, or once, is on one invoice, and no more than it is worth": """
+        SELECT u.grant_id, u.period_starts_on FROM discount_uses u
+        JOIN invoice_lines l ON l.id = u.line_id
+        JOIN discount_grants g ON g.id = u.grant_id
+        LEFT JOIN discount_amounts a ON a.discount_id = g.discount_id AND a.currency = u.currency
+        WHERE u.released_at IS NULL AND u.period_starts_on IS NOT NULL
+        GROUP BY u.grant_id, u.period_starts_on
+        HAVING count(DISTINCT l.invoice_id) > 1 OR sum(u.amount) > max(a.amount)
+    """,
+    "DC3 a discount is given back exactly when its invoice is void": """
+        SELECT u.id FROM discount_uses u
+        JOIN invoice_lines l ON l.id = u.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE (u.released_at IS NULL) = (i.state = 'void')
+    """,
+    "DC4 a discount counts its grants, and an amount is worth something": """
+        SELECT d.id, d.redemptions, count(DISTINCT g.id) FROM discounts d
+        LEFT JOIN discount_grants g ON g.discount_id = d.id LEFT JOIN discount_amounts a ON a.discount_id = d.id
+        GROUP BY d.id HAVING d.redemptions <> count(DISTINCT g.id) OR (d.kind = 'amount') <> (count(a.id) > 0)
+    """,
+    "DC5 nobody has a discount twice at a time": """
+        SELECT a.id FROM discount_grants a JOIN discount_grants b
+          ON b.discount_id = a.discount_id AND b.customer_id = a.customer_id AND b.id <> a.id
+         AND b.subscription_id IS NOT DISTINCT FROM a.subscription_id
+         AND daterange(a.starts_on, a.ends_on) && daterange(b.starts_on, b.ends_on)
+    """,
+    "T1 prices that include tax: with tax a rate comes to what was told, or one minor unit less": """
+        SELECT invoice_id, tax_category, tax_percent FROM (
+            SELECT l.invoice_id, l.tax_category, l.tax_percent, currency_exponent(l.currency) AS decimals,
+                   sum(l.gross_amount) AS net, sum(l.inclusive_amount) AS told,
+                   coalesce(sum(l.gross_amount) FILTER (WHERE l.inclusive_amount IS NULL), 0) AS beside
+            FROM invoice_lines l GROUP BY 1, 2, 3, 4
+        ) taxed
+        WHERE told + beside + round(beside * tax_percent / 100, decimals) - net - round(net * tax_percent / 100, decimals)
+              NOT IN (0, 10::numeric ^ (-decimals))
     """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id

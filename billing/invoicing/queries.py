@@ -37,6 +37,8 @@ from billing.invoicing.models import (
     ConsolidatedTotal,
     CostAllocation,
     CreditNote,
+    Discount,
+    DiscountGrant,
     GLCodeMapping,
     Invoice,
     InvoiceLine,
@@ -48,14 +50,17 @@ from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState
 from billing.usage.models import UsageEvent
 
-# Invoices that drafting makes, and makes anew while they are drafts.
+# Invoices that drafting makes, and makes anew while they are drafts; and those that somebody writes.
 FROM_SOURCES = Q(billing_key__startswith="usage:") | Q(billing_key__startswith="subscriptions:")
+WRITTEN_BY_HAND = Q(billing_key__startswith="one_off:")
 
 VIEW_INVOICE = "invoicing.view_invoice"
 VIEW_CREDIT_NOTE = "invoicing.view_creditnote"
 VIEW_ALLOCATION = "invoicing.view_costallocation"
 VIEW_RUN = "invoicing.view_billingrun"
 VIEW_CONSOLIDATION = "invoicing.view_consolidatedinvoice"
+VIEW_DISCOUNT = "invoicing.view_discount"
+VIEW_DISCOUNT_GRANT = "invoicing.view_discountgrant"
 VIEW_EXEMPTION = "invoicing.view_taxexemption"
 VIEW_RULE = "invoicing.view_allocationrule"
 VIEW_ALLOCATION_RUN = "invoicing.view_allocationrun"
@@ -106,6 +111,17 @@ def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExempt
 
 def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> QuerySet[TaxExemption]:
     return exemptions.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=on), starts_on__lte=on)
+
+
+def discounts_for(user: User, verb: str = VIEW_DISCOUNT) -> QuerySet[Discount]:
+    """Discounts of the sellers within reach."""
+    return visible(Discount.objects.select_related("seller"), user=user, verb=verb, entity="seller")
+
+
+def discount_grants_for(user: User, verb: str = VIEW_DISCOUNT_GRANT) -> QuerySet[DiscountGrant]:
+    """What the customers within reach were granted."""
+    grants = DiscountGrant.objects.select_related("discount", "customer")
+    return visible(grants, user=user, verb=verb, entity="customer")
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
@@ -221,6 +237,11 @@ def live_consolidations(invoice_ids: Iterable[UUID]) -> dict[UUID, ConsolidatedI
     }
 
 
+def made_anew(*, as_of: date) -> Q:
+    """The drafts that drafting as of a day makes anew: all that come from sources, and one-off ones whose day it is."""
+    return (FROM_SOURCES | (WRITTEN_BY_HAND & Q(issue_on__lte=as_of))) & Q(state=InvoiceState.DRAFT)
+
+
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
     """Who may owe something by `as_of`, by code: usage not billed yet, a subscription whose next period begins,
     charges, or a draft."""
@@ -231,9 +252,7 @@ def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
         counts=True,
     )
     subscribed = Subscription.objects.filter(entity=OuterRef("pk"), seller_id=seller_id)
-    drafts = Invoice.objects.filter(
-        FROM_SOURCES, customer=OuterRef("pk"), seller_id=seller_id, state=InvoiceState.DRAFT
-    )
+    drafts = Invoice.objects.filter(made_anew(as_of=as_of), customer=OuterRef("pk"), seller_id=seller_id)
     charged = unbilled_charges(seller_id=seller_id, as_of=as_of)
     return BillingEntity.objects.filter(
         Exists(unclaimed.filter(billed_on__lt=as_of.replace(day=1)))

@@ -11,9 +11,12 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from billing.invoicing.inclusive import before_tax
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine
+from billing.invoicing.services.discounting import StoredDiscounts
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
-from billing.invoicing.sources.making import nets_of
+from billing.invoicing.sources.making import ONE_OFF, nets_of
+from billing.invoicing.sources.one_off import as_written
 from billing.invoicing.sources.usage import rate
 from billing.kernel.money import EXACT, round_half_up, total_of
 from billing.subscriptions.core.periods import Period
@@ -89,6 +92,7 @@ class _Facts:
         named = {line.derivation["price"] for line in of_usage}
         self.prices: Mapping[UUID, Price] = Price.objects.in_bulk([UUID(pk) for pk in named])
         self.periods = self._periods(lines)
+        self.discounts = StoredDiscounts(lines)
         self.exact = {line.pk: self._exact(line) for line in lines}
 
     @staticmethod
@@ -106,6 +110,8 @@ class _Facts:
 
     def _exact(self, line: InvoiceLine) -> Decimal | None:
         """Unrounded; None where there is nothing to compute it from."""
+        if line.derivation.get("from") == ONE_OFF:
+            return as_written(line).exact
         if line.pk in self.charges:
             return _exact_charge(self.charges[line.pk], self._whole_of(line))
         price, after = self._price(line), self.counted.get(line.pk, (None,) * 3)[2]
@@ -164,6 +170,8 @@ def _quantity(line: InvoiceLine, facts: _Facts) -> Iterator[Difference]:
         if charge.item.basis != Basis.SEATS and charge.quantity != charge.item.quantity:
             yield _differs(line, "quantity", charge.quantity, charge.item.quantity, "subscribed quantity")
         quantity = charge.quantity
+    elif line.derivation.get("from") == ONE_OFF:
+        quantity = Decimal(line.derivation["quantity"])
     else:
         own, before, after = facts.counted[line.pk]
         quantity = EXACT.subtract(after.quantity, before.quantity if before else NOTHING)
@@ -188,7 +196,20 @@ def _rounding(lines: Sequence[InvoiceLine], facts: _Facts) -> Iterator[Differenc
         )
         for line in lines
     ]
-    for line, net in zip(lines, nets_of(amounts, currency), strict=True):
+    rounded = dict(zip((line.pk for line in lines), nets_of(amounts, currency), strict=True))
+    inclusive = [line.pk for line in lines if line.inclusive_unit_price is not None]
+    for line in lines:
+        if line.pk in inclusive and line.inclusive_amount != rounded[line.pk]:
+            told = line.inclusive_amount
+            yield _differs(line, "amount with tax", told, rounded[line.pk], "quantity times price")
+    taxed = {line.pk: (line.tax_category, line.tax_percent) for line in lines}
+    grosses = before_tax(rounded, taxed, inclusive, currency)
+    discounts = facts.discounts.off(lines, grosses, currency)
+    for line in lines:
+        discount = discounts[line.pk]
+        net = EXACT.subtract(grosses[line.pk], discount)
+        if line.discount_amount != discount:
+            yield _differs(line, "discount", line.discount_amount, discount, "the discounts it was granted")
         if line.net_amount != net:
             yield _differs(line, "net amount", line.net_amount, net, "rounding of the recomputed amount")
 

@@ -196,7 +196,7 @@ def document_of_issued_only() -> pgtrigger.Trigger:
 
 
 def line_has_the_charges_net() -> pgtrigger.Trigger:
-    """At COMMIT: a line bills its charge at the charge's own amount, to the subscriber."""
+    """At COMMIT: a line bills its charge at the charge's own amount, before discounts, to the subscriber."""
     return pgtrigger.Trigger(
         name="charge_in_full",
         when=pgtrigger.After,
@@ -210,7 +210,7 @@ def line_has_the_charges_net() -> pgtrigger.Trigger:
                 JOIN invoices i ON i.id = l.invoice_id
                 WHERE c.id = NEW.charge_id
                   AND (c.net_amount, c.currency, s.entity_id, s.seller_id)
-                      IS DISTINCT FROM (l.net_amount, i.currency, i.customer_id, i.seller_id)
+                      IS DISTINCT FROM (l.gross_amount, i.currency, i.customer_id, i.seller_id)
             ) THEN
                 RAISE EXCEPTION 'line % does not bill its charge in full', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_billed_in_full';

@@ -39,6 +39,11 @@ declare("invoicing.reverse_allocation_run", FC)
 declare("invoicing.view_glcodemapping", VW, BO, CM, AP, FC, AU, scope="allocations:read")
 declare("invoicing.create_gl_code_mapping", FC)
 declare("invoicing.end_gl_code_mapping", FC)
+declare("invoicing.view_discount", VW, BO, CM, FC, AU, scope="catalogue:read")
+declare("invoicing.create_discount", CM, FC, scope="catalogue:write")
+declare("invoicing.retire_discount", CM, FC, scope="catalogue:write")
+declare("invoicing.view_discountgrant", VW, BO, CM, AP, FC, AU, scope="invoices:read")
+declare("invoicing.grant_discount", CM, FC)  # who sets prices, not who bills them
 declare("invoicing.view_numberseries", BO, FC, AU)
 
 declare("invoicing.view_consolidatedinvoice", VW, BO, CM, AP, FC, AU, scope="invoices:read")

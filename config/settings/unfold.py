@@ -11,6 +11,8 @@ CONSOLE_MENU = {
         ("Billing runs", "play_circle", "invoicing", "billingrun"),
         ("Customer accounts", "account_balance_wallet", "payments", "customeraccount"),
         ("Payments", "payments", "payments", "payment"),
+        ("Discounts", "sell", "invoicing", "discount"),
+        ("Discount grants", "redeem", "invoicing", "discountgrant"),
         ("Tax rates", "percent", "invoicing", "taxrate"),
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Exchange rates", "currency_exchange", "invoicing", "exchangerate"),

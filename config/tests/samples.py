@@ -35,6 +35,8 @@ from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.consolidation_makers import consolidate, make_exchange_rate
 from billing.invoicing.tests.makers import (
     AS_OF,
+    make_discount,
+    make_discount_grant,
     make_rule,
     make_seller,
     make_sold_meter,
@@ -107,6 +109,9 @@ class Company:
                 starts_on=FIRST_MONTH + timedelta(days=day),
                 ends_on=FIRST_MONTH + timedelta(days=day + 1),
             )
+        for _ in range(self.rows):
+            self.discount = make_discount(self.root, amounts={"EUR": "10"}, product_ids=[self.product.pk])
+            self.discount_grant = make_discount_grant(self.customer, self.discount)
         self._fill_plans()
         self._fill_subscriptions()
         self._fill_licenses()
@@ -373,6 +378,8 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "consolidated-invoices/{consolidated_invoice_id}": lambda company: company.consolidated_invoice,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,
+    "discounts/{discount_id}": lambda company: company.discount,
+    "discount-grants/{grant_id}": lambda company: company.discount_grant,
     "departments/{department_id}": lambda company: company.customer.departments.get(is_default=True),
     "dunning-assignments/{assignment_id}": lambda company: company.assignment,
     "dunning-cases/{case_id}": lambda company: company.case,

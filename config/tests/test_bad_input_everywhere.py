@@ -18,7 +18,15 @@ from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import AllocationRun, AllocationRunKind
 from billing.invoicing.tests.consolidation_makers import consolidate
-from billing.invoicing.tests.makers import AS_OF, make_draft, make_rule, make_seller, to
+from billing.invoicing.tests.makers import (
+    AS_OF,
+    make_discount,
+    make_discount_grant,
+    make_draft,
+    make_rule,
+    make_seller,
+    to,
+)
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -149,6 +157,7 @@ def world() -> dict[str, object]:
     mapping = invoicing.add_gl_code_mapping(
         actor="test", entity_id=customer.pk, tax_category="S", gl_code="6400", starts_on=AS_OF
     )
+    grant = make_discount_grant(customer, make_discount(seller))
     meter = Meter.objects.get()
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(1))
     license = make_license(entity=customer, product=Product.objects.get())
@@ -167,6 +176,8 @@ def world() -> dict[str, object]:
         "rule_id": rule.pk,
         "allocation_run_id": allocation_run.pk,
         "mapping_id": mapping.pk,
+        "discount_id": grant.discount_id,
+        "grant_id": grant.pk,
         "meter_id": meter.pk,
         "quota_id": quota.pk,
         "alert_id": quota.alerts.first().pk,

@@ -160,6 +160,8 @@ def test_what_is_append_only_is_what_one_expects():
         "dunning_notices",
         "dunning_steps",
         "exchange_rates",
+        "discount_amounts",
+        "discount_products",
         "invoice_documents",
         "journal_entries",
         "journal_lines",

@@ -26,6 +26,8 @@ from billing.invoicing.tests.consolidation_makers import (
 )
 from billing.invoicing.tests.makers import (
     AS_OF,
+    make_discount,
+    make_discount_grant,
     make_draft,
     make_invoice,
     make_rule,
@@ -33,6 +35,7 @@ from billing.invoicing.tests.makers import (
     make_sold_meter,
     make_tax_rate,
     make_usage,
+    one_off_line,
     rule_terms,
     to,
 )
@@ -77,6 +80,7 @@ ORDER = (
     "meters",
     "quotas",
     "quota_counters",
+    "discounts",
     "billing_contracts",
     "budgets",
     "consolidated_invoices",
@@ -119,6 +123,10 @@ UNDER = {
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
     "charge_claims": "invoices",
+    "discount_uses": "invoices",
+    "discount_grants": "billing_entities",
+    "discount_amounts": "discounts",
+    "discount_products": "discounts",
     "quota_counters": "quotas",
 }
 
@@ -666,6 +674,77 @@ def _():
 def _():
     invoice = make_invoice()
     return lambda: invoicing.render_missing_documents(actor=ME, seller_id=invoice.seller_id)
+
+
+def written_by_hand() -> tuple[dict, dict]:
+    """What it takes to draft a one-off invoice, and to revise one."""
+    seller = make_seller()
+    lines = {"lines": [one_off_line(make_product(entity=seller))], "as_of": AS_OF}
+    customer = make_entity(parent=seller)
+    return {"seller_id": seller.pk, "customer_id": customer.pk, "currency": "EUR"} | lines, lines
+
+
+@scene(invoicing.draft_one_off_invoice)
+def _():
+    terms, _ = written_by_hand()
+    return lambda: invoicing.draft_one_off_invoice(actor=ME, **terms)
+
+
+@scene(invoicing.preview_one_off_invoice)
+def _():
+    terms, _ = written_by_hand()
+    return lambda: invoicing.preview_one_off_invoice(**terms)
+
+
+@scene(invoicing.revise_one_off_invoice)
+def _():
+    terms, lines = written_by_hand()
+    draft = invoicing.draft_one_off_invoice(actor=ME, **terms)
+    return lambda: invoicing.revise_one_off_invoice(actor=ME, invoice_id=draft.pk, **lines)
+
+
+@scene(invoicing.delete_one_off_invoice)
+def _():
+    draft = invoicing.draft_one_off_invoice(actor=ME, **written_by_hand()[0])
+    return lambda: invoicing.delete_one_off_invoice(actor=ME, invoice_id=draft.pk)
+
+
+@scene(invoicing.create_discount)
+def _():
+    seller = make_seller()
+    return lambda: invoicing.create_discount(
+        actor=ME,
+        seller_id=seller.pk,
+        code="TEN",
+        name="Ten",
+        kind="amount",
+        amounts={"EUR": Decimal(10)},
+        product_ids=[make_product(entity=seller).pk],
+        duration="once",
+        starts_on=DAY,
+    )
+
+
+@scene(invoicing.retire_discount)
+def _():
+    discount = make_discount(make_seller())
+    return lambda: invoicing.retire_discount(actor=ME, discount_id=discount.pk, reason="over")
+
+
+@scene(invoicing.grant_discount)
+def _():
+    discount = make_discount(make_seller())
+    customer = make_entity(parent=discount.seller)
+    return lambda: make_discount_grant(customer, discount)
+
+
+@scene(invoicing.end_discount_grant)
+def _():
+    discount = make_discount(make_seller())
+    grant = make_discount_grant(make_entity(parent=discount.seller), discount)
+    return lambda: invoicing.end_discount_grant(
+        actor=ME, grant_id=grant.pk, ends_on=grant.starts_on + timedelta(days=1), reason="over"
+    )
 
 
 @scene(invoicing.end_tax_exemption)

@@ -44,8 +44,13 @@ class InOrder(serializers.ListSerializer):
 
 
 class LineRead(ReadSerializer):
-    """`derivation` says how the amount came about, so that it can be computed again."""
+    """`derivation` says how the amount came about, so that it can be computed again.
 
+    `net_amount` = `gross_amount` − `discount_amount`, all before tax. `inclusive_amount` is what was told of a
+    price that includes tax.
+    """
+
+    gross_amount = MoneyAmountField(read_only=True)
     tax_category = serializers.CharField(read_only=True, help_text="UNTDID 5305, as in EN 16931.")
     tax_percent = ExactAmountField(read_only=True)
 
@@ -62,6 +67,10 @@ class LineRead(ReadSerializer):
             "quantity",
             "unit",
             "unit_price",
+            "inclusive_unit_price",
+            "inclusive_amount",
+            "gross_amount",
+            "discount_amount",
             "net_amount",
             "currency",
             "tax_category",
@@ -143,6 +152,7 @@ class InvoiceRead(ReadSerializer):
             "currency",
             "period_starts_on",
             "period_ends_on",
+            "issue_on",
             "issued_on",
             "due_on",
             "net_amount",

@@ -5,6 +5,7 @@ from billing.invoicing.api import (
     allocations,
     consolidations,
     crediting,
+    discounts,
     exchange_rates,
     exemptions,
     gl_codes,
@@ -17,6 +18,8 @@ router = Router()
 router.register("invoices", views.InvoiceViewSet, basename="invoice")
 router.register("credit-notes", crediting.CreditNoteViewSet, basename="credit-note")
 router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
+router.register("discounts", discounts.DiscountViewSet, basename="discount")
+router.register("discount-grants", discounts.DiscountGrantViewSet, basename="discount-grant")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
 router.register(
     "consolidated-invoices", consolidations.ConsolidatedInvoiceViewSet, basename="consolidated-invoice"

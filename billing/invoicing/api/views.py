@@ -15,6 +15,7 @@ from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilter
+from billing.invoicing.api.one_off import OneOffInvoices
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
 from billing.invoicing.proof import proof_of
@@ -25,7 +26,7 @@ from billing.kernel.api import shaping
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
-class InvoiceViewSet(ActingVerb, ServiceViewSet):
+class InvoiceViewSet(OneOffInvoices, ActingVerb, ServiceViewSet):
     serializer_class = serializers.InvoiceRead
     filterset_class = InvoiceFilter
     lookup_url_kwarg = "invoice_id"
@@ -42,13 +43,19 @@ class InvoiceViewSet(ActingVerb, ServiceViewSet):
         "allocations": ("prefetch", "allocations"),
     }
     conditional_reads = False  # whether it is overdue changes with the day, not with the version
-    idempotency_required_actions = frozenset({"draft", "issue", "void", "rerate", "write_off", "recover"})
+    idempotency_required_actions = frozenset(
+        {"create", "draft", "issue", "void", "rerate", "write_off", "recover"}
+    )
     action_permissions = {
         "list": "invoicing.view_invoice",
         "retrieve": "invoicing.view_invoice",
         "allocations": "invoicing.view_invoice",
         "timeline": "invoicing.view_invoice",
         "pdf": "invoicing.view_invoice",
+        "create": "invoicing.draft_invoice",
+        "preview_one_off": "invoicing.draft_invoice",
+        "update": "invoicing.draft_invoice",
+        "destroy": "invoicing.draft_invoice",
         "draft": "invoicing.draft_invoice",
         "issue": "invoicing.issue_invoice",
         "void": "invoicing.void_invoice",

@@ -8,7 +8,7 @@ Content is what `rendering.pdf_of` sets: `title`, `number` and `day`, the partie
 carried from page to page), then `sums` (pairs of label and amount), `taxes` and `notes`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -40,6 +40,8 @@ class CreditedLine:
     unit_price: Decimal | None
     tax_percent: Decimal
     net_amount: Decimal
+    discount_amount: Decimal = Decimal(0)  # what is credited is credited after discounts,
+    inclusive_amount: Decimal | None = None  # and before tax
 
     @classmethod
     def of(cls, credit: CreditNoteLine) -> "CreditedLine":
@@ -132,7 +134,7 @@ def _common(
             {
                 "position": str(line.position),
                 "description": line.description,
-                "below": say.period(line.service_starts_on, line.service_ends_on),
+                "below": " · ".join(_told(line, say)),
                 "quantity": ""
                 if line.quantity is None
                 else f"{say.number(line.quantity)} {line.unit}".strip(),
@@ -150,6 +152,19 @@ def _common(
             (labels["total"], say.money(document.total_amount)),
         ],
     }
+
+
+def _told(line: InvoiceLine | CreditedLine, say: Formats) -> Iterator[str]:
+    """The days, then what was told and what brings it down to the amount: "119.00 incl. 19 %", "100.00",
+    "Welcome −10.00"."""
+    yield say.period(line.service_starts_on, line.service_ends_on)
+    if line.inclusive_amount is not None:
+        yield f"{say.money(line.inclusive_amount)} incl. {say.percent(line.tax_percent)}"
+    if line.discount_amount:
+        yield say.money(EXACT.add(line.net_amount, line.discount_amount))
+        amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]
+        named = [f"{name} {say.money(-amount)}" for name, amount in amounts if amount]
+        yield from named or [say.money(-line.discount_amount)]
 
 
 def _tax(tax: InvoiceTax | CreditNoteTax, say: Formats, language: str) -> dict:

@@ -1,4 +1,4 @@
-"""The tables: tax, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
+"""The tables: tax, discounts, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
 
 from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
@@ -10,6 +10,15 @@ from billing.invoicing.models.crediting import (
     CreditNoteDocument,
     CreditNoteLine,
     CreditNoteTax,
+)
+from billing.invoicing.models.discounts import (
+    Discount,
+    DiscountAmount,
+    DiscountDuration,
+    DiscountGrant,
+    DiscountKind,
+    DiscountProduct,
+    DiscountUse,
 )
 from billing.invoicing.models.exchange import ExchangeRate
 from billing.invoicing.models.gl_codes import GLCodeMapping
@@ -45,6 +54,13 @@ __all__ = [
     "CreditNoteDocument",
     "CreditNoteLine",
     "CreditNoteTax",
+    "Discount",
+    "DiscountAmount",
+    "DiscountDuration",
+    "DiscountGrant",
+    "DiscountKind",
+    "DiscountProduct",
+    "DiscountUse",
     "ExchangeRate",
     "GLCodeMapping",
     "GlSource",

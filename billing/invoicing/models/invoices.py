@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from billing.entities.models import BillingEntity
 from billing.invoicing.consolidation_triggers import not_voided_in_consolidation
 from billing.invoicing.crediting_triggers import credited_by_applications
+from billing.invoicing.discount_triggers import discounts_are_used
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
@@ -79,6 +80,9 @@ class Invoice(BaseModel):
     billing_key = models.CharField(
         max_length=100,
         help_text='What makes it the same invoice, e.g. "usage:2024-09-01", "subscriptions:2024-10-01".',
+    )
+    issue_on = models.DateField(
+        null=True, help_text="One-off invoices: the billing run issues it from that day on; empty: by hand."
     )
     issued_on = models.DateField(null=True)
     due_on = models.DateField(null=True)
@@ -172,6 +176,10 @@ class Invoice(BaseModel):
             ),
             models.CheckConstraint(name="invoice_series_own", condition=~Q(series__in=OTHER_SERIES)),
             models.CheckConstraint(
+                name="invoice_issue_day_of_one_off",
+                condition=Q(issue_on__isnull=True) | Q(billing_key__startswith="one_off:"),
+            ),
+            models.CheckConstraint(
                 name="invoice_period_ends_after_start", condition=Q(period_ends_on__gt=F("period_starts_on"))
             ),
         ]
@@ -198,6 +206,7 @@ class Invoice(BaseModel):
                 ),
             ),
             lines_sum_to_invoice(),
+            discounts_are_used(),
             numbered_without_gap(),
             credited_by_applications(),
             written_off_as_booked(),
@@ -233,8 +242,21 @@ class InvoiceLine(models.Model):
     description = models.CharField(max_length=300)
     quantity = ExactField()
     unit = models.CharField(max_length=32)
-    unit_price = ExactField(null=True, help_text="Empty for costs passed through.")
-    net_amount = MoneyField()
+    unit_price = ExactField(
+        null=True,
+        help_text="Before tax (BT-146). Empty for costs passed through and prices that include tax.",
+    )
+    inclusive_unit_price = ExactField(null=True, help_text="What was told for a unit, tax included.")
+    inclusive_amount = MoneyField(null=True, help_text="What was told for the line, tax included.")
+    discount_amount = MoneyField(
+        default=0, db_default=0, help_text="Off the gross, before tax (BT-136); it has the sign of the line."
+    )
+    net_amount = MoneyField(help_text="After discounts (BT-131).")
+    gross_amount = models.GeneratedField(
+        expression=F("net_amount") + F("discount_amount"),
+        output_field=models.DecimalField(max_digits=19, decimal_places=4),
+        db_persist=True,
+    )
     currency = CurrencyField()
     tax_category = models.CharField(max_length=2, choices=TaxTreatment)
     tax_percent = models.DecimalField(max_digits=7, decimal_places=4)
@@ -248,8 +270,23 @@ class InvoiceLine(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["invoice", "position"], name="one_line_per_position"),
-            payable("invoice_line_payable", "net_amount"),
-            finite("invoice_line_finite", "quantity", "unit_price"),
+            payable("invoice_line_payable", "net_amount", "discount_amount", "inclusive_amount"),
+            models.CheckConstraint(
+                # So a discount is never more than the line it is taken off: gross is net + discount.
+                name="invoice_line_discount_within_gross",
+                condition=Q(net_amount__gte=0, discount_amount__gte=0)
+                | Q(net_amount__lte=0, discount_amount__lte=0),
+            ),
+            finite("invoice_line_finite", "quantity", "unit_price", "inclusive_unit_price"),
+            models.CheckConstraint(
+                name="invoice_line_price_with_or_without_tax",
+                condition=Q(inclusive_unit_price__isnull=True, inclusive_amount__isnull=True)
+                | Q(
+                    inclusive_unit_price__isnull=False,
+                    inclusive_amount__isnull=False,
+                    unit_price__isnull=True,
+                ),
+            ),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]
 

@@ -1,4 +1,4 @@
-"""From lines in the making to an invoice: which credits fit, what is rounded, and what tax it comes to."""
+"""From lines in the making to an invoice: which credits fit, what is rounded and taken off, and what tax it comes to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.inclusive import before_tax
+from billing.invoicing.models import DiscountUse, Invoice, InvoiceLine, InvoiceTax
+from billing.invoicing.services.discounting import Discounts, Reduced
 from billing.invoicing.services.taxing import TaxTable, Treatment
 from billing.invoicing.sources.making import DraftLine, nets_of
 from billing.invoicing.tax import breakdown, exemption_reason
@@ -21,10 +23,11 @@ class Composed:
     lines: list[InvoiceLine]
     taxes: list[InvoiceTax]
     charges: dict[UUID, UUID]  # by the line that bills it
+    uses: list[DiscountUse]
 
 
 def compose(
-    invoice: Invoice, lines: Sequence[DraftLine], *, taxes: TaxTable, as_of: date
+    invoice: Invoice, lines: Sequence[DraftLine], *, taxes: TaxTable, discounts: Discounts, as_of: date
 ) -> tuple[Composed | None, list[DraftLine]]:
     """The invoice over the lines, and those that wait; None if all of them wait.
 
@@ -34,34 +37,44 @@ def compose(
     _set_period(invoice, lines)
     treated = _treated(invoice, lines, taxes, as_of)
     credits = sorted((line for line in lines if line.may_wait), key=lambda line: line.owed_on)
-    joined = _that_fit([line for line in lines if not line.may_wait], credits, treated, invoice.currency)
+    reduced = discounts.off(invoice, lines, _grosses(lines, treated, invoice.currency))
+    joined = _that_fit(
+        [line for line in lines if not line.may_wait], credits, treated, reduced, invoice.currency
+    )
     while True:
         kept = {line.line_id for line in joined}
         left = [line for line in lines if line.line_id not in kept]
         if not joined:
             return None, left
         _set_period(invoice, joined)
-        done = _composed(invoice, [line for line in lines if line.line_id in kept], treated)
+        on_it = [line for line in lines if line.line_id in kept]
+        reduced = discounts.off(invoice, on_it, _grosses(on_it, treated, invoice.currency))
+        done = _composed(invoice, on_it, treated, reduced)
         # Lines rounded together may come to a cent less than each of them by itself.
         if invoice.total_amount >= 0 or not joined[-1].may_wait:
+            discounts.note(reduced)
             return done, left
         joined.pop()
 
 
 def _that_fit(
-    joined: list[DraftLine], credits: Sequence[DraftLine], treated: Treated, currency: str
+    joined: list[DraftLine],
+    credits: Sequence[DraftLine],
+    treated: Treated,
+    reduced: Reduced,
+    currency: str,
 ) -> list[DraftLine]:
     taxable: dict[Treatment, Decimal] = {}
 
     def total_with(line: DraftLine) -> Decimal:
-        key, net = treated[line.tax_category], round_half_up(line.exact, currency)
+        key, net = treated[line.tax_category], reduced.net(line.line_id)
         with_it = taxable | {key: taxable.get(key, Decimal(0)) + net}
         rows = breakdown([(key.category, key.percent, net) for key, net in with_it.items()], currency)
         return total_of([amount for row in rows for amount in (row.taxable_amount, row.tax_amount)])
 
     def join(line: DraftLine) -> None:
         key = treated[line.tax_category]
-        taxable[key] = taxable.get(key, Decimal(0)) + round_half_up(line.exact, currency)
+        taxable[key] = taxable.get(key, Decimal(0)) + reduced.net(line.line_id)
 
     for line in joined:
         join(line)
@@ -89,19 +102,29 @@ def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_o
     }
 
 
-def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> Composed:
-    made = _lines(invoice, lines, treated)
+def _grosses(lines: Sequence[DraftLine], treated: Treated, currency: str) -> dict[UUID, Decimal]:
+    """What each line comes to before tax and discounts, if these are all that are on the invoice."""
+    rounded = nets_of([(line.exact, line.in_stream) for line in lines], currency)
+    amounts = {line.line_id: amount for line, amount in zip(lines, rounded, strict=True)}
+    taxed = {line.line_id: treated[line.tax_category][:2] for line in lines}
+    inclusive = [line.line_id for line in lines if line.inclusive_unit_price is not None]
+    return before_tax(amounts, taxed, inclusive, currency)
+
+
+def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated, reduced: Reduced) -> Composed:
+    made = _lines(invoice, lines, treated, reduced)
     certificate = next((t.certificate for t in treated.values() if t.certificate), "")
     taxed = _taxes(invoice, made, certificate)
     invoice.net_amount = total_of([line.net_amount for line in made])
     invoice.tax_amount = total_of([row.tax_amount for row in taxed])
     invoice.total_amount = invoice.net_amount + invoice.tax_amount
     charges = {line.line_id: line.charge_id for line in lines if line.charge_id}
-    return Composed(invoice, made, taxed, charges)
+    return Composed(invoice, made, taxed, charges, reduced.uses(invoice.currency))
 
 
-def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> list[InvoiceLine]:
-    nets = nets_of([(line.exact, line.in_stream) for line in lines], invoice.currency)
+def _lines(
+    invoice: Invoice, lines: Sequence[DraftLine], treated: Treated, reduced: Reduced
+) -> list[InvoiceLine]:
     return [
         InvoiceLine(
             id=line.line_id,
@@ -113,16 +136,21 @@ def _lines(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated) -> li
             quantity=line.quantity,
             unit=line.unit,
             unit_price=line.unit_price,
-            net_amount=net,
+            inclusive_unit_price=line.inclusive_unit_price,
+            inclusive_amount=None
+            if line.inclusive_unit_price is None
+            else round_half_up(line.exact, invoice.currency),
+            discount_amount=reduced.discounts[line.line_id],
+            net_amount=reduced.net(line.line_id),
             currency=invoice.currency,
             tax_category=treated[line.tax_category].category,
             tax_percent=treated[line.tax_category].percent,
             gl_code=line.gl_code,
             service_starts_on=line.service_starts_on,
             service_ends_on=line.service_ends_on,
-            derivation=line.derivation,
+            derivation=reduced.told(line),
         )
-        for position, (line, net) in enumerate(zip(lines, nets, strict=True), start=1)
+        for position, line in enumerate(lines, start=1)
     ]
 
 

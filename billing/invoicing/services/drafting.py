@@ -9,13 +9,15 @@ from django.db.models import Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
-from billing.invoicing.models import ChargeClaim, Invoice
+from billing.invoicing.models import ChargeClaim, DiscountUse, Invoice
 from billing.invoicing.months import month_after
-from billing.invoicing.queries import FROM_SOURCES
+from billing.invoicing.queries import made_anew
 from billing.invoicing.services.composing import Composed, compose
+from billing.invoicing.services.discounting import DiscountTable
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.claiming import release_usage
-from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.making import ONE_OFF, SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.one_off import lines_as_they_stand
 from billing.invoicing.sources.registry import SOURCES
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit
@@ -37,7 +39,7 @@ def draft_invoices(
     """Draft everything the customers owe by `as_of`, after rolling their subscriptions forward to it.
 
     Per customer and currency: one invoice for each month before that of `as_of` with usage outside a
-    subscription, and one of all that subscriptions owe. Drafting again makes the drafts anew under their
+    subscription, one of all that subscriptions owe, and the one-off drafts whose day it is, as written. Drafting again makes the drafts anew under their
     old ids; issued invoices are never touched. Usage that came too late for its invoice goes to the next,
     and a credit that would make a total negative waits for it.
     Raises NotTheSeller, PriceMissing, TaxRateMissing, and then nothing is drafted.
@@ -48,8 +50,8 @@ def draft_invoices(
     # Everything about one customer's invoices happens one after the other.
     customers = {c.pk: c for c in BillingEntity.objects.locked().filter(pk__in=customer_ids)}
     subscriptions.roll_forward(actor=actor, entity_ids=list(customers), seller_id=seller.pk, as_of=as_of)
-    previous = _take_back_drafts(seller=seller, customer_ids=list(customers))
-    made = [
+    previous, written = _take_back_drafts(seller=seller, customer_ids=list(customers), as_of=as_of)
+    made = written + [
         line for source in SOURCES for line in source(seller_id=seller.pk, customers=customers, as_of=as_of)
     ]
 
@@ -59,12 +61,14 @@ def draft_invoices(
         as_of=as_of,
         run_id=run_id,
         taxes=TaxTable.load(customer_ids=list(customers)),
+        discounts=DiscountTable.load(customer_ids=list(customers), lines=made),
         previous=previous,
         taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
     )
     composed, waiting = drafting.compose(made)
     release_usage([line.line_id for line in waiting if line.charge_id is None])
-    _write(composed)
+    Invoice.objects.bulk_create(done.invoice for done in composed)
+    save_rows(composed)
     invoices = [done.invoice for done in composed]
     audit.record_all(
         [audit.line(actor=actor, action="invoice.drafted", subject=invoice) for invoice in invoices]
@@ -72,15 +76,19 @@ def draft_invoices(
     return invoices
 
 
-def _take_back_drafts(*, seller: BillingEntity, customer_ids: list[UUID]) -> dict[Key, Invoice]:
-    """Delete the drafts with their lines and claims; their ids are used again."""
-    drafts = list(
-        Invoice.objects.locked().filter(
-            FROM_SOURCES, seller=seller, customer_id__in=customer_ids, state=InvoiceState.DRAFT
-        )
-    )
+def _take_back_drafts(
+    *, seller: BillingEntity, customer_ids: list[UUID], as_of: date
+) -> tuple[dict[Key, Invoice], list[DraftLine]]:
+    """Delete the drafts with their lines and claims; their ids are used again.
+
+    With them, what was written by hand on those that are due: it is composed anew, so that discounts and tax
+    are those of the day of issue.
+    """
+    theirs = Invoice.objects.locked().filter(seller=seller, customer_id__in=customer_ids)
+    drafts = list(theirs.filter(made_anew(as_of=as_of)))
+    written = lines_as_they_stand(drafts)
     Invoice.objects.filter(pk__in=[draft.pk for draft in drafts]).delete()
-    return {(draft.customer_id, draft.currency, _source_of(draft)): draft for draft in drafts}
+    return {(draft.customer_id, draft.currency, _source_of(draft)): draft for draft in drafts}, written
 
 
 def _source_of(invoice: Invoice) -> str:
@@ -98,6 +106,7 @@ class _Drafting:
     as_of: date
     run_id: UUID | None
     taxes: TaxTable
+    discounts: DiscountTable
     previous: Mapping[Key, Invoice]  # the drafts that were taken back
     taken: Mapping[tuple[UUID, str], set[str]]  # keys of the day's invoices, by customer and currency
 
@@ -116,11 +125,18 @@ class _Drafting:
         """A credit to a month that has nothing to set it off against is carried to the next that is drafted."""
         composed: list[Composed] = []
         waiting: list[DraftLine] = []
+        discounts = self.discounts.begin()
         carried: dict[tuple[UUID, str], list[DraftLine]] = {}
         for key, own in _by_invoice(lines).items():
             customer_id, currency, source = key
             before = [] if source == SUBSCRIPTIONS else carried.pop((customer_id, currency), [])
-            done, left = compose(self._invoice(key), [*own, *before], taxes=self.taxes, as_of=self.as_of)
+            done, left = compose(
+                self._invoice(key),
+                [*own, *before],
+                taxes=self.taxes,
+                discounts=discounts,
+                as_of=self.as_of,
+            )
             if done:
                 composed.append(done)
             if source == SUBSCRIPTIONS:
@@ -141,7 +157,9 @@ class _Drafting:
         )
         if old := self.previous.get(key):
             invoice.id, invoice.version = old.pk, old.version + 1
-        if source == SUBSCRIPTIONS:
+        if source.startswith(f"{ONE_OFF}:"):
+            invoice.issue_on = self.previous[key].issue_on
+        elif source == SUBSCRIPTIONS:
             invoice.billing_key = _free_key(self.as_of, self.taken.get((customer_id, currency), set()))
         else:
             invoice.period_starts_on = date.fromisoformat(source.removeprefix("usage:"))
@@ -181,8 +199,8 @@ def _keys_taken(
     return taken
 
 
-def _write(composed: Sequence[Composed]) -> None:
-    Invoice.objects.bulk_create(done.invoice for done in composed)
+def save_rows(composed: Sequence[Composed]) -> None:
+    """What stands on the invoices, and what it bills and takes."""
     insert_rows([line for done in composed for line in done.lines])
     insert_rows([tax for done in composed for tax in done.taxes])
     ChargeClaim.objects.bulk_create(
@@ -190,3 +208,4 @@ def _write(composed: Sequence[Composed]) -> None:
         for done in composed
         for line_id, charge_id in done.charges.items()
     )
+    DiscountUse.objects.bulk_create(use for done in composed for use in done.uses)

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import InvoiceHasSettlements, NothingToRerate
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.queries import FROM_SOURCES
+from billing.invoicing.queries import made_anew
 from billing.invoicing.services.drafting import draft_invoices
 from billing.invoicing.services.voiding import void_invoice
 from billing.invoicing.states import InvoiceState
@@ -78,7 +78,7 @@ def _rerate(
     # All that voiding and drafting will lock, in the order of the tables, before either books anything.
     BillingEntity.objects.locked().get(pk=customer_id)
     subscriptions.roll_forward(actor=actor, seller_id=seller_id, entity_ids=[customer_id], as_of=as_of)
-    drafts = Q(FROM_SOURCES, seller_id=seller_id, customer_id=customer_id, state=InvoiceState.DRAFT)
+    drafts = Q(seller_id=seller_id, customer_id=customer_id) & made_anew(as_of=as_of)
     locked = set(Invoice.objects.locked().filter(drafts | Q(pk__in=wanted)).values_list("pk", flat=True))
     invoices = list(Invoice.objects.filter(pk__in=wanted).filter(pk__in=locked).order_by("pk"))
     if not invoices:

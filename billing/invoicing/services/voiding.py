@@ -6,7 +6,14 @@ from django.utils import timezone
 
 from billing.invoicing.errors import ChildOfConsolidation, InvoiceHasSettlements
 from billing.invoicing.events import InvoiceVoided
-from billing.invoicing.models import AllocationBasis, ChargeClaim, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.models import (
+    AllocationBasis,
+    ChargeClaim,
+    CostAllocation,
+    DiscountUse,
+    Invoice,
+    UsageClaim,
+)
 from billing.invoicing.queries import live_allocations, live_consolidations
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
@@ -41,7 +48,7 @@ def void_invoice(
     _unbook(invoice, actor=actor, voided_on=voided_on, reason=reason)
     invoice.state = new_state
     invoice.save(update_fields=["state"])
-    for claims in (UsageClaim.objects, ChargeClaim.objects):
+    for claims in (UsageClaim.objects, ChargeClaim.objects, DiscountUse.objects):
         claims.filter(line__invoice=invoice, released_at__isnull=True).update(released_at=timezone.now())
 
     audit.record(actor=actor, action="invoice.voided", subject=invoice, reason=reason)

@@ -1,17 +1,18 @@
 """What a subscription owes becomes lines: one for each of its charges, at the charge's own amount."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.models import LineKind
+from billing.invoicing.models import ChargeClaim, LineKind
 from billing.invoicing.queries import unbilled_charges
 from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
 from billing.invoicing.sources.wording import days_text, description
 from billing.kernel.ids import uuid7
 from billing.subscriptions.models import ChargeKind, PriceModel, SubscriptionCharge
 
+FOR_DAYS = frozenset({ChargeKind.RECURRING, ChargeKind.PRORATION})
 WHAT_IT_IS = {
     ChargeKind.PRORATION: "rest of the period",
     ChargeKind.CREDIT: "unused days",
@@ -27,7 +28,37 @@ def charge_lines(*, seller_id: UUID, customers: Mapping[UUID, BillingEntity], as
         .select_related("subscription", "item__product", "item__price")
         .order_by("subscription__entity_id", "currency", "subscription_id", "due_on", "pk")
     )
-    return [_draft_line(charge) for charge in due]
+    charges = list(due)
+    lines = [_draft_line(charge) for charge in charges]
+    return _with_what_they_take_back(charges, lines)
+
+
+def _with_what_they_take_back(
+    charges: Sequence[SubscriptionCharge], lines: list[DraftLine]
+) -> list[DraftLine]:
+    """Credits for unused days name the lines that charged those days, on an earlier invoice or beside them."""
+    credits = [
+        (charge, line)
+        for charge, line in zip(charges, lines, strict=True)
+        if charge.kind == ChargeKind.CREDIT
+    ]
+    if not credits:
+        return lines
+    items = {charge.item_id for charge, _ in credits}
+    claims = ChargeClaim.objects.filter(charge__item__in=items, released_at__isnull=True)
+    billed = [(claim.charge, claim.line_id) for claim in claims.select_related("charge").order_by("pk")]
+    billed += [(charge, line.line_id) for charge, line in zip(charges, lines, strict=True)]
+    for credit, line in credits:
+        line.takes_back = tuple(line_id for charge, line_id in billed if _charged(charge, credit))
+    return lines
+
+
+def _charged(charge: SubscriptionCharge, credit: SubscriptionCharge) -> bool:
+    return (
+        (charge.item_id, charge.kind in FOR_DAYS) == (credit.item_id, True)
+        and charge.service_starts_on <= credit.service_starts_on
+        and credit.service_ends_on <= charge.service_ends_on
+    )
 
 
 def _draft_line(charge: SubscriptionCharge) -> DraftLine:

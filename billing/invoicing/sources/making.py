@@ -9,6 +9,7 @@ from uuid import UUID
 from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
+ONE_OFF = "one_off"  # before the colon of the key of an invoice written by hand
 SHARE_STEP = Decimal(1).scaleb(-24)
 
 
@@ -39,7 +40,9 @@ class DraftLine:
     owed_on: date  # since when: the oldest credits come first
     in_stream: bool = False
     may_wait: bool = False
+    inclusive_unit_price: Decimal | None = None  # `exact` includes tax then
     charge_id: UUID | None = None
+    takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
 
 

@@ -133,6 +133,7 @@ def _draft_line(rated: Rated) -> DraftLine:
         derivation=_derivation(rated, exact, shares_of(rated, exact)),
         owed_on=line.service_ends_on,
         adjusts=rated.adjusts,
+        takes_back=rated.adjusts,
         in_stream=passes_through,
         # A cost passed through and credited at once belongs to its stream; the stream is rounded as a whole.
         may_wait=exact < 0 and (is_adjustment or not passes_through),

@@ -7,7 +7,16 @@ from uuid import UUID
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.models import AllocationRule, Invoice, InvoiceLine, InvoiceTax, LineKind, TaxRate
+from billing.invoicing.models import (
+    AllocationRule,
+    Discount,
+    DiscountGrant,
+    Invoice,
+    InvoiceLine,
+    InvoiceTax,
+    LineKind,
+    TaxRate,
+)
 from billing.invoicing.tax import breakdown
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed
@@ -213,3 +222,40 @@ def make_rule(
     if active:
         services.activate_allocation_rule(actor="test", rule_id=rule.pk)
     return rule
+
+
+def one_off_line(product: Product, *, quantity="1", unit_price="100", **overrides) -> services.OneOffLine:
+    """A line over September 2024: 100 of the currency unless it says otherwise."""
+    values = {"service_starts_on": date(2024, 9, 1), "service_ends_on": date(2024, 10, 1)} | overrides
+    return services.OneOffLine(
+        product_id=product.pk, quantity=Decimal(quantity), unit_price=Decimal(unit_price), **values
+    )
+
+
+def make_one_off(seller: BillingEntity, customer: BillingEntity, **overrides) -> Invoice:
+    """A draft of one line written by hand: 100.00 EUR net, 19.00 tax, 119.00."""
+    values = {"currency": "EUR", "as_of": AS_OF} | overrides
+    values.setdefault("lines", [one_off_line(make_product(entity=seller))])
+    drafted = services.draft_one_off_invoice(
+        actor="test", seller_id=seller.pk, customer_id=customer.pk, **values
+    )
+    return Invoice.objects.get(pk=drafted.pk)
+
+
+def make_discount(seller: BillingEntity, **overrides) -> Discount:
+    """10 % off everything, until it is ended."""
+    number = Discount.objects.count() + 1
+    values = {"code": f"D{number}", "name": f"Discount {number}", "starts_on": date(2020, 1, 1)}
+    values |= {"duration": "forever"} | overrides
+    if "amounts" in values:
+        values = {"kind": "amount"} | values
+        values["amounts"] = {currency: Decimal(amount) for currency, amount in values["amounts"].items()}
+    else:
+        values = {"kind": "percent", "percent": Decimal(10)} | values
+    return services.create_discount(actor="test", seller_id=seller.pk, **values)
+
+
+def make_discount_grant(customer: BillingEntity, discount: Discount, **overrides) -> DiscountGrant:
+    """From 1 September 2024 on."""
+    values = {"starts_on": date(2024, 9, 1)} | overrides
+    return services.grant_discount(actor="test", discount_id=discount.pk, customer_id=customer.pk, **values)

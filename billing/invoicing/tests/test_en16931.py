@@ -1,7 +1,8 @@
 """The arithmetic of EN 16931-1:2017, table 27 (business rules BR-CO-10 … BR-CO-18), over random invoices.
 
 The oracle is fractions and whole minor units, not the decimals the code computes with. Document level
-allowances and charges (BR-CO-11, BR-CO-12) do not exist here: a discount is in its line.
+allowances and charges (BG-20, BG-21; BR-CO-11, BR-CO-12) do not exist here: a discount is an allowance of its
+line (BG-27), so that a line's net (BT-131) is gross − allowance.
 """
 
 from datetime import date
@@ -13,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.models import Invoice, TaxExemption, TaxRate
+from billing.invoicing.models import Discount, DiscountGrant, Invoice, TaxExemption, TaxRate
 from billing.invoicing.services.composing import Composed, compose
+from billing.invoicing.services.discounting import DiscountTable, Granted, in_order
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.making import DraftLine
 
+SELLER = UUID(int=9)
 MINOR_UNITS = {"JPY": 1, "EUR": 100, "KWD": 1000}
 JANUARY, FEBRUARY = date(2026, 1, 1), date(2026, 2, 1)
 
@@ -66,13 +69,35 @@ def draft_lines(draw) -> list[DraftLine]:
     return made
 
 
-def composed(lines, customer, percent, currency) -> Composed:
+@st.composite
+def discounts(draw) -> Granted:
+    """In memory, of the one customer by the one seller: so nothing of it is read from the database."""
+    is_percent = draw(st.booleans())
+    discount = Discount(
+        seller_id=SELLER,
+        code="D",
+        name="Discount",
+        kind="percent" if is_percent else "amount",
+        percent=draw(st.decimals("0.0001", 100, places=4)) if is_percent else None,
+        duration=draw(st.sampled_from(["once", "forever"])),
+    )
+    granted = Granted(DiscountGrant(discount=discount, customer_id=UUID(int=1), starts_on=JANUARY))
+    units = draw(st.integers(1, 10**8))
+    vars(granted)["amounts"] = {
+        currency: Decimal(units) / minor for currency, minor in MINOR_UNITS.items() if not is_percent
+    }
+    vars(granted)["products"] = frozenset()
+    return granted
+
+
+def composed(lines, customer, percent, currency, granted=()) -> Composed:
     """An invoice in memory, by the code that makes every draft."""
+    table_of_discounts = DiscountTable(in_order(granted))
     country, tax_id, is_exempt = customer
     buyer = BillingEntity(pk=UUID(int=1), country=country, tax_id=tax_id)
     exemption = TaxExemption(customer=buyer, country="DE", certificate="NV 1", starts_on=JANUARY)
     invoice = Invoice(
-        seller=BillingEntity(country="DE", tax_id="DE136695976"),
+        seller=BillingEntity(pk=SELLER, country="DE", tax_id="DE136695976"),
         customer=buyer,
         currency=currency,
         billing_key="usage:2026-01-01",
@@ -81,7 +106,7 @@ def composed(lines, customer, percent, currency) -> Composed:
     )
     rate = TaxRate(country="DE", category="S", percent=percent, starts_on=JANUARY)
     table = TaxTable((rate,), (exemption,) if is_exempt else ())
-    return compose(invoice, lines, taxes=table, as_of=FEBRUARY)[0]
+    return compose(invoice, lines, taxes=table, discounts=table_of_discounts.begin(), as_of=FEBRUARY)[0]
 
 
 def rounded(exact: Fraction, currency: str) -> int:
@@ -97,10 +122,25 @@ def in_units(amount: Decimal, currency: str) -> int:
     return int(units)
 
 
-@given(draft_lines(), customers, percents, st.sampled_from(sorted(MINOR_UNITS)))
-def test_the_totals_of_an_invoice_follow_from_its_lines(lines, customer, percent, currency):
-    done = composed(lines, customer, percent, currency)
+@given(
+    draft_lines(),
+    customers,
+    percents,
+    st.sampled_from(sorted(MINOR_UNITS)),
+    st.lists(discounts(), max_size=3),
+)
+def test_the_totals_of_an_invoice_follow_from_its_lines(lines, customer, percent, currency, granted):
+    done = composed(lines, customer, percent, currency, granted)
     invoice = done.invoice
+    # BT-131: a line's net is its gross less its allowances, which are never more than it.
+    used = {line.pk: 0 for line in done.lines}
+    for use in done.uses:
+        used[use.line_id] += in_units(use.amount, currency)
+    for line in done.lines:
+        discount = in_units(line.discount_amount, currency)
+        gross = in_units(line.net_amount, currency) + discount
+        assert 0 <= discount <= max(gross, 0)
+        assert discount == used[line.pk]
     nets = [in_units(line.net_amount, currency) for line in done.lines]
     taxes = [in_units(row.tax_amount, currency) for row in done.taxes]
     taxable = [in_units(row.taxable_amount, currency) for row in done.taxes]
