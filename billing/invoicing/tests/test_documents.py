@@ -16,7 +16,6 @@ from pypdf import PdfReader
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
-from billing.invoicing.documents import rendering
 from billing.invoicing.documents.content import content_of, credit_note_content
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
@@ -215,8 +214,8 @@ def amount_after(label: str, page: list[str]) -> Decimal | None:
 
 @pytest.mark.parametrize("tagged_up_to", [1_000, 0])
 @pytest.mark.parametrize("words", ["Calls", "What was delivered, at length. " * 10])
-def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_to, monkeypatch):
-    monkeypatch.setattr(rendering, "TAGGED_UP_TO", tagged_up_to)
+def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_to, settings):
+    settings.DOCUMENT_TAGS_MAX_LINES = tagged_up_to
     amounts = [Decimal(n) + Decimal("0.01") for n in range(1, 101)]
 
     pages = pages_of(invoice_pdf(content(amounts=amounts, words=words.strip())))
@@ -232,16 +231,23 @@ def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_t
     assert so_far == sum(amounts) == Decimal("5051.00")
 
 
-def test_a_document_without_tags_has_the_same_text(monkeypatch):
+def test_a_document_without_tags_has_the_same_text(settings):
     shown = content(amounts=["1.50"] * 60)
     tagged = pages_of(invoice_pdf(shown))
-    monkeypatch.setattr(rendering, "TAGGED_UP_TO", 0)
+    settings.DOCUMENT_TAGS_MAX_LINES = 0
 
     untagged = pages_of(invoice_pdf(shown))
 
     assert [sorted(" ".join(page).split()) for page in untagged] == [
         sorted(" ".join(page).split()) for page in tagged
     ]
+
+
+def test_the_colour_is_the_deployments(settings):
+    before = invoice_pdf(content())
+    settings.DOCUMENT_COLOR = "#aa0000"
+
+    assert invoice_pdf(content()) != before
 
 
 def test_totals_that_do_not_fit_below_the_last_row_have_a_page_of_their_own():
