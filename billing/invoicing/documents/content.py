@@ -14,6 +14,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Protocol
 
+from stdnum import iban
+
 from billing.invoicing.documents.formats import Formats, party
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
@@ -54,7 +56,10 @@ def content_of(
             (labels["service_period"], served),
         ],
         "sums": [*content["sums"], (labels["due"], say.money(invoice.total_amount))],
-        "notes": [labels["terms"].format(day=due_on, days=days)],
+        "notes": [
+            labels["terms"].format(day=due_on, days=days),
+            *_account(invoice.snapshot.get("account"), labels),
+        ],
     }
 
 
@@ -121,6 +126,15 @@ def _common(
             (labels["total"], say.money(document.total_amount)),
         ],
     }
+
+
+def _account(account: Mapping | None, labels: Mapping) -> list[str]:
+    """Where to pay to, the IBAN in groups of four (ISO 13616)."""
+    if not account:
+        return []
+    parts = [account.get("bank"), f"IBAN {iban.format(account['iban'])}"]
+    parts += [f"BIC {account['bic']}"] if account.get("bic") else []
+    return [labels["account"].format(account=", ".join(filter(None, parts)))]
 
 
 def _tax(tax: InvoiceTax, say: Formats, language: str) -> dict:

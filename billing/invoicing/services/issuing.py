@@ -7,6 +7,7 @@ from django.db import transaction
 
 from billing.entities.models import BillingEntity, Department
 from billing.entities.states import EntityState
+from billing.invoicing.accounts import account_in
 from billing.invoicing.allocating import allocate
 from billing.invoicing.errors import AdjustsDraft, CustomerNotActive, NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
@@ -181,11 +182,13 @@ def _number(invoices: list[Invoice], issued_on: date) -> None:
 
 
 def _snapshot(invoice: Invoice) -> dict:
-    return {
+    snapshot = {
         "seller": _party(invoice.seller),
         "customer": _party(invoice.customer),
         "payment_terms_days": invoice.customer.payment_terms_days,
     }
+    account = account_in(invoice.seller.metadata)
+    return snapshot | {"account": account} if account else snapshot
 
 
 def _party(entity: BillingEntity) -> dict:
