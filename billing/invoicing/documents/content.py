@@ -14,6 +14,8 @@ from datetime import date
 from decimal import Decimal
 from itertools import accumulate
 
+from stdnum import iban
+
 from billing.invoicing.documents.formats import Formats, party
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in
 from billing.invoicing.models import (
@@ -79,7 +81,10 @@ def content_of(
             (labels["service_period"], served),
         ],
         "sums": [*content["sums"], (labels["due"], say.money(invoice.total_amount))],
-        "notes": [labels["terms"].format(day=due_on, days=days)],
+        "notes": [
+            labels["terms"].format(day=due_on, days=days),
+            *_account(invoice.snapshot.get("account"), labels),
+        ],
     }
 
 
@@ -165,6 +170,15 @@ def _told(line: InvoiceLine | CreditedLine, say: Formats) -> Iterator[str]:
         amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]
         named = [f"{name} {say.money(-amount)}" for name, amount in amounts if amount]
         yield from named or [say.money(-line.discount_amount)]
+
+
+def _account(account: Mapping | None, labels: Mapping) -> list[str]:
+    """Where to pay to, the IBAN in groups of four (ISO 13616)."""
+    if not account:
+        return []
+    parts = [account.get("bank"), f"IBAN {iban.format(account['iban'])}"]
+    parts += [f"BIC {account['bic']}"] if account.get("bic") else []
+    return [labels["account"].format(account=", ".join(filter(None, parts)))]
 
 
 def _tax(tax: InvoiceTax | CreditNoteTax, say: Formats, language: str) -> dict:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import cache
 
 import typst
+from django.conf import settings
 
 from billing.invoicing.documents.typesetting import TEMPLATES, paged
 
-TAGGED_UP_TO = 1_000  # lines: of longer documents the tags would be nine tenths of the file
 TAGGED = ["a-3a", "ua-1"]  # PDF/A-3 for archives, with what screen readers need (PDF/UA)
 UNTAGGED = ["a-3u"]
 _own = threading.local()  # a compiler keeps fonts and templates parsed, and serves one thread
@@ -20,11 +20,12 @@ def pdf_of(template: str, content: Mapping) -> bytes:
     """`content` set by templates/documents/<template>.typ; what it holds, documents/content.py says.
 
     The same content makes the same bytes: the document is dated with the day it names. It is made for archives
-    (ISO 19005-3) and tagged for screen readers (ISO 14289-1) unless it is very long.
+    (ISO 19005-3) and tagged for screen readers (ISO 14289-1) unless it is longer than DOCUMENT_TAGS_MAX_LINES.
     """
-    tagged = len(content["lines"]) <= TAGGED_UP_TO
+    tagged = len(content["lines"]) <= settings.DOCUMENT_TAGS_MAX_LINES
     data = {key: value for key, value in content.items() if key != "lines"} | paged(content)
-    files = _templates(template) | {"content.json": json.dumps(data | {"tagged": tagged}).encode()}
+    data |= {"tagged": tagged, "color": settings.DOCUMENT_COLOR}
+    files = _templates(template) | {"content.json": json.dumps(data).encode()}
     try:
         return _compiled(files, tagged=tagged, standards=TAGGED if tagged else UNTAGGED)
     except typst.TypstError:

@@ -40,6 +40,12 @@ _TEXTS = {
         "Payable sans escompte au plus tard le {day} ({days} jours).",
         "A pagar sin deducción hasta el {day} ({days} días).",
     ),
+    "account": (
+        "Please pay to: {account}.",
+        "Bankverbindung: {account}.",
+        "Coordonnées bancaires : {account}.",
+        "Cuenta bancaria: {account}.",
+    ),
     "page": (
         "Page {page} of {pages}",
         "Seite {page} von {pages}",

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.accounts import account_in
 from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
@@ -168,11 +169,13 @@ def _number(invoices: list[Invoice], issued_on: date) -> None:
 
 
 def _snapshot(invoice: Invoice) -> dict:
-    return {
+    snapshot = {
         "seller": party(invoice.seller),
         "customer": party(invoice.customer),
         "payment_terms_days": invoice.customer.payment_terms_days,
     }
+    account = account_in(invoice.seller.metadata)
+    return snapshot | {"account": account} if account else snapshot
 
 
 def party(entity: BillingEntity) -> dict:

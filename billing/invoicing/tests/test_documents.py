@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
-from billing.invoicing.documents import rendering
+from billing.invoicing.accounts import account_in
 from billing.invoicing.documents.content import content_of, credit_note_content
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
@@ -215,8 +215,8 @@ def amount_after(label: str, page: list[str]) -> Decimal | None:
 
 @pytest.mark.parametrize("tagged_up_to", [1_000, 0])
 @pytest.mark.parametrize("words", ["Calls", "What was delivered, at length. " * 10])
-def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_to, monkeypatch):
-    monkeypatch.setattr(rendering, "TAGGED_UP_TO", tagged_up_to)
+def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_to, settings):
+    settings.DOCUMENT_TAGS_MAX_LINES = tagged_up_to
     amounts = [Decimal(n) + Decimal("0.01") for n in range(1, 101)]
 
     pages = pages_of(invoice_pdf(content(amounts=amounts, words=words.strip())))
@@ -232,16 +232,23 @@ def test_every_page_says_what_the_rows_before_its_end_come_to(words, tagged_up_t
     assert so_far == sum(amounts) == Decimal("5051.00")
 
 
-def test_a_document_without_tags_has_the_same_text(monkeypatch):
+def test_a_document_without_tags_has_the_same_text(settings):
     shown = content(amounts=["1.50"] * 60)
     tagged = pages_of(invoice_pdf(shown))
-    monkeypatch.setattr(rendering, "TAGGED_UP_TO", 0)
+    settings.DOCUMENT_TAGS_MAX_LINES = 0
 
     untagged = pages_of(invoice_pdf(shown))
 
     assert [sorted(" ".join(page).split()) for page in untagged] == [
         sorted(" ".join(page).split()) for page in tagged
     ]
+
+
+def test_the_colour_is_the_deployments(settings):
+    before = invoice_pdf(content())
+    settings.DOCUMENT_COLOR = "#aa0000"
+
+    assert invoice_pdf(content()) != before
 
 
 def test_totals_that_do_not_fit_below_the_last_row_have_a_page_of_their_own():
@@ -330,6 +337,43 @@ def test_a_document_speaks_the_language_the_customer_had_at_issue():
     BillingEntity.objects.filter(pk=draft.customer_id).update(language="fr")
 
     assert services.render_invoice_document(actor="test", invoice_id=draft.pk).language == "de"
+
+
+# The example of ISO 13616 for Germany, and the same with two digits exchanged.
+IBAN, MISTYPED = "DE89370400440532013000", "DE98370400440532013000"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "account"),
+    [
+        (
+            {"iban": "DE89 3704 0044 0532 0130 00", "bic": "COBADEFFXXX", "bank": "Commerzbank"},
+            {"iban": IBAN, "bic": "COBADEFFXXX", "bank": "Commerzbank"},
+        ),
+        ({"iban": IBAN}, {"iban": IBAN}),
+        ({"iban": MISTYPED}, {}),
+        ({"iban": IBAN, "bic": "COBA"}, {}),
+        ({"bank": "Commerzbank"}, {}),
+        ("DE89370400440532013000", {}),
+    ],
+)
+def test_only_an_account_that_can_exist_is_printed(metadata, account):
+    assert account_in({"bank_account": metadata}) == account
+    assert account_in({}) == {}
+
+
+@pytest.mark.django_db
+def test_an_invoice_says_where_to_pay_to_as_known_at_issue():
+    draft = make_draft()
+    account = {"iban": IBAN, "bic": "COBADEFFXXX", "bank": "Commerzbank"}
+    BillingEntity.objects.filter(pk=draft.seller_id).update(metadata={"bank_account": account})
+    services.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=date(2024, 10, 1))
+    BillingEntity.objects.filter(pk=draft.seller_id).update(metadata={})
+
+    document = services.render_invoice_document(actor="test", invoice_id=draft.pk)
+
+    [page] = pages_of(bytes(document.content))
+    assert "Please pay to: Commerzbank, IBAN DE89 3704 0044 0532 0130 00, BIC COBADEFFXXX." in page
 
 
 @pytest.mark.django_db
