@@ -16,11 +16,11 @@ CODE = "STANDARD"
 STEPS = (
     {"days_after_due": -3, "effect": "notify", "template": "friendly_note"},
     {"days_after_due": 3, "effect": "notify", "template": "reminder"},
-    {"days_after_due": 14, "effect": "notify", "template": "second_reminder"},
-    {"days_after_due": 21, "effect": "late_fee", "fee_basis": "flat"},
-    {"days_after_due": 30, "effect": "late_fee", "fee_basis": "interest"},
-    {"days_after_due": 30, "effect": "notify", "template": "final_notice"},
-    {"days_after_due": 60, "effect": "stop"},
+    {"days_after_due": 10, "effect": "notify", "template": "second_reminder"},
+    {"days_after_due": 14, "effect": "late_fee", "fee_basis": "flat"},
+    {"days_after_due": 14, "effect": "late_fee", "fee_basis": "interest"},
+    {"days_after_due": 14, "effect": "notify", "template": "final_notice"},
+    {"days_after_due": 45, "effect": "stop"},
 )
 AMOUNTS = (
     {"currency": "EUR", "minimum_amount": Decimal("5.00"), "fee_amount": Decimal("40.00")},
