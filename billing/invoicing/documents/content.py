@@ -8,7 +8,7 @@ Content is what `rendering.pdf_of` sets: `title`, `number` and `day`, the partie
 carried from page to page), then `sums` (pairs of label and amount), `taxes` and `notes`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
