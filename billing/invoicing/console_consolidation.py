@@ -12,6 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from billing.access.creating import CreatesByService, ScopedForm
@@ -85,6 +86,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
                     ("number", "shown_state", "shown_payment_state"),
                     ("seller", "payer"),
                     ("shown_period", "issued_on", "due_on"),
+                    "shown_document",
                 )
             },
         ),
@@ -97,6 +99,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         "shown_total",
         "shown_open",
         "shown_converted",
+        "shown_document",
     )
     verbs = (
         AdminVerb(
@@ -164,6 +167,12 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{made.document}: {said}.", messages.SUCCESS)
         here = reverse("admin:invoicing_consolidatedinvoice_change", args=[made.document.pk])
         return HttpResponseRedirect(here)
+
+    @display(description="Document")
+    def shown_document(self, document):
+        return format_html(
+            '<a class="underline" href="{}">PDF</a>', reverse("consolidated-invoice-pdf", args=[document.pk])
+        )
 
     @display(description="State", ordering="state", label={"issued": "info", "void": "danger"})
     def shown_state(self, document):

@@ -257,6 +257,9 @@ CHECKS = {
         UNION ALL
         SELECT d.id FROM credit_note_documents d
         WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size
+        UNION ALL
+        SELECT d.id FROM consolidated_documents d
+        WHERE encode(sha256(d.content), 'hex') <> d.sha256 OR octet_length(d.content) <> d.size
     """,
     "R1 targets say where everything goes": UNSOUND.format(which="true"),
     "R2 shares by a rule name a version of their day and their customer": """

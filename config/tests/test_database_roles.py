@@ -150,6 +150,7 @@ def test_what_is_append_only_is_what_one_expects():
     assert set(APPEND_ONLY) == {
         "audit_entries",
         "audit_seals",
+        "consolidated_documents",
         "consolidated_totals",
         "cost_allocations",
         "credit_applications",

@@ -1039,6 +1039,12 @@ def _():
     return lambda: invoicing.preview_credit_note(invoice_id=invoice.pk, issued_on=DAY, reason="late")
 
 
+@scene(invoicing.render_consolidated_document)
+def _():
+    document = consolidate(open_in_a_group()).document
+    return lambda: invoicing.render_consolidated_document(actor=ME, consolidated_invoice_id=document.pk)
+
+
 @scene(invoicing.render_credit_note_document)
 def _():
     note = credit_in_hand()

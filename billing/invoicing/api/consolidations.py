@@ -2,6 +2,7 @@
 
 import django_filters as filters
 from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -11,6 +12,7 @@ from billing.access.permissions import require
 from billing.entities import queries as entities
 from billing.entities.api.fields import ActingVerb, EntityField, seen_or_done
 from billing.invoicing import queries, services
+from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.serializers import LineRead
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import (
@@ -262,6 +264,7 @@ class ConsolidatedInvoiceViewSet(ActingVerb, ServiceViewSet):
     action_permissions = {
         "list": "invoicing.view_consolidatedinvoice",
         "retrieve": "invoicing.view_consolidatedinvoice",
+        "pdf": "invoicing.view_consolidatedinvoice",
         "create": "invoicing.consolidate_invoices",
         "preview": "invoicing.consolidate_invoices",
         "void": "invoicing.void_consolidated_invoice",
@@ -309,6 +312,14 @@ class ConsolidatedInvoiceViewSet(ActingVerb, ServiceViewSet):
             **order,
         )
         return self.reply(document)
+
+    @extend_schema(responses={(200, PDF): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], renderer_classes=[*ServiceViewSet.renderer_classes, PdfRenderer])
+    def pdf(self, request, consolidated_invoice_id):
+        """The consolidated invoice as PDF in its payer's language: made once, always the same bytes."""
+        document = self.get_object()
+        kept = services.render_consolidated_document(actor=self.actor, consolidated_invoice_id=document.pk)
+        return pdf_response(request, kept, number=document.number)
 
     def _order(self, shape):
         """As the service takes it. What is asked for must be allowed at the payer."""

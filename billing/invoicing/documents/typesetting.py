@@ -190,6 +190,7 @@ def _tax(tax: Mapping) -> dict:
 def _closing_height(content: Mapping, taxes: Sequence[Mapping], notes: Sequence[Sequence]) -> float:
     heights = [len(content["sums"]) * SUM]
     heights += [HEAD + SPACE + len(content["ageing"]) * SUM] if content.get("ageing") else []
+    heights += [HEAD + len(content["dues"]) * SUM] if content.get("dues") else []
     heights += [HEAD + sum(tax["height"] for tax in taxes)] if taxes else []
     heights += [height_of(len(note)) for note in notes]
     return sum(height + SPACE for height in heights if height)

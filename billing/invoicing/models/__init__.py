@@ -3,7 +3,12 @@
 from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
-from billing.invoicing.models.consolidation import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
+from billing.invoicing.models.consolidation import (
+    ConsolidatedChild,
+    ConsolidatedDocument,
+    ConsolidatedInvoice,
+    ConsolidatedTotal,
+)
 from billing.invoicing.models.crediting import (
     CreditApplication,
     CreditNote,
@@ -46,6 +51,7 @@ __all__ = [
     "BillingRunItem",
     "ChargeClaim",
     "ConsolidatedChild",
+    "ConsolidatedDocument",
     "ConsolidatedInvoice",
     "ConsolidatedTotal",
     "CostAllocation",

@@ -12,6 +12,7 @@ from billing.invoicing.consolidation_triggers import (
 )
 from billing.invoicing.models.exchange import ExchangeRate
 from billing.invoicing.models.invoices import Invoice
+from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.states import CONSOLIDATED_MOVES, ConsolidatedPaymentState, ConsolidatedState
 from billing.invoicing.triggers import numbered_without_gap
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
@@ -183,3 +184,17 @@ class ConsolidatedChild(models.Model):
 
     def __str__(self) -> str:
         return f"{self.invoice_id} in {self.consolidated_invoice_id}"
+
+
+class ConsolidatedDocument(KeptDocument):
+    """The PDF of a consolidated invoice."""
+
+    consolidated_invoice = models.OneToOneField(ConsolidatedInvoice, models.PROTECT, related_name="document")
+
+    class Meta(KeptDocument.Meta):
+        db_table = "consolidated_documents"
+        constraints = [matches_checksum("consolidated_document_matches_checksum")]
+        triggers = [*append_only()]
+
+    def __str__(self) -> str:
+        return f"PDF of {self.consolidated_invoice_id}"

@@ -3,6 +3,7 @@ from billing.invoicing.services.consolidating import consolidate_invoices, previ
 from billing.invoicing.services.crediting import issue_credit_note, preview_credit_note
 from billing.invoicing.services.documenting import (
     Rendered,
+    render_consolidated_document,
     render_credit_note_document,
     render_invoice_document,
     render_invoice_documents,
@@ -106,6 +107,7 @@ __all__ = [
     "queue_billing_run",
     "recover_invoice",
     "redirect_credit",
+    "render_consolidated_document",
     "render_credit_note_document",
     "render_invoice_document",
     "render_invoice_documents",

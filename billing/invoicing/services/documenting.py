@@ -7,11 +7,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Prefetch, QuerySet
 
+from billing.invoicing.documents.consolidation import consolidated_content
 from billing.invoicing.documents.content import content_of, credit_note_content
 from billing.invoicing.documents.rendering import kept_fields
 from billing.invoicing.documents.wording import language_of
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import (
+    ConsolidatedDocument,
+    ConsolidatedInvoice,
     CreditNote,
     CreditNoteDocument,
     Invoice,
@@ -19,8 +22,8 @@ from billing.invoicing.models import (
     InvoiceLine,
     InvoiceTax,
 )
-from billing.invoicing.models.kept import KeptDocument
 from billing.invoicing.queries import without_document
+from billing.invoicing.services.keeping import facts_of, keep_document
 from billing.kernel import audit
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying
@@ -78,12 +81,40 @@ def render_credit_note_document(*, actor: str, credit_note_id: UUID) -> CreditNo
         taxes=note.taxes.order_by("category", "percent"),
         language=language_of(note.snapshot["customer"].get("language")),
     )
-    made = CreditNoteDocument(credit_note=note, **kept_fields("credit_note", content))
-    CreditNoteDocument.objects.bulk_create([made], ignore_conflicts=True)
-    kept = CreditNoteDocument.objects.get(credit_note_id=credit_note_id)
-    if kept.pk == made.pk:
-        audit.record(actor=actor, action="credit_note.document_rendered", subject=note, detail=facts_of(kept))
-    return kept
+    return keep_document(
+        CreditNoteDocument,
+        of={"credit_note": note},
+        template="credit_note",
+        content=content,
+        actor=actor,
+        action="credit_note.document_rendered",
+        subject=note,
+    )
+
+
+@transaction.atomic
+def render_consolidated_document(*, actor: str, consolidated_invoice_id: UUID) -> ConsolidatedDocument:
+    """The consolidated invoice's PDF in its payer's language, in the same way; its children as they were gathered."""
+    kept = ConsolidatedDocument.objects.filter(consolidated_invoice_id=consolidated_invoice_id).first()
+    if kept is not None:
+        return kept
+    document = ConsolidatedInvoice.objects.get(pk=consolidated_invoice_id)
+    children = document.children.select_related("customer", "invoice")
+    content = consolidated_content(
+        document,
+        children=list(children.order_by("currency", "customer__code", "invoice__number")),
+        totals=list(document.totals.order_by("currency")),
+        language=language_of(document.snapshot["payer"].get("language")),
+    )
+    return keep_document(
+        ConsolidatedDocument,
+        of={"consolidated_invoice": document},
+        template="consolidated_invoice",
+        content=content,
+        actor=actor,
+        action="consolidated_invoice.document_rendered",
+        subject=document,
+    )
 
 
 def render_invoice_documents(*, actor: str, invoice_ids: Sequence[UUID]) -> Rendered:
@@ -194,11 +225,6 @@ def _keep(made: Sequence[InvoiceDocument], *, actor: str) -> int:
         ]
     )
     return len(ours)
-
-
-def facts_of(document: KeptDocument) -> dict:
-    """What the audit trail says of it."""
-    return {"sha256": document.sha256, "size": document.size, "language": document.language}
 
 
 def _failure(invoice: Invoice, *, code: str, detail: str) -> Rendered:

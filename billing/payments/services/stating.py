@@ -4,10 +4,8 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.documents.rendering import kept_fields
 from billing.invoicing.documents.wording import language_of
-from billing.invoicing.services.documenting import facts_of
-from billing.kernel import audit
+from billing.invoicing.services.keeping import keep_document
 from billing.kernel.errors import Invalid
 from billing.payments.documents import statement_content
 from billing.payments.models import StatementDocument
@@ -30,16 +28,18 @@ def render_statement(
         seller=seller, customer=customer, currency=currency, starts_on=starts_on, ends_on=ends_on
     )
     content = statement_content(statement, language=language_of(customer.language))
-    of = {
-        "seller": seller,
-        "customer": customer,
-        "currency": currency,
-        "starts_on": starts_on,
-        "ends_on": ends_on,
-    }
-    made = StatementDocument(**of, **kept_fields("statement", content))
-    StatementDocument.objects.bulk_create([made], ignore_conflicts=True)
-    kept = StatementDocument.objects.get(**of, sha256=made.sha256)
-    if kept.pk == made.pk:
-        audit.record(actor=actor, action="statement.rendered", subject=kept, detail=facts_of(kept))
-    return kept
+    return keep_document(
+        StatementDocument,
+        of={
+            "seller": seller,
+            "customer": customer,
+            "currency": currency,
+            "starts_on": starts_on,
+            "ends_on": ends_on,
+        },
+        template="statement",
+        content=content,
+        actor=actor,
+        action="statement.rendered",
+        by_content=True,
+    )
