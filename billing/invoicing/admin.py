@@ -115,7 +115,14 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
         ),
         (
             "As it was issued",
-            {"fields": ("shown_parties", ("shown_period", "run"), "shown_document", "shown_failure")},
+            {
+                "fields": (
+                    "shown_parties",
+                    ("shown_period", "run", "shown_consolidation"),
+                    "shown_document",
+                    "shown_failure",
+                )
+            },
         ),
     )
     readonly_fields = (
@@ -128,6 +135,7 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
         "shown_balance",
         "shown_parties",
         "shown_period",
+        "shown_consolidation",
         "shown_document",
         "shown_failure",
     )
@@ -257,6 +265,11 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
     @display(description="Period")
     def shown_period(self, invoice):
         return f"{invoice.period_starts_on} – {invoice.period_ends_on - timedelta(days=1)}"
+
+    @display(description="Part of")
+    def shown_consolidation(self, invoice):
+        document = queries.live_consolidations([invoice.pk]).get(invoice.pk)
+        return console.link(document, "invoicing_consolidatedinvoice") if document else "–"
 
     @display(description="Document")
     def shown_document(self, invoice):

@@ -294,6 +294,13 @@ def test_the_console_says_why_nothing_is_gathered(console):
     assert "There is no customer" in nobody.content.decode()
 
 
+def test_the_page_of_an_invoice_leads_to_its_consolidation(console):
+    document = make_consolidation()
+    client = console("VW", document.seller)
+    text = client.get(page("invoice_change", document.children.first().invoice_id)).content.decode()
+    assert page("consolidatedinvoice_change", document.pk) in text
+
+
 def test_the_console_voids(console):
     document = make_consolidation()
     client = console("FC", document.seller)
