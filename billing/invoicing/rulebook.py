@@ -17,7 +17,10 @@ from billing.invoicing.models import AllocationRuleVersion, InvoiceLine, RuleKin
 from billing.invoicing.rules import Driver, Target, TargetKind, divide
 
 # Nobody ends a version while cost is allocated by it: its end is noted after that.
-_HELD = "SELECT v.id FROM allocation_rule_versions v JOIN allocation_rules r ON r.id = v.rule_id WHERE r.entity_id = ANY(%s) AND v.state <> 'draft' ORDER BY v.id FOR SHARE OF v"
+_HELD = """
+    SELECT v.id FROM allocation_rule_versions v JOIN allocation_rules r ON r.id = v.rule_id
+    WHERE r.entity_id = ANY(%s) AND v.state <> 'draft' ORDER BY v.id FOR SHARE OF v
+"""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,8 @@ class Rulebook:
         with connection.cursor() as cursor:
             cursor.execute(_HELD, [list(above)])
             held = [pk for (pk,) in cursor.fetchall()]
-        versions = (
-            AllocationRuleVersion.objects.filter(pk__in=held)
-            if held
-            else AllocationRuleVersion.objects.none()
-        )
-        found = list(versions.select_related("rule").prefetch_related("targets"))
+        versions = AllocationRuleVersion.objects.filter(pk__in=held).select_related("rule")
+        found = list(versions.prefetch_related("targets"))
         if trial is not None:
             found = [version for version in found if version.rule_id != trial.rule_id] + [trial]
         return cls(found, departments=departments, trial=trial)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.invoicing.errors import AllocationIncomplete, AllocationOver100, TargetsUnclear
@@ -13,6 +13,8 @@ from billing.invoicing.rules import Driver, Target, TargetKind, by_weight, divid
 from billing.kernel.money import minor_unit
 
 ELSEWHERE = 999
+# The reference is slow on purpose, and the divisions are large.
+PATIENTLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def percent(key, figure, position=0):
@@ -191,7 +193,7 @@ def reference(amount, currency, targets, weights):
     return {key: sign * given[key] for key in sorted(given)}
 
 
-@settings(deadline=None)  # the reference takes its time
+@PATIENTLY
 @given(divisions(), st.randoms(use_true_random=False))
 def test_every_division_is_that_of_the_reference_in_whatever_order(division, random):
     amount, currency, targets, weights = division
@@ -213,7 +215,7 @@ def test_every_division_is_that_of_the_reference_in_whatever_order(division, ran
     assert again == divided
 
 
-@settings(deadline=None)
+@PATIENTLY
 @given(divisions())
 def test_a_credit_is_the_mirror_image(division):
     amount, currency, targets, weights = division
@@ -224,7 +226,7 @@ def test_a_credit_is_the_mirror_image(division):
     assert mirrored == {key: -share for key, share in divided.items()}
 
 
-@settings(deadline=None)
+@PATIENTLY
 @given(st.lists(WEIGHTS, min_size=1, max_size=200).filter(any), TOTALS)
 def test_by_weight_nobody_is_a_whole_unit_off(weights, units):
     amount = Decimal(units) / 100

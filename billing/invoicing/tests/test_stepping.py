@@ -3,12 +3,13 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.invoicing.errors import StepsUnclear
 from billing.invoicing.stepping import Step, require_sound_steps, stepped_down
 
+PATIENTLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MAINTENANCE, SYSTEMS, MACHINING, ASSEMBLY = "1 maintenance", "2 systems", "3 machining", "4 assembly"
 
 
@@ -57,7 +58,7 @@ def test_steps_that_cannot_be_taken_are_refused(steps):
         require_sound_steps(steps)
 
 
-@settings(deadline=None)
+@PATIENTLY
 @given(st.data())
 def test_nothing_is_lost_and_nothing_stays_with_who_gave(data):
     count = data.draw(st.integers(2, 8))
