@@ -50,9 +50,11 @@ class DunningMailAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     change_form_after_template = "admin/dunning/letter.html"
     fields = (
-        ("customer", "recipient", "reply_to"),
-        ("template", "language", "written_on"),
-        ("shown_state", "attempts", "sending_since", "sent_at"),
+        ("customer", "written_on"),
+        ("recipient", "reply_to"),
+        ("template", "language"),
+        ("shown_state", "attempts"),
+        ("sending_since", "sent_at"),
         ("message_id", "last_error"),
     )
     readonly_fields = ("shown_state",)

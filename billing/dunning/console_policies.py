@@ -172,7 +172,8 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
     change_form_after_template = "admin/invoicing/tables.html"
     fields = (
         ("code", "revision", "shown_state"),
-        ("name", "entity_class", "seller", "is_default"),
+        ("name", "seller"),
+        ("entity_class", "is_default"),
         ("shown_percent", "fee_reference"),
         "created_at",
     )

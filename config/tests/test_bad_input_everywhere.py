@@ -14,9 +14,12 @@ from drf_spectacular.generators import SchemaGenerator
 
 from billing.access.roles import Role
 from billing.access.tests.makers import make_key
+from billing.dunning import services as dunning
+from billing.dunning.models import LateFee
+from billing.dunning.tests.makers import make_policy
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services as invoicing
-from billing.invoicing.models import AllocationRun, AllocationRunKind
+from billing.invoicing.models import AllocationRun, AllocationRunKind, Invoice
 from billing.invoicing.tests.consolidation_makers import consolidate
 from billing.invoicing.tests.makers import (
     AS_OF,
@@ -164,6 +167,7 @@ def world() -> dict[str, object]:
     plan = make_plan(products=[meter.product])
     subscription = make_subscription(plan=plan, entity=customer)
     key, _ = make_key()
+    dunned = _dunned(Invoice.objects.get(pk=draft.pk))
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
     return {
         "entity_id": customer.pk,
@@ -194,6 +198,31 @@ def world() -> dict[str, object]:
         "job_id": Job.objects.get().pk,
         "payment_id": OutboxEvent.objects.first().pk,
         "seller": seller,
+    } | dunned
+
+
+def _dunned(invoice: Invoice) -> dict[str, object]:
+    """One late fee of one case of the invoice, and what else dunning has."""
+    policy = make_policy(
+        seller=invoice.seller,
+        steps=[{"days_after_due": 1, "effect": "late_fee", "fee_basis": "flat"}],
+        amounts=[{"currency": invoice.currency, "fee_amount": Decimal(40)}],
+    )
+    assignment = dunning.assign_policy(
+        actor="test", customer_id=invoice.customer_id, policy_id=policy.pk, starts_on=AS_OF
+    )
+    dunning.run_dunning(actor="test", seller_id=invoice.seller_id, as_of=invoice.due_on + timedelta(days=1))
+    pause = dunning.pause_dunning(
+        actor="test", invoice_id=invoice.pk, as_of=AS_OF, reason="disputed", amount=Decimal(1)
+    )
+    fee = LateFee.objects.get()
+    return {
+        "policy_id": policy.pk,
+        "assignment_id": assignment.pk,
+        "case_id": fee.notice.case_id,
+        "notice_id": fee.notice_id,
+        "pause_id": pause.pk,
+        "fee_id": fee.pk,
     }
 
 

@@ -40,6 +40,12 @@ def send_mail(*, actor: str, mail_id: UUID) -> bool:
     mail = _claim(mail_id, actor=actor)
     if mail is None:
         return False
+    message = message_of(mail)
+    try:
+        message.message()
+    except ValueError as error:  # a header no mail can bear: nothing was sent, and nothing ever will be
+        _record(mail, "fail", actor=actor, last_error=_said(error))
+        return False
     connection = get_connection()
     try:
         connection.open()
@@ -47,7 +53,7 @@ def send_mail(*, actor: str, mail_id: UUID) -> bool:
         _put_off(mail, error, actor=actor)
         return False
     try:
-        connection.send_messages([message_of(mail)])
+        connection.send_messages([message])
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
         _refused(mail, error, actor=actor)
         return False

@@ -132,6 +132,34 @@ def test_invoices_due_the_same_day_share_one_letter_in_the_words_of_the_gravest(
     assert DunningMail.objects.filter(written_on=late(SECOND)).count() == 2
 
 
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [
+        ("de", "Northwind: Zahlungserinnerung: Rechnung INV-2026-000001"),
+        ("fr", "Northwind: Rappel de paiement : facture INV-2026-000001"),
+        ("xx", "Northwind: Payment reminder: invoice INV-2026-000001"),
+    ],
+)
+def test_a_letter_is_in_the_customers_language_or_else_in_english(language, subject):
+    seller = make_seller(legal_name="Northwind")
+    make_policy(seller=seller)
+    make_late_invoice(customer=make_customer(parent=seller, email="a@example.com", language=language))
+
+    run(seller, late(FIRST))
+
+    assert DunningMail.objects.get().subject == subject
+
+
+def test_a_customer_without_an_address_is_reached_at_that_of_the_invoice(seller, policy, customer):
+    make_late_invoice(customer=customer)
+    customer.email = ""
+    customer.save()
+
+    run(seller, late(FIRST))
+
+    assert DunningMail.objects.get().recipient == "ap@customer.example"
+
+
 def test_a_customer_that_cannot_be_reminded_is_noted_and_stops_nobody_else(seller, policy, customer):
     nameless = make_customer(parent=seller, email="")
     theirs, ours = make_late_invoice(customer=nameless), make_late_invoice(customer=customer)

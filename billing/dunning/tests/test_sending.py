@@ -126,6 +126,15 @@ def test_what_the_mail_server_refuses_is_put_off_or_failed_by_its_code(
     assert (letter.state, mailbox.outbox) == (state, [])
 
 
+def test_a_letter_that_no_header_can_bear_fails_at_once(letter, settings):
+    settings.EMAIL_FROM = "billing@example.com\nBcc: everybody@example.com"
+
+    assert send(letter) is False
+
+    assert (letter.state, mailbox.outbox) == ("failed", [])
+    assert letter.last_error.startswith("BadHeaderError")
+
+
 def test_what_may_have_gone_out_is_not_sent_again_without_a_persons_word(letter, monkeypatch):
     with monkeypatch.context() as patched:
         failing(patched, smtplib.SMTPServerDisconnected("gone"), after_sending=True)
