@@ -219,6 +219,7 @@ SPECTACULAR_SETTINGS = {
         "ItemBasisEnum": "billing.subscriptions.models.Basis",
         "AllocationBasisEnum": "billing.invoicing.models.AllocationBasis",
         "ChargeKindEnum": "billing.subscriptions.models.ChargeKind",
+        "DiscountKindEnum": "billing.invoicing.models.DiscountKind",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
