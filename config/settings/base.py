@@ -229,6 +229,7 @@ SPECTACULAR_SETTINGS = {
         "AllocationTargetKindEnum": "billing.invoicing.models.rules.TARGET_KINDS",
         "AllocationRunKindEnum": "billing.invoicing.models.AllocationRunKind",
         "AllocationRunStateEnum": "billing.invoicing.states.AllocationRunState",
+        "DiscountKindEnum": "billing.invoicing.models.DiscountKind",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
