@@ -271,8 +271,9 @@ def test_the_preview_is_what_the_run_makes(seller, customer, monkeypatch):
         issuing, "allocate", lambda *args, **kw: seen.append(allocate(*args, **kw)) or seen[-1]
     )
 
-    [previewed], refused = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
-    assert not refused
+    preview = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    [previewed] = preview.invoices
+    assert not preview.refused
     assert not CostAllocation.objects.exists()
     run = services.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     services.continue_billing_run(actor="test", run_id=run.pk)

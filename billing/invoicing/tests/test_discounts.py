@@ -362,7 +362,7 @@ def test_a_preview_shows_what_the_run_takes(seller, customer):
     make_discount_grant(customer, make_discount(seller, amounts={"EUR": "10"}, duration="once"))
     make_usage(customer, make_sold_meter(seller), "400")
 
-    [previewed], _ = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    [previewed] = services.preview_billing(seller_id=seller.pk, as_of=AS_OF).invoices
     assert not DiscountUse.objects.exists()
     run = services.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     services.continue_billing_run(actor="test", run_id=run.pk)

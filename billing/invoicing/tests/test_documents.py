@@ -4,7 +4,6 @@ import hashlib
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
-from types import SimpleNamespace
 
 import pytest
 from babel.numbers import format_decimal
@@ -17,7 +16,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
 from billing.invoicing.accounts import account_in
-from billing.invoicing.documents.content import content_of, credit_note_content
+from billing.invoicing.documents.content import content_of
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in
@@ -98,27 +97,6 @@ def issued(*, amounts, currency, name, category, reason, words) -> dict:
         exemption_reason=reason,
     )
     return {"invoice": invoice, "lines": lines, "taxes": [tax]}
-
-
-def credited(*, language: str, reason: str = "Outage of September 12") -> dict:
-    """What stands on a credit note over an invoice's two lines."""
-    made = issued(
-        amounts=["10.00", "2.50"],
-        currency="EUR",
-        name="Kunde AG",
-        category="AE",
-        reason=exemption_reason("AE"),
-        words="Calls",
-    )
-    invoice = made.pop("invoice")
-    note = SimpleNamespace(
-        number="CN-2024-000001",
-        invoice_number=invoice.number,
-        reason=reason,
-        **{key: getattr(invoice, key) for key in ("currency", "issued_on", "snapshot")},
-        **{key: getattr(invoice, key) for key in ("net_amount", "tax_amount", "total_amount")},
-    )
-    return credit_note_content(note, **made, language=language)
 
 
 def invoice_pdf(shown: dict) -> bytes:
@@ -265,35 +243,6 @@ def test_the_same_content_makes_the_same_bytes():
     assert first.startswith(b"%PDF-")
     assert first == second
     assert invoice_pdf(content(name="#panic() $x$ *bold* \\ [")).startswith(b"%PDF-")  # text, never code
-
-
-def test_a_credit_note_names_the_invoice_it_corrects_and_why():
-    shown = credited(language="en")
-
-    assert shown["facts"] == [
-        ("Credit note number", "CN-2024-000001"),
-        ("Issued on", "Oct 1, 2024"),
-        ("Invoice credited", "INV-2024-000001"),
-    ]
-    assert shown["sums"][-1] == ("Amount credited", "12.50")
-    assert shown["notes"] == ["Reason: Outage of September 12"]
-    assert credited(language="en", reason="")["notes"] == []
-
-
-@pytest.mark.parametrize(
-    ("language", "title"),
-    [
-        ("en", "Credit note"),
-        ("de", "Gutschrift (Rechnungskorrektur)"),
-        ("fr", "Avoir"),
-        ("es", "Factura rectificativa"),
-    ],
-)
-def test_a_credit_note_speaks_the_readers_language_and_is_the_same_twice(language, title):
-    pdf = pdf_of("credit_note", credited(language=language))
-
-    assert pdf == pdf_of("credit_note", credited(language=language))
-    assert title in pages_of(pdf)[0]
 
 
 def test_documents_are_for_archives_and_for_screen_readers():

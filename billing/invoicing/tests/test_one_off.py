@@ -270,8 +270,9 @@ def test_the_run_of_its_day_issues_it_and_no_earlier_one(seller, customer):
         return [str(pk) for pk in Invoice.objects.filter(issued_on=day).values_list("pk", flat=True)]
 
     assert run(AS_OF - timedelta(days=1)) == []
-    previewed, refused = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
-    assert ([(invoice.pk, invoice.total_amount) for invoice in previewed], refused) == ([(dated.pk, 119)], {})
+    preview = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    assert [(invoice.pk, invoice.total_amount) for invoice in preview.invoices] == [(dated.pk, 119)]
+    assert preview.refused == {}
     assert run(AS_OF) == [str(dated.pk)]
     issued = Invoice.objects.get(pk=dated.pk)
     assert (issued.lines.get().pk, issued.total_amount, issued.issue_on) == (line_id, 119, AS_OF)

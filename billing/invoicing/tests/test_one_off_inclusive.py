@@ -212,7 +212,7 @@ def test_on_the_wire_and_on_the_document(api, seller, customer):
     services.issue_invoice(actor="test", invoice_id=made.json()["id"], issued_on=AS_OF)
     invoice = Invoice.objects.get()
     content = content_of(invoice, lines=invoice.lines.all(), taxes=invoice.taxes.all(), language="en")
-    assert (content["lines"][0]["discount"], content["lines"][0]["amount"]) == (
+    assert (content["lines"][0]["below"].split(" · ")[1], content["lines"][0]["amount"]) == (
         "119.00 incl. 19\N{NO-BREAK SPACE}%",
         "100.00",
     )

@@ -150,10 +150,9 @@ def test_void_invoices_credited_lines_and_other_periods_are_left_alone(customer)
     void, credited = billed(customer), make_invoice(seller=customer.parent, customer=sibling)
     as_if_committed()
     services.void_invoice(actor="user:1", invoice_id=void.pk, voided_on=AS_OF, reason="wrong")
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute("UPDATE cost_allocations SET basis = 'credit' WHERE invoice_id = %s", [credited.pk])
-        cursor.execute("SET session_replication_role = origin")
+    services.issue_credit_note(
+        actor="user:1", invoice_id=credited.pk, issued_on=AS_OF, reason="late", net_amount=Decimal("10.00")
+    )
     rule = make_rule(customer, to("IT", 100))
     count = CostAllocation.objects.count()
 

@@ -324,13 +324,13 @@ def test_the_preview_rolls_forward_as_the_run_will_and_changes_nothing():
     subscription = make_subscriber()
     make_usage(subscription.entity, meter_of(subscription), "40")
 
-    previewed, refused = services.preview_billing(seller_id=subscription.seller_id, as_of=OCT)
+    preview = services.preview_billing(seller_id=subscription.seller_id, as_of=OCT)
 
-    assert refused == {}
+    assert preview.refused == {}
     assert (SubscriptionCharge.objects.count(), Invoice.objects.count()) == (1, 0)
-    assert [(i.billing_key, i.net_amount) for i in previewed] == [("subscriptions:2024-10-01", 70)]
+    assert [(i.billing_key, i.net_amount) for i in preview.invoices] == [("subscriptions:2024-10-01", 70)]
     assert [(i.billing_key, i.net_amount, i.number) for i in bill(subscription, OCT)] == [
-        (i.billing_key, i.net_amount, i.number) for i in previewed
+        (i.billing_key, i.net_amount, i.number) for i in preview.invoices
     ]
 
 
