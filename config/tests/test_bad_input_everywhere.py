@@ -32,6 +32,7 @@ from billing.invoicing.tests.makers import (
 )
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
+from billing.kernel.tests.commits import as_if_committed
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.subscriptions.models import Price, Product
 from billing.subscriptions.tests.license_makers import make_license
@@ -136,6 +137,7 @@ def world() -> dict[str, object]:
     customer = make_entity(parent=seller)
     draft = make_draft(seller=seller, customer=customer)
     invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
+    as_if_committed()
     run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF

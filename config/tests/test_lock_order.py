@@ -1054,8 +1054,8 @@ def _():
 @scene(invoicing.apply_credit)
 def _():
     note = credit_in_hand()
-    meter = make_sold_meter(note.seller)
-    other = make_invoice(seller=note.seller, customer=note.customer, meter=meter, issued_on=DAY)
+    below, meter = make_entity(parent=note.customer), make_sold_meter(note.seller)
+    other = make_invoice(seller=note.seller, customer=below, meter=meter, issued_on=DAY)
     as_if_committed()
     return lambda: invoicing.apply_credit(
         actor=ME, credit_note_id=note.pk, invoice_id=other.pk, amount=Decimal(5), applied_on=DAY

@@ -74,7 +74,7 @@ class DunningPolicyRead(ReadSerializer):
         read_only_fields = fields
 
 
-class StepWrite(StrictSerializer):
+class DunningStepWrite(StrictSerializer):
     """A `notify` has a template, a `late_fee` a basis, nothing else has one."""
 
     days_after_due = StrictIntegerField(min_value=-90, max_value=1000)
@@ -97,7 +97,7 @@ class DunningPolicyRevise(StrictSerializer):
     is_default = StrictBooleanField(required=False)
     interest_percent = ExactAmountField(above=0, max_value=100, required=False, allow_null=True)
     fee_reference = StrictCharField(max_length=200, required=False, allow_blank=True)
-    steps = StepWrite(many=True, max_length=STEPS_MAX)
+    steps = DunningStepWrite(many=True, max_length=STEPS_MAX)
     amounts = AmountsWrite(many=True, required=False, max_length=AMOUNTS_MAX)
 
 

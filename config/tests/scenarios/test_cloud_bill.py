@@ -151,7 +151,8 @@ def test_running_billing_again_generates_nothing_more(bill, seller):
     run_billing()
 
     assert list(Invoice.objects.order_by("sequence").values_list("number", "total_amount")) == before
-    assert invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF) == ([], {})
+    preview = invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    assert (preview.customers_due, preview.invoices, preview.refused) == (0, [], {})
 
 
 def test_a_mark_up_is_exact_too(bill, seller):
