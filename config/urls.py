@@ -18,6 +18,7 @@ APPS = (
     "billing.usage",
     "billing.invoicing",
     "billing.payments",
+    "approvals",
 )
 
 urlpatterns = [

@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "billing.usage",
     "billing.invoicing",
     "billing.payments",
+    "approvals",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,20 @@
+from approvals.models.delegations import ApprovalDelegation
+from approvals.models.requests import (
+    ApprovalAction,
+    ApprovalEffect,
+    ApprovalLevel,
+    ApprovalRequest,
+    ApprovalVote,
+)
+from approvals.models.rules import ApprovalRule, ApprovalRuleVersion
+
+__all__ = [
+    "ApprovalAction",
+    "ApprovalDelegation",
+    "ApprovalEffect",
+    "ApprovalLevel",
+    "ApprovalRequest",
+    "ApprovalRule",
+    "ApprovalRuleVersion",
+    "ApprovalVote",
+]
