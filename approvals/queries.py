@@ -3,6 +3,7 @@
 from datetime import date
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Prefetch, Q, QuerySet
 
 from approvals.models import (
@@ -36,11 +37,12 @@ def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalReque
 
 def asked_of(user: User) -> QuerySet[ApprovalLevel]:
     """The levels that ask the person, or somebody for whom he ever was a delegate."""
-    asked = Q(approvers__contains=[user.pk])
-    principals = ApprovalDelegation.objects.filter(delegate=user).values_list("delegator", "request")
-    for delegator, request in principals:
-        asked |= Q(approvers__contains=[delegator]) & (Q(request=request) if request else Q())
-    return ApprovalLevel.objects.filter(asked)
+    principals = ApprovalDelegation.objects.filter(delegate=user, request=None).values("delegator")
+    return ApprovalLevel.objects.filter(
+        Q(approvers__contains=[user.pk])
+        | Q(approvers__overlap=ArraySubquery(principals))
+        | Q(request__in=ApprovalDelegation.objects.filter(delegate=user).values("request"))
+    )
 
 
 def inbox_of(user: User, *, as_of: date) -> QuerySet[ApprovalRequest]:

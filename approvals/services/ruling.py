@@ -86,9 +86,11 @@ def propose_rule_version(
 
 
 @transaction.atomic
-def confirm_rule(*, actor: str, rule_id: UUID) -> ApprovalRule:
-    """Put the proposed version into force, in the place of the present one. Raises NotFound, RuleTakesTwo."""
+def confirm_rule(*, actor: str, rule_id: UUID, version: int | None = None) -> ApprovalRule:
+    """Put the proposed version into force, in the place of the present one. `version` is the rule's as last seen.
+    Raises NotFound, PreconditionFailed, RuleTakesTwo."""
     rule = _locked_rule(rule_id)
+    require_version(rule, version)
     proposed = _proposed(rule)
     confirmer = acting_user(actor)
     if confirmer is None or confirmer.person_id == proposed.proposed_by.person_id:

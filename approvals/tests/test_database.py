@@ -70,7 +70,7 @@ RESTRICTED = "23001"  # restrict_violation: by a trigger that knows no name of a
 
 def delete_from(table: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+        cursor.execute(f"DELETE FROM {table}")
 
 
 def act(request, person, action="approve", **overrides) -> ApprovalAction:
