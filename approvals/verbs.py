@@ -8,10 +8,10 @@ declare("approvals.cancel_request", BO, CM, FC, own={BU}, scope="approvals:write
 declare("approvals.view_approvalrequest", BO, CM, AP, FC, AU, own={BU}, scope="approvals:read")
 declare("approvals.view_all_requests", FC, AU)  # the others see what they asked for or are asked about
 declare("approvals.decide_request", AP, FC)
+declare("approvals.view_inboxrequest", AP, FC)
 declare("approvals.comment_request", BO, CM, AP, FC, own={BU})
 declare("approvals.reassign_request", FC)
 declare("approvals.view_approvalrule", BO, CM, AP, FC, AU, own={BU})
-declare("approvals.view_approvalruleversion", BO, CM, AP, FC, AU, own={BU})
 declare("approvals.propose_rule", FC)
 declare("approvals.confirm_rule", FC)
 declare("approvals.withdraw_rule", FC)

@@ -5,6 +5,7 @@ from approvals.models.requests import (
     ApprovalLevel,
     ApprovalRequest,
     ApprovalVote,
+    InboxRequest,
 )
 from approvals.models.rules import ApprovalRule, ApprovalRuleVersion
 
@@ -17,4 +18,5 @@ __all__ = [
     "ApprovalRule",
     "ApprovalRuleVersion",
     "ApprovalVote",
+    "InboxRequest",
 ]

@@ -131,6 +131,16 @@ class ApprovalRequest(BaseModel):
         return f"{round_half_up(self.amount, self.currency)} {self.currency}"
 
 
+class InboxRequest(ApprovalRequest):
+    """A request as seen by who is to decide it. Not a table of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = "request in my inbox"
+        verbose_name_plural = "my inbox"
+
+
 class ApprovalLevel(BaseModel):
     """The approvers one level of a request asks, and how many of them must agree."""
 

@@ -14,6 +14,12 @@ CONSOLE_MENU = {
         ("Tax exemptions", "verified", "invoicing", "taxexemption"),
         ("Cost allocations", "call_split", "invoicing", "costallocation"),
     ],
+    "Approvals": [
+        ("My inbox", "inbox", "approvals", "inboxrequest"),
+        ("Requests", "approval", "approvals", "approvalrequest"),
+        ("Rules", "rule", "approvals", "approvalrule"),
+        ("Stand-ins", "group", "approvals", "approvaldelegation"),
+    ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),
         ("Meters", "speed", "usage", "meter"),
