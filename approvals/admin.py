@@ -10,6 +10,7 @@ from unfold.decorators import display
 
 from approvals import queries, services
 from approvals.models import (
+    ApprovalAction,
     ApprovalDelegation,
     ApprovalRequest,
     ApprovalRule,
@@ -234,7 +235,7 @@ def _story(subject: ApprovalRequest) -> list[Table]:
                     action.at[:19].replace("T", " "),
                     str(action.person or action.actor),
                     str(action.on_behalf_of or "–"),
-                    " ".join(filter(None, (action.get_action_display(), action.detail))),
+                    _said(action),
                     str(action.level or "–"),
                     action.comment or "–",
                     action.digest[:12],
@@ -243,6 +244,12 @@ def _story(subject: ApprovalRequest) -> list[Table]:
             ],
         ),
     ]
+
+
+def _said(action: ApprovalAction) -> str:
+    """The first one's detail is the frozen levels, which have their own table."""
+    detail = "" if action.action == ActionKind.REQUEST else action.detail
+    return f"{action.get_action_display()} {detail}".strip()
 
 
 def _readable(value: object) -> str:

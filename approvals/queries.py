@@ -1,7 +1,6 @@
 """What may be read: of requests, what one asked for, is asked about, or oversees."""
 
 from datetime import date
-from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Prefetch, Q, QuerySet
@@ -14,7 +13,7 @@ from approvals.models import (
     ApprovalRule,
     ApprovalRuleVersion,
 )
-from approvals.states import LevelState, RequestState, VersionState
+from approvals.states import LevelState, RequestState
 from billing.access.models import User
 from billing.entities.models import RoleGrant
 from billing.entities.reach import visible
@@ -100,6 +99,11 @@ def delegations_for(user: User) -> QuerySet[ApprovalDelegation]:
     )
 
 
+def due_to_expire(*, as_of: date) -> QuerySet[ApprovalRequest]:
+    """Undecided on their last day."""
+    return ApprovalRequest.objects.filter(state=RequestState.PENDING, expires_on__lte=as_of)
+
+
 def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:
     """The rules of entities within reach, each with its versions, the newest first."""
     versions = ApprovalRuleVersion.objects.select_related(
@@ -107,10 +111,6 @@ def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:
     ).order_by("-number")
     rules = ApprovalRule.objects.select_related("entity").prefetch_related(Prefetch("versions", versions))
     return visible(rules, user=user, verb=verb)
-
-
-def active_version(rule_id: UUID) -> ApprovalRuleVersion | None:
-    return ApprovalRuleVersion.objects.filter(rule=rule_id, state=VersionState.ACTIVE).first()
 
 
 def with_story(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:

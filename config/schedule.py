@@ -33,5 +33,6 @@ SCHEDULE = {
         daily(0, 10, "subscriptions.expire_licenses"),
         every(3600, "subscriptions.roll_forward"),  # each seller in its own first hour of the day
         daily(0, 20, "invoicing.mark_past_due"),
+        daily(0, 25, "approvals.expire_requests"),
     )
 }

@@ -9,8 +9,9 @@ from django.utils import timezone
 from approvals.errors import NotAskedToDecide
 from approvals.events import ApprovalEnded
 from approvals.models import ApprovalLevel, ApprovalRequest
+from approvals.queries import due_to_expire
 from approvals.services.recording import locked_request, record_action, require_pending
-from approvals.states import REQUEST_MOVES, ActionKind, LevelState, RequestState
+from approvals.states import REQUEST_MOVES, ActionKind, LevelState
 from billing.access.queries import acting_user
 from billing.kernel.events import publish
 from billing.kernel.retrying import retrying
@@ -47,8 +48,7 @@ def expire_requests(*, actor: str, as_of: date) -> int:
 @retrying
 @transaction.atomic
 def _expire_some(*, actor: str, as_of: date) -> int:
-    due = ApprovalRequest.objects.filter(state=RequestState.PENDING, expires_on__lte=as_of)
-    requests = list(due.locked(skip_locked=True)[:BATCH])
+    requests = list(due_to_expire(as_of=as_of).locked(skip_locked=True)[:BATCH])
     for request in requests:
         end_request(request, actor=actor, action=ActionKind.EXPIRE, at=timezone.now())
     return len(requests)

@@ -39,7 +39,7 @@ def record_action(
     level: int | None = None,
     on_behalf_of: UUID | None = None,
 ) -> ApprovalAction:
-    """The database gives it its number, instant and digests."""
+    """The database gives it its number, instant and digests. Its digest is in the audit trail too, which is sealed."""
     made = ApprovalAction.objects.create(
         request=request,
         action=action,
@@ -51,12 +51,14 @@ def record_action(
         comment=comment,
         detail=detail,
     )
+    made.refresh_from_db(fields=["number", "digest"])
     told = {
         "kind": request.kind,
         "subject": request.subject_id,
         "level": level,
         "on_behalf_of": on_behalf_of,
-        "detail": detail,
+        "detail": detail if action != ActionKind.REQUEST else "",
+        "digest": made.digest,
     }
     audit.record(
         actor=actor,

@@ -1,5 +1,6 @@
 """Asking for consent: the rule and the people it asks are settled now, and do not change afterwards."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -93,8 +94,10 @@ def request_approval(
     request.barred = sorted(barred)
     request.matched_amount = _with_others(request, at=at)
     route = routing.route(request)
-    _freeze(request, route, at=at)
-    record_action(request, actor=actor, action=ActionKind.REQUEST, comment=comment)
+    levels = _freeze(request, route, at=at)
+    record_action(
+        request, actor=actor, action=ActionKind.REQUEST, comment=comment, detail=_frozen(request, levels)
+    )
     publish(ApprovalRequested(entity_id=request.entity_id, request_id=request.pk))
     return request
 
@@ -232,14 +235,14 @@ def _with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:
     return request.base_amount + (others.aggregate(sum=Sum("base_amount"))["sum"] or 0)
 
 
-def _freeze(request: ApprovalRequest, route: routing.Route, *, at: datetime) -> None:
+def _freeze(request: ApprovalRequest, route: routing.Route, *, at: datetime) -> list[ApprovalLevel]:
     version = route.version
     request.rule_version = version
     request.snapshot = plain(routing.snapshot_of(version))
     request.due_on = at.date() + timedelta(days=version.due_days)
     request.expires_on = at.date() + timedelta(days=version.expires_days)
     request.save(force_insert=True)
-    ApprovalLevel.objects.bulk_create(
+    return ApprovalLevel.objects.bulk_create(
         ApprovalLevel(
             request=request,
             position=position,
@@ -250,3 +253,10 @@ def _freeze(request: ApprovalRequest, route: routing.Route, *, at: datetime) -> 
         )
         for position, level in enumerate(route.levels, start=1)
     )
+
+
+def _frozen(request: ApprovalRequest, levels: list[ApprovalLevel]) -> str:
+    """Who is asked and who is barred, under the first link of the chain: a proof is replayed from it."""
+    asked = [{"mode": level.mode, "needed": level.needed, "approvers": level.approvers} for level in levels]
+    told = {"rule": request.snapshot, "levels": asked, "barred": request.barred}
+    return json.dumps(plain(told), sort_keys=True)

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from approvals import chain
+from approvals.exporting import facts_of
 from approvals.models import (
     ApprovalAction,
     ApprovalEffect,
@@ -357,27 +358,6 @@ def test_the_chain_is_made_by_the_database_and_is_what_python_computes(request_,
     actions = [facts_of(action) for action in request_.actions.order_by("number")]
     assert chain.first_fault(str(request_.pk), request_.digest, actions) == ""
     assert chain.content_digest(request_.content) == request_.digest
-
-
-def facts_of(action: ApprovalAction) -> dict[str, str]:
-    def text(value):
-        return "" if value is None else str(value)
-
-    return {
-        "request": text(action.request_id),
-        "number": text(action.number),
-        "action": action.action,
-        "level": text(action.level),
-        "actor": action.actor,
-        "person": text(action.person_id),
-        "on_behalf_of": text(action.on_behalf_of_id),
-        "content_digest": action.content_digest,
-        "at": action.at,
-        "detail": action.detail,
-        "comment": action.comment,
-        "previous_digest": action.previous_digest,
-        "digest": action.digest,
-    }
 
 
 # What the triggers would have refused, and the check that finds it afterwards.
