@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from celery import current_app
 from django.apps import apps
 
+from approvals.kinds import EFFECTS
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
 from billing.invoicing.timeline import TELLERS
@@ -21,6 +22,7 @@ from config.schedule import SCHEDULE
 
 # Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
+    "approvals.kinds.EFFECTS": EFFECTS,
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
     "billing.invoicing.timeline.TELLERS": TELLERS,

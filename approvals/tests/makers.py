@@ -12,6 +12,7 @@ from approvals.reactions import GENERAL
 from approvals.states import VersionState
 from billing.access.models import User
 from billing.entities.models import BillingEntity
+from billing.entities.queries import ancestors
 from billing.entities.tests.makers import make_entity, make_grant, make_user
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed
@@ -77,7 +78,7 @@ def request_terms(entity: BillingEntity, **overrides) -> dict:
 def make_request(entity: BillingEntity | None = None, *levels: dict, **overrides) -> ApprovalRequest:
     """Asked for by the service. With `levels` a fallback asks them; without, one approver of the entity is enough."""
     entity = entity or make_entity()
-    rules = ApprovalRule.objects.filter(entity=entity)
+    rules = ApprovalRule.objects.filter(entity__in=[entity, *ancestors(entity)])
     if levels or not rules.exists():
         rule = levels or [asks(make_approver(entity))]
         make_rule(entity, *rule, is_fallback=True, kind=overrides.get("kind", GENERAL))

@@ -15,6 +15,9 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from approvals import services as approvals
+from approvals.models import ApprovalRuleVersion
+from approvals.tests.makers import asks, make_delegation, make_request, make_rule
 from billing.access.models import ApiKey, User, UserKind
 from billing.access.verbs import VERBS
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key, make_user
@@ -23,6 +26,7 @@ from billing.invoicing.models import BillingRun, BillingRunItem, Invoice, Number
 from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
 from billing.kernel.models import Job, OutboxEvent
+from billing.kernel.money import round_half_up
 from billing.kernel.sealing import seal_audit
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.makers import make_delivery, make_line
@@ -54,6 +58,7 @@ class Company:
         self._fill_invoices()
         self._fill_books()
         self._fill_system()
+        self._fill_approvals()
 
     def _fill_organisation(self) -> None:
         self.children = [make_entity(parent=self.customer) for _ in range(self.rows)]
@@ -146,7 +151,7 @@ class Company:
         """One over every line of the large invoice, which it settles in part; then many small ones."""
         terms = {"actor": "test", "issued_on": date(2026, 3, 1), "reason": "Not delivered"}
         self.credit_note = invoicing.issue_credit_note(
-            invoice_id=self.invoice.pk, net_amount=self.invoice.net_amount / 2, **terms
+            invoice_id=self.invoice.pk, net_amount=round_half_up(self.invoice.net_amount / 2, "EUR"), **terms
         )
         for invoice in Invoice.objects.filter(customer=payer).order_by("pk"):
             invoicing.issue_credit_note(invoice_id=invoice.pk, **terms)
@@ -194,12 +199,32 @@ class Company:
             make_line(entity_id=self.customer.pk)
             seal_audit()
 
+    def _fill_approvals(self) -> None:
+        """Many requests that wait for the controller, one with a long story; rules, one with many versions."""
+        controller = self.people["FC"]
+        others = [make_grant(role="AP", entity=self.root).user for _ in range(self.rows)]
+        version = make_rule(self.root, asks(controller, *others), is_fallback=True)
+        self.rule = version.rule
+        for number in range(self.rows):
+            make_rule(self.root, asks(controller), above_amount=f"{number + 1000}")
+            older = _columns(version) | {"number": number + 2, "state": "ended"}
+            ApprovalRuleVersion.objects.create(**older)
+        for other in others:
+            self.delegation = make_delegation(controller, other)
+        requests = [make_request(self.customer, amount="1.00", by=self.viewer) for _ in range(self.rows)]
+        self.approval = requests[0]
+        for number in range(self.rows):
+            approvals.comment_on_request(
+                actor=f"user:{controller.pk}", request_id=self.approval.pk, comment=f"Remark {number}"
+            )
+
     @cached_property
     def widest(self) -> dict[type[Model], Model]:
         """Of models whose objects differ in size, the largest."""
         large = (
             *(self.customer, self.viewer, self.invoice, self.payment, self.run, self.credit_note),
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription),
+            *(self.approval, self.rule),
         )
         return {type(obj): obj for obj in large}
 
@@ -248,6 +273,15 @@ def page(model: type[Model], name: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
 
 
+def _columns(row: Model) -> dict:
+    """Of another row like it, which gets a key of its own."""
+    return {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if field.name not in {"id", "created_at", "updated_at", "version"}
+    }
+
+
 def _signed_in(person: User) -> Client:
     browser = Client()
     browser.force_login(person, backend="billing.entities.backends.GrantBackend")
@@ -255,6 +289,9 @@ def _signed_in(person: User) -> Client:
 
 
 OBJECTS: dict[str, Callable[[Company], Model]] = {
+    "approvals/delegations/{delegation_id}": lambda company: company.delegation,
+    "approvals/requests/{request_id}": lambda company: company.approval,
+    "approvals/rules/{rule_id}": lambda company: company.rule,
     "billing-runs/{run_id}": lambda company: company.run,
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "tax-exemptions/{exemption_id}": lambda company: company.exemption,

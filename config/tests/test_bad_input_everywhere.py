@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from drf_spectacular.generators import SchemaGenerator
 
+from approvals.tests.makers import asks_role, make_delegation, make_request, make_rule
 from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.entities.tests.makers import make_entity, make_grant
@@ -135,6 +136,10 @@ def world() -> dict[str, object]:
     plan = make_plan(products=[meter.product])
     subscription = make_subscription(plan=plan, entity=customer)
     key, _ = make_key()
+    for _ in range(2):
+        make_grant(role="FC", entity=seller)
+    rule = make_rule(seller, asks_role("FC"), is_fallback=True)
+    approval = make_request(customer)
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
     return {
         "entity_id": customer.pk,
@@ -158,8 +163,16 @@ def world() -> dict[str, object]:
         "event_id": UsageEvent.objects.get().pk,
         "job_id": Job.objects.get().pk,
         "payment_id": OutboxEvent.objects.first().pk,
+        "request_id": approval.pk,
+        "rule_id": rule.rule_id,
+        "delegation_id": _given_by_a_controller(seller),
         "seller": seller,
     }
+
+
+def _given_by_a_controller(seller):
+    one, two = (make_grant(role="FC", entity=seller).user for _ in range(2))
+    return make_delegation(one, two).pk
 
 
 @pytest.fixture
