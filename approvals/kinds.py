@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from approvals.models import ApprovalRequest
 
+GENERAL = "general"  # consent to something outside of this system
+
 Effect = Callable[[ApprovalRequest], dict]
 EFFECTS: dict[str, Effect] = {}
 

@@ -53,6 +53,11 @@ def route(request: ApprovalRequest) -> Route:
     return Route(version=version, levels=levels)
 
 
+def has_limits(kind: str, entity: BillingEntity) -> bool:
+    """Whether any rule but a fallback is in force there for the kind."""
+    return _in_force(entity).filter(rule__kind=kind, rule__is_fallback=False).exists()
+
+
 def covering_rule(request: ApprovalRequest) -> ApprovalRuleVersion | None:
     """The rule, other than a fallback, that an unsaved request falls under. None: it needs nobody's consent."""
     version = _rule_for(request)

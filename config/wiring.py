@@ -13,6 +13,7 @@ from django.apps import apps
 from approvals.kinds import EFFECTS
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
+from billing.invoicing.consent import CREDIT_GUARDS
 from billing.invoicing.timeline import TELLERS
 from billing.kernel.admin import WITHIN
 from billing.kernel.events import SUBSCRIBERS, Event
@@ -25,6 +26,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
+    "billing.invoicing.consent.CREDIT_GUARDS": CREDIT_GUARDS,
     "billing.invoicing.timeline.TELLERS": TELLERS,
     "billing.kernel.admin.WITHIN": WITHIN,
     "billing.kernel.longwork.HANDLERS": HANDLERS,

@@ -7,8 +7,8 @@ from rest_framework.decorators import action
 
 from approvals import queries, services
 from approvals.api.serializers import FIELDS_MAX, TEXT, Explained
-from approvals.core.levels import Mode
 from approvals.models import ApprovalRule, ApprovalRuleVersion
+from approvals.models.requests import LEVEL_MODES
 from approvals.models.rules import LEVELS_MAX
 from approvals.routing import APPROVER_KINDS
 from approvals.services.ruling import APPROVERS_MAX, RuleTerms
@@ -124,7 +124,7 @@ class RuleApprover(StrictSerializer):
 class RuleLevel(StrictSerializer):
     """`quorum` with mode quorum: how many must agree."""
 
-    mode = StrictChoiceField(choices=[mode.value for mode in Mode])
+    mode = StrictChoiceField(choices=LEVEL_MODES)
     quorum = StrictIntegerField(min_value=1, max_value=APPROVERS_MAX, required=False)
     approvers = RuleApprover(many=True, min_length=1, max_length=APPROVERS_MAX)
 

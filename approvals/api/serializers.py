@@ -2,8 +2,8 @@
 
 from rest_framework import serializers
 
+from approvals.kinds import GENERAL
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest, ApprovalVote
-from approvals.reactions import GENERAL
 from approvals.services.deciding import BULK_MAX
 from approvals.states import DECISIONS, ActionKind
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
@@ -121,7 +121,6 @@ class RequestRead(ReadSerializer):
 class _Asked(StrictSerializer):
     """What a rule looks at."""
 
-    kind = StrictChoiceField(choices=[GENERAL], required=False, default=GENERAL)
     entity = EntityField()
     department = DepartmentField(required=False)
     gl_code = StrictCharField(max_length=64, required=False, allow_blank=True, default="")
@@ -150,6 +149,8 @@ class RequestCreate(_Asked):
 
 class RequestSimulate(_Asked):
     """Whom a request like this of yours would ask now."""
+
+    kind = StrictCharField(max_length=64, required=False, default=GENERAL)
 
 
 class RequestProcess(StrictSerializer):

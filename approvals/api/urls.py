@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from approvals.api import rules, views
+from approvals.api import credit_notes, rules, views
 from billing.kernel.api.routers import Router
 
 router = Router()
@@ -8,4 +8,7 @@ router.register("approvals/requests", views.RequestViewSet, basename="approval-r
 router.register("approvals/rules", rules.RuleViewSet, basename="approval-rule")
 router.register("approvals/delegations", views.DelegationViewSet, basename="approval-delegation")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("approvals/credit-notes", credit_notes.CreditNoteRequestView.as_view(), name="approval-credit-note"),
+    path("", include(router.urls)),
+]

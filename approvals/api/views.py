@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from approvals import queries, services
 from approvals.api import serializers
+from approvals.kinds import GENERAL
 from approvals.models import ApprovalDelegation, ApprovalRequest
 from approvals.services.deciding import Decided
 from approvals.states import DECISIONS, ActionKind, RequestState
@@ -156,7 +157,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
         beneficiary = order.get("beneficiary")
         return {
             "actor": self.actor,
-            "kind": order["kind"],
+            "kind": order.get("kind", GENERAL),
             "entity_id": entity.pk,
             "department_id": department and department.pk,
             "gl_code": order["gl_code"],

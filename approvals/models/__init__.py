@@ -1,4 +1,5 @@
 from approvals.models.delegations import ApprovalDelegation
+from approvals.models.guarded import GuardedCreditNote
 from approvals.models.requests import (
     ApprovalAction,
     ApprovalEffect,
@@ -18,5 +19,6 @@ __all__ = [
     "ApprovalRule",
     "ApprovalRuleVersion",
     "ApprovalVote",
+    "GuardedCreditNote",
     "InboxRequest",
 ]

@@ -26,6 +26,7 @@ from billing.kernel.triggers import (
 )
 
 PEOPLE = settings.AUTH_USER_MODEL
+LEVEL_MODES = [(mode.value, mode.value) for mode in Mode]
 
 
 class ApprovalRequest(BaseModel):
@@ -69,6 +70,7 @@ class ApprovalRequest(BaseModel):
         db_table = "approval_requests"
         permissions = [
             ("request_approval", "Can ask for approval"),
+            ("request_credit_note", "Can ask for credit notes"),
             ("cancel_request", "Can cancel own requests"),
             ("decide_request", "Can approve and reject"),
             ("comment_request", "Can comment on requests"),
@@ -146,7 +148,7 @@ class ApprovalLevel(BaseModel):
 
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, related_name="levels")
     position = models.PositiveSmallIntegerField(help_text="From 1.")
-    mode = models.CharField(max_length=6, choices=[(mode.value, mode.value) for mode in Mode])
+    mode = models.CharField(max_length=6, choices=LEVEL_MODES)
     needed = models.PositiveSmallIntegerField()
     approvers = ArrayField(models.UUIDField())
     state = models.CharField(max_length=8, choices=LevelState, default=LevelState.WAITING)

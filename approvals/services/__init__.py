@@ -1,3 +1,4 @@
+from approvals.services.credit_notes import request_credit_note
 from approvals.services.deciding import bulk_approve, decide_request
 from approvals.services.delegating import delegate_approvals, revoke_delegation
 from approvals.services.ending import cancel_request, expire_requests
@@ -19,6 +20,7 @@ __all__ = [
     "propose_rule_version",
     "reassign_request",
     "request_approval",
+    "request_credit_note",
     "revoke_delegation",
     "withdraw_rule",
 ]

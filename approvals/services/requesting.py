@@ -47,13 +47,15 @@ def request_approval(
     beneficiary_id: UUID | None = None,
     editors: Iterable[UUID] = (),
     rate: Decimal | None = None,
+    unasked: Decimal = Decimal(0),
     comment: str = "",
 ) -> ApprovalRequest:
     """Ask the people whom the rule in force names to agree to `terms` of the subject.
 
     `amount` is in `currency`, not negative; `rate` turns it into the currency of the group's root entity, and
     without one the amount counts as above every bound. What the same person asked for of this kind at this entity
-    within 24 hours before `at` is added to it before the rule is chosen, so that splitting evades nothing. Who
+    within 24 hours before `at` is added to it before the rule is chosen, and what the app that owns the kind knows
+    to have been done `unasked` in that time (in `currency`), so that splitting evades nothing. Who
     asks, who gains and the `editors` never decide. The same content again is the pending request there is; other
     content supersedes it, with all consents given so far.
 
@@ -92,7 +94,7 @@ def request_approval(
         barred |= set(before.barred)
         end_request(before, actor=actor, action=ActionKind.SUPERSEDE, at=at, comment="The content changed.")
     request.barred = sorted(barred)
-    request.matched_amount = _with_others(request, at=at)
+    request.matched_amount = with_others(request, at=at, unasked=unasked)
     route = routing.route(request)
     levels = _freeze(request, route, at=at)
     record_action(
@@ -134,7 +136,7 @@ def preview_route(
         lock=False,
     )
     request.barred = sorted({request.requester_id, *_persons([beneficiary_id] if beneficiary_id else [])})
-    request.matched_amount = _with_others(request, at=at)
+    request.matched_amount = with_others(request, at=at)
     return routing.route(request)
 
 
@@ -220,10 +222,12 @@ def _persons(users: Iterable[UUID]) -> set[UUID]:
     return set(found.values())
 
 
-def _with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:
-    """The amount with those that the same person asked for at this entity, pending or approved, in the window."""
+def with_others(request: ApprovalRequest, *, at: datetime, unasked: Decimal = Decimal(0)) -> Decimal | None:
+    """The amount with those that the same person asked for at this entity, pending or approved, in the window, and
+    with what was done `unasked`."""
     if request.base_amount is None:
         return None
+    own = in_base(request.amount + unasked, request.rate, request.base_currency)
     others = ApprovalRequest.objects.filter(
         kind=request.kind,
         requester=request.requester_id,
@@ -231,8 +235,8 @@ def _with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:
         base_currency=request.base_currency,
         state__in=[RequestState.PENDING, RequestState.APPROVED],
         created_at__gt=at - SPLIT_WINDOW,
-    ).exclude(subject_id=request.subject_id)
-    return request.base_amount + (others.aggregate(sum=Sum("base_amount"))["sum"] or 0)
+    ).exclude(subject_id=request.subject_id, state=RequestState.PENDING)  # that one is superseded
+    return own + (others.aggregate(sum=Sum("base_amount"))["sum"] or 0)
 
 
 def _freeze(request: ApprovalRequest, route: routing.Route, *, at: datetime) -> list[ApprovalLevel]:

@@ -7,8 +7,8 @@ from itertools import count
 from django.utils import timezone
 
 from approvals import services
+from approvals.kinds import GENERAL
 from approvals.models import ApprovalRequest, ApprovalRule, ApprovalRuleVersion
-from approvals.reactions import GENERAL
 from approvals.states import VersionState
 from billing.access.models import User
 from billing.entities.models import BillingEntity

@@ -395,4 +395,6 @@ def test_fsck_sees_what_the_triggers_would_have_refused(invariant, entity, a, b)
 
 
 def test_every_invariant_is_bent_once():
-    assert {found.invariant for found in find_violations("approvals")} == set(BENT)
+    """That of credit notes in `test_credit_notes`."""
+    known = {found.invariant for found in find_violations("approvals")}
+    assert known == set(BENT) | {"AP8 a credit note above a limit was approved"}

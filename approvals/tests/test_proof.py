@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,9 +16,9 @@ from approvals.tests.makers import asks, decide, make_approver, make_delegation,
 from billing.entities.tests.makers import make_entity
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry
-from config.env import ROOT
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller
 from billing.kernel.longwork import job, start_job
 from billing.kernel.models import Job, OutboxEvent
+from billing.kernel.tests.commits import as_if_committed
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.subscriptions.models import Price, Product
 from billing.subscriptions.tests.license_makers import make_license
@@ -121,8 +122,13 @@ def world() -> dict[str, object]:
     """One object of every kind, and two people who between them may do everything, for path parameters."""
     seller = make_seller()
     customer = make_entity(parent=seller)
+    for _ in range(2):
+        make_grant(role="FC", entity=seller)
+    rule = make_rule(seller, asks_role("FC"), is_fallback=True)
+    approval = make_request(customer)
     draft = make_draft(seller=seller, customer=customer)
     invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
+    as_if_committed()
     run = invoicing.start_billing_run(actor="test", seller_id=seller.pk, as_of=AS_OF)
     exemption = invoicing.add_tax_exemption(
         actor="test", customer_id=customer.pk, country="DE", certificate="NV 1", starts_on=AS_OF
@@ -136,10 +142,6 @@ def world() -> dict[str, object]:
     plan = make_plan(products=[meter.product])
     subscription = make_subscription(plan=plan, entity=customer)
     key, _ = make_key()
-    for _ in range(2):
-        make_grant(role="FC", entity=seller)
-    rule = make_rule(seller, asks_role("FC"), is_fallback=True)
-    approval = make_request(customer)
     start_job(kind="test.nothing", parameters={}, requested_by="test", entity_id=seller.pk)
     return {
         "entity_id": customer.pk,

@@ -910,6 +910,17 @@ def _():
     return lambda: approvals.request_approval(**terms)
 
 
+@scene(approvals.request_credit_note)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    clerk = make_approver(invoice.seller, role="FC")
+    make_rule(invoice.seller, asks(make_approver(invoice.seller)), kind="credit_note", is_fallback=True)
+    return lambda: approvals.request_credit_note(
+        actor=f"user:{clerk.pk}", invoice_id=invoice.pk, reason="late", at=NOON
+    )
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()
