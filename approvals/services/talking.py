@@ -77,8 +77,8 @@ def reassign_request(
 ) -> ApprovalRequest:
     """On every open level that waits for `from_id`, ask `to_id` instead: for approvers who left.
 
-    Who asked for the request, edited it or gains by it exchanges nobody. Raises NotFound, PreconditionFailed,
-    RequestNotPending, InvolvedMayNotDecide, NotAskedToDecide if no level waits for him, NoApprover if the other
+    Who asked for the request, edited it or gains by it exchanges nobody, and nobody puts himself in the place.
+    Raises NotFound, PreconditionFailed, RequestNotPending, InvolvedMayNotDecide, DelegationRefused, NotAskedToDecide if no level waits for him, NoApprover if the other
     may not decide the amount or is asked by such a level already.
     """
     request = locked_request(request_id)
@@ -87,6 +87,8 @@ def reassign_request(
     who = acting_user(actor)
     if who is not None and who.person_id in request.barred:
         raise InvolvedMayNotDecide("You asked for this, edited it, or gain by it.")
+    if who is not None and who.person_id == to_id:
+        raise DelegationRefused("Nobody puts himself in an approver's place.")
     other = _colleague(to_id)
     _require_fit(other, request, limited=True)
     waiting = [

@@ -7,7 +7,14 @@ import pytest
 from django.utils import timezone
 
 from approvals import services
-from approvals.errors import NoApprover, NoRule, NotAskedToDecide, RequestNotPending
+from approvals.errors import (
+    DelegationRefused,
+    InvolvedMayNotDecide,
+    NoApprover,
+    NoRule,
+    NotAskedToDecide,
+    RequestNotPending,
+)
 from approvals.models import ApprovalAction, ApprovalLevel, ApprovalRequest
 from approvals.states import LevelState, RequestState
 from approvals.tests.makers import (
@@ -259,8 +266,12 @@ def test_an_approver_who_left_is_exchanged(entity, boss):
     other, outsider, clerk = make_approver(entity), make_user(), make_approver(entity, role="FC")
     request = make_request(entity, asks(boss), asks(boss))
     move = {"actor": f"user:{clerk.pk}", "request_id": request.pk, "from_id": boss.pk, "comment": "left"}
-    for wrong in (outsider, request.requester):
-        with pytest.raises(NotAllowed if wrong == request.requester else NoApprover):
+    for wrong, error in (
+        (outsider, NoApprover),
+        (request.requester, InvolvedMayNotDecide),
+        (clerk, DelegationRefused),
+    ):
+        with pytest.raises(error):
             services.reassign_request(**move, to_id=wrong.pk)
 
     services.reassign_request(**move, to_id=other.pk)
