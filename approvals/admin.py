@@ -17,6 +17,7 @@ from approvals.models import (
     ApprovalRuleVersion,
     InboxRequest,
 )
+from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
@@ -40,13 +41,28 @@ class CommentForm(forms.Form):
     comment = forms.CharField(**TEXT)
 
 
-class OptionalCommentForm(forms.Form):
+class _Password(forms.Form):
+    password = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="If you signed in some time ago.",
+    )
+
+
+class ApproveForm(_Password):
     comment = forms.CharField(**TEXT, required=False)
+    field_order = ("comment", "password")
+
+
+class RejectForm(_Password):
+    comment = forms.CharField(**TEXT)
+    field_order = ("comment", "password")
 
 
 def _decide(decision):
-    def decide(request, subject, *, comment):
+    def decide(request, subject, *, comment, password):
         """The content of a request never changes, so what the page showed is what its digest is of."""
+        require_signed_in_lately(request, password=password)
         services.decide_request(
             actor=actor_of(request),
             request_id=subject.pk,
@@ -78,7 +94,7 @@ APPROVE, REJECT = (
         effect="You agree to exactly what the request says. The last consent carries it out at once.",
         permission="approvals.decide_request",
         run=_decide(ActionKind.APPROVE),
-        form=OptionalCommentForm,
+        form=ApproveForm,
         icon="check_circle",
         applies=_is_pending,
     ),
@@ -88,7 +104,7 @@ APPROVE, REJECT = (
         effect="The request is over for everybody. Who asked reads why.",
         permission="approvals.decide_request",
         run=_decide(ActionKind.REJECT),
-        form=CommentForm,
+        form=RejectForm,
         icon="cancel",
         danger=True,
         applies=_is_pending,
@@ -273,7 +289,7 @@ def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ReadOnlyAdmin):
     list_display = ("name", "entity", "kind", "shown_band", "is_fallback", "shown_state")
-    list_filter = ("kind", "is_fallback")
+    list_filter = ("versions__state", "kind", "is_fallback")
     search_fields = ("name", "entity__name", "entity__code")
     ordering = ("name", "id")
     change_form_after_template = "admin/invoicing/tables.html"

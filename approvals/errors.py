@@ -26,6 +26,11 @@ class InvolvedMayNotDecide(NotAllowed):
     title = "Whoever asked, edited or gains does not decide, through nobody."
 
 
+class SignInAgain(NotAllowed):
+    code = "sign-in-again"
+    title = "A decision needs a sign-in of the last minutes."
+
+
 class BeyondLimit(NotAllowed):
     code = "beyond-limit"
     title = "The amount is above the limit."

@@ -13,7 +13,7 @@ from approvals.models import (
     ApprovalRule,
     ApprovalRuleVersion,
 )
-from approvals.states import LevelState, RequestState
+from approvals.states import LevelState, RequestState, VersionState
 from billing.access.models import User
 from billing.entities.models import RoleGrant
 from billing.entities.reach import visible
@@ -111,6 +111,11 @@ def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:
     ).order_by("-number")
     rules = ApprovalRule.objects.select_related("entity").prefetch_related(Prefetch("versions", versions))
     return visible(rules, user=user, verb=verb)
+
+
+def rules_to_confirm(user: User) -> QuerySet[ApprovalRule]:
+    """Rules with a proposal that waits for a second person."""
+    return rules_for(user).filter(versions__state=VersionState.PROPOSED)
 
 
 def with_story(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:

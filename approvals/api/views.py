@@ -10,6 +10,7 @@ from approvals.api import serializers
 from approvals.kinds import GENERAL
 from approvals.models import ApprovalDelegation, ApprovalRequest
 from approvals.services.deciding import Decided
+from approvals.signing_in import require_signed_in_lately
 from approvals.states import DECISIONS, ActionKind, RequestState
 from billing.access.permissions import require
 from billing.entities.api.fields import ActingVerb, seen_or_done
@@ -88,6 +89,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
         terms = {"actor": self.actor, "request_id": subject.pk, "comment": order["comment"]}
         chosen, version = order["action"], self.expected_version()
         if chosen in DECISIONS:
+            require_signed_in_lately(request)
             services.decide_request(
                 **terms, decision=chosen, digest=order["digest"], at=timezone.now(), version=version
             )
@@ -107,6 +109,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
     def bulk_approve(self, request):
         """Approve up to 100 requests, each on its own: a refusal holds up no other."""
         order = self.parse(serializers.BulkApprove)
+        require_signed_in_lately(request)
         items = [(item["request"], item["digest"]) for item in order["items"]]
         seen = set(self.get_queryset().filter(pk__in=[pk for pk, _ in items]).values_list("pk", flat=True))
         results = services.bulk_approve(

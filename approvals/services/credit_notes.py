@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Sum
 
 from approvals import routing
@@ -64,10 +65,12 @@ def request_credit_note(
 
 def needs_consent(note: CreditNote, *, actor: str, at: datetime) -> bool:
     """Whether a rule other than a fallback covers the note, together with what was credited to the customer and
-    asked for in 24 hours. Without a known rate its amount is above every bound."""
+    asked for in 24 hours. Without a known rate its amount is above every bound. Called in the transaction that
+    issues it: credits of one customer with a limit wait for each other, so that no two miss one another in the sum."""
     entity = note.customer
     if not routing.has_limits(CREDIT_NOTE, entity):
         return False
+    _one_after_the_other(entity.pk)
     user = acting_user(actor)
     base_currency = routing.base_currency_of(entity)
     rate = Decimal(1) if note.currency == base_currency else None
@@ -84,6 +87,11 @@ def needs_consent(note: CreditNote, *, actor: str, at: datetime) -> bool:
     )
     request.matched_amount = with_others(request, at=at, unasked=credited_unasked(note, at=at))
     return routing.covering_rule(request) is not None
+
+
+def _one_after_the_other(customer_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"credits of {customer_id}"])
 
 
 def is_being_carried_out(note: CreditNote, terms: Mapping[str, object]) -> bool:

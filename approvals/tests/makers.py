@@ -31,8 +31,9 @@ def asks_role(role: str, mode: str = "any") -> dict:
 
 
 def make_approver(entity: BillingEntity, *, role: str = "AP", **overrides) -> User:
-    """A person who may decide at the entity and below it, without a limit unless `limits` says one."""
-    return make_grant(role=role, entity=entity, **overrides).user
+    """A person who may decide at the entity and below it, without a limit unless `limits` says one, and who has just
+    signed in."""
+    return make_grant(role=role, entity=entity, user=make_user(last_login=timezone.now()), **overrides).user
 
 
 def make_rule(entity: BillingEntity, *levels: dict, **overrides) -> ApprovalRuleVersion:

@@ -1,21 +1,26 @@
 """Decisions at once: none counts twice, none is lost, the effect runs once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from approvals import services
-from approvals.errors import DecidedBefore, RequestNotPending
+from approvals.errors import ApprovalRequired, DecidedBefore, RequestNotPending
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalEffect, ApprovalRequest, ApprovalVote
 from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approver, make_request, make_rule, request_terms
 from billing.entities.tests.makers import make_entity
+from billing.invoicing import services as invoicing
+from billing.invoicing.models import CreditNote
 from billing.kernel.errors import DomainError
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.payments.tests.makers import make_open_invoice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,6 +137,24 @@ def test_the_parts_of_a_split_do_not_pass_each_other(entity):
         rival = start_rival(lambda: services.request_approval(**second))
 
     assert rival.result(timeout=5).snapshot["name"] == "over"
+
+
+def test_two_credits_of_a_customer_at_once_are_summed():
+    """6,000 each, by two people over two invoices, against a limit of 10,000."""
+    first = make_open_invoice(total="20000.00")
+    second = make_open_invoice(customer=first.customer, seller=first.seller, total="20000.00")
+    make_rule(first.seller, asks(make_approver(first.seller)), kind="credit_note", above_amount="10000")
+    terms = {"issued_on": timezone.now().date(), "reason": "late", "net_amount": Decimal(6000)}
+    one, two = (f"user:{make_approver(first.seller, role='FC').pk}" for _ in range(2))
+
+    with transaction.atomic():
+        invoicing.issue_credit_note(actor=one, invoice_id=first.pk, **terms)
+        rival = start_rival(lambda: invoicing.issue_credit_note(actor=two, invoice_id=second.pk, **terms))
+
+    with pytest.raises(ApprovalRequired):
+        rival.result(timeout=5)
+    assert CreditNote.objects.count() == 1
+    assert_books_are_sound()
 
 
 def test_a_broken_effect_leaves_nothing_and_the_next_try_does_it_once(entity, monkeypatch):

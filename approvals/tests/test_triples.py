@@ -12,7 +12,7 @@ from approvals.services.ending import end_request
 from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approver, make_request
 from billing.access.roles import Role
-from billing.entities.tests.makers import make_department, make_entity, make_grant
+from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/approvals/requests/"
@@ -64,7 +64,8 @@ def scene(django_db_setup, django_db_blocker):
 def _user(role, entity):
     if role == "BU":
         return make_grant(role=role, entity=entity, department=make_department(entity=entity)).user
-    return make_grant(role=role, entity=entity).user
+    user = make_user(last_login=timezone.now()) if role != "SA" else None
+    return make_grant(role=role, entity=entity, user=user).user
 
 
 def _bring(request, state, users) -> None:

@@ -273,6 +273,8 @@ OUTBOUND_CA_BUNDLE = env.text("OUTBOUND_CA_BUNDLE", "")  # certificates of own s
 SUSPENSE_GL_CODE = env.text("SUSPENSE_GL_CODE", "")
 # Customers per transaction of a billing run: one commit and a constant number of statements for each chunk.
 BILLING_RUN_CHUNK = env.whole("BILLING_RUN_CHUNK", 100, low=1, high=2000)
+# Who decides about an approval has signed in within so many minutes, or gives the password again.
+APPROVAL_SIGN_IN_MINUTES = env.whole("APPROVAL_SIGN_IN_MINUTES", 15, low=1, high=480)
 # The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
 LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
 env.refuse(

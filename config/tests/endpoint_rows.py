@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.utils import timezone
+
 from approvals.models import ApprovalRequest
 from approvals.tests.makers import asks_role, make_request, make_rule
 from billing.access.models import User, UserKind
@@ -30,7 +32,9 @@ class World:
 
     def user(self, role: str, *, scopes: tuple[str, ...] = ()) -> User:
         """Somebody who holds `role` over the group; a budget owner owns `department` only."""
-        user = make_user(kind=UserKind.SERVICE if role == "SA" else UserKind.PERSON)
+        user = make_user(
+            kind=UserKind.SERVICE if role == "SA" else UserKind.PERSON, last_login=timezone.now()
+        )
         if role == "BU":
             make_grant(user=user, role=role, entity=self.entity, department=self.department)
         else:
