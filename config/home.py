@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from approvals import queries as approvals
 from billing.entities import queries as entities
 from billing.entities.states import EntityState
 from billing.invoicing import queries as invoicing
@@ -94,6 +95,18 @@ def todos(user, today: date) -> Iterator[Card]:
             "quotas nearly used up",
             lambda: usage.nearly_used(usage.quotas_for(user), as_of=now),
             ("usage", "quota", {"nearly_used": "yes"}),
+        ),
+        (
+            "approvals.view_inboxrequest",
+            "requests for you to decide",
+            lambda: approvals.inbox_of(user, as_of=now.date()),
+            ("approvals", "inboxrequest", {}),
+        ),
+        (
+            "approvals.confirm_rule",
+            "approval rules to confirm",
+            lambda: approvals.rules_to_confirm(user),
+            ("approvals", "approvalrule", {"versions__state__exact": "proposed"}),
         ),
         (
             entities.VIEW_GRANT,

@@ -19,6 +19,7 @@ APPS = (
     "billing.invoicing",
     "billing.payments",
     "billing.dunning",
+    "approvals",
 )
 
 urlpatterns = [

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from celery import current_app
 from django.apps import apps
 
+from approvals.kinds import EFFECTS
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
+from billing.invoicing.consent import CREDIT_GUARDS
 from billing.invoicing.guards import GUARDS
 from billing.invoicing.sources.registry import SOURCES
 from billing.invoicing.timeline import TELLERS
@@ -23,10 +25,12 @@ from config.schedule import SCHEDULE
 
 # Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
+    "approvals.kinds.EFFECTS": EFFECTS,
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
     "billing.invoicing.guards.GUARDS": GUARDS,
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
+    "billing.invoicing.consent.CREDIT_GUARDS": CREDIT_GUARDS,
     "billing.invoicing.timeline.TELLERS": TELLERS,
     "billing.kernel.admin.WITHIN": WITHIN,
     "billing.kernel.longwork.HANDLERS": HANDLERS,

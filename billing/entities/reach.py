@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -45,14 +46,27 @@ def reaches(user: User) -> list[Reach]:
     return user._reaches
 
 
+def read_reaches(users: Iterable[User]) -> None:
+    """Read the live grants of many at once, for questions about each of them: one query."""
+    by_user = {user.pk: [] for user in users}
+    for user_id, reach in _read(live_grants().filter(user_id__in=by_user)):
+        by_user[user_id].append(reach)
+    for user in users:
+        user._reaches = by_user[user.pk]
+
+
 def live_grants_of(user: User) -> QuerySet[RoleGrant]:
     """The grants of `user` that are in effect now."""
+    return live_grants().filter(user_id=user.pk)
+
+
+def live_grants() -> QuerySet[RoleGrant]:
+    """The grants that are in effect now."""
     now = timezone.now()
     today = now.date()
     return RoleGrant.objects.filter(
         Q(ends_on__isnull=True) | Q(ends_on__gt=today),
         Q(ends_at__isnull=True) | Q(ends_at__gt=now),
-        user_id=user.pk,
         starts_on__lte=today,
         confirmed_at__isnull=False,
         revoked_at__isnull=True,
@@ -60,16 +74,23 @@ def live_grants_of(user: User) -> QuerySet[RoleGrant]:
 
 
 def _read_reaches(user: User) -> list[Reach]:
-    """One row per grant and limit, without making models of them: every request starts with this."""
-    rows = live_grants_of(user).values_list(
-        "pk", "role", "entity__path", "department__path", "limits__currency", "limits__amount"
+    return [reach for _, reach in _read(live_grants_of(user))]
+
+
+def _read(grants: QuerySet[RoleGrant]) -> list[tuple[UUID, Reach]]:
+    """By user. One row per grant and limit, without making models of them: every request starts with this."""
+    rows = grants.values_list(
+        "pk", "user_id", "role", "entity__path", "department__path", "limits__currency", "limits__amount"
     )
     return [
-        Reach(
-            *grant,
-            limits=tuple((currency, amount) for *_, currency, amount in limited if currency is not None),
+        (
+            user_id,
+            Reach(
+                *grant,
+                limits=tuple((currency, amount) for *_, currency, amount in limited if currency is not None),
+            ),
         )
-        for (_, *grant), limited in groupby(rows, key=lambda row: row[:4])
+        for (_, user_id, *grant), limited in groupby(rows, key=lambda row: row[:5])
     ]
 
 

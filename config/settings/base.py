@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "billing.invoicing",
     "billing.payments",
     "billing.dunning",
+    "approvals",
 ]
 
 MIDDLEWARE = [
@@ -230,6 +231,9 @@ SPECTACULAR_SETTINGS = {
         "AllocationRunKindEnum": "billing.invoicing.models.AllocationRunKind",
         "AllocationRunStateEnum": "billing.invoicing.states.AllocationRunState",
         "DiscountKindEnum": "billing.invoicing.models.DiscountKind",
+        "ApproverKindEnum": "approvals.routing.APPROVER_KINDS",
+        "LevelModeEnum": "approvals.models.requests.LEVEL_MODES",
+        "QuotaModeEnum": "billing.usage.models.QuotaMode",
     },
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
@@ -301,6 +305,8 @@ env.refuse(
     not re.fullmatch(r"#[0-9a-fA-F]{6}", DOCUMENT_COLOR),
     'DOCUMENT_COLOR must be a colour such as "#1f2a3a".',
 )
+# Who decides about an approval has signed in within so many minutes, or gives the password again.
+APPROVAL_SIGN_IN_MINUTES = env.whole("APPROVAL_SIGN_IN_MINUTES", 15, low=1, high=480)
 # The first signs answers about licences, all are published; `manage.py make_license_key` prints one.
 LICENSE_SIGNING_KEYS = env.words("LICENSE_SIGNING_KEYS", "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk")
 env.refuse(

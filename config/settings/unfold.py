@@ -31,6 +31,12 @@ CONSOLE_MENU = {
         ("Assignments", "assignment_ind", "dunning", "dunningassignment"),
         ("Dunning runs", "event_upcoming", "dunning", "dunningrun"),
     ],
+    "Approvals": [
+        ("My inbox", "inbox", "approvals", "inboxrequest"),
+        ("Requests", "approval", "approvals", "approvalrequest"),
+        ("Rules", "rule", "approvals", "approvalrule"),
+        ("Stand-ins", "group", "approvals", "approvaldelegation"),
+    ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),
         ("Meters", "speed", "usage", "meter"),

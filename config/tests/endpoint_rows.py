@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.utils import timezone
+
+from approvals.models import ApprovalRequest
+from approvals.tests.makers import asks_role, make_approval_rule, make_request
 from billing.access.models import User, UserKind
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
 from billing.invoicing.models import InvoiceLine
@@ -28,7 +32,9 @@ class World:
 
     def user(self, role: str, *, scopes: tuple[str, ...] = ()) -> User:
         """Somebody who holds `role` over the group; a budget owner owns `department` only."""
-        user = make_user(kind=UserKind.SERVICE if role == "SA" else UserKind.PERSON)
+        user = make_user(
+            kind=UserKind.SERVICE if role == "SA" else UserKind.PERSON, last_login=timezone.now()
+        )
         if role == "BU":
             make_grant(user=user, role=role, entity=self.entity, department=self.department)
         else:
@@ -42,6 +48,16 @@ class World:
         """A line of an issued invoice of the company, so a cost of its GENERAL department."""
         make_tax_rate(country=self.root.country)
         return make_invoice(seller=self.root, customer=self.entity).lines.get()
+
+    @cached_property
+    def approval(self) -> ApprovalRequest:
+        """A pending request that asks whoever may decide by his role."""
+        for role in ("AP", "FC"):
+            make_grant(role=role, entity=self.root)
+        level = asks_role("AP")
+        level["approvers"] += asks_role("FC")["approvers"]
+        make_approval_rule(self.root, level, is_fallback=True)
+        return make_request(self.entity, department_id=self.department.pk)
 
     @cached_property
     def elsewhere(self) -> "World":
@@ -96,6 +112,34 @@ def new_department(world: World) -> dict:
 def cost_to_move(world: World) -> dict:
     line = world.posted_line
     return {"line": str(line.pk), "amount": "1.00", "currency": line.currency, "reason": "their project"}
+
+
+def new_approval(world: World) -> dict:
+    assert world.approval  # so there is a rule
+    return {
+        "entity": str(world.entity.pk),
+        "department": str(world.department.pk),
+        "title": "Laptops",
+        "amount": "10.00",
+        "currency": "EUR",
+    }
+
+
+def consent(world: World) -> dict:
+    return {"action": "approve", "digest": world.approval.digest}
+
+
+def consents(world: World) -> dict:
+    return {"items": [{"request": str(world.approval.pk), "digest": world.approval.digest}]}
+
+
+def rule_terms(world: World) -> dict:
+    assert world.approval
+    return {"levels": [asks_role("AP")], "reason": "policy"}
+
+
+def new_rule(world: World) -> dict:
+    return {"entity": str(world.root.pk), "name": "All", "kind": "general", **rule_terms(world)}
 
 
 ROWS: list[Row] = [
@@ -189,5 +233,66 @@ ROWS: list[Row] = [
         roles="Y Y Y O Y Y - s Y -",
         scope="allocations:read",
         beside=lambda world: f"departments/{world.other_department.pk}/allocations",
+    ),
+    Row(
+        number=26,
+        method="POST",
+        path=lambda world: "approvals/requests",
+        roles="- Y Y Y - Y - s - -",
+        scope="approvals:write",
+        body=new_approval,
+        foreign=False,
+    ),
+    Row(
+        number=27,
+        method="POST",
+        path=lambda world: f"approvals/requests/{world.approval.pk}/process",
+        roles="- - - - Y Y - - - -",
+        scope="",
+        body=consent,
+    ),
+    Row(
+        number=28,
+        method="POST",
+        path=lambda world: "approvals/requests/bulk-approve",
+        roles="- - - - Y Y - - - -",
+        scope="",
+        body=consents,
+        foreign=False,
+    ),
+    Row(
+        number=29,
+        method="POST",
+        path=lambda world: "approvals/rules",
+        roles="- - - - - Q - - - -",
+        scope="",
+        body=new_rule,
+        proposed="proposed",
+        foreign=False,
+    ),
+    Row(
+        number=30,
+        method="PUT",
+        path=lambda world: f"approvals/rules/{world.approval.rule_version.rule_id}",
+        roles="- - - - - Q - - - -",
+        scope="",
+        body=rule_terms,
+        proposed="proposed",
+    ),
+    Row(
+        number=31,
+        method="GET",
+        path=lambda world: "approvals/rules",
+        roles="- Y Y Y Y Y - - Y -",
+        scope="",
+        foreign=False,
+    ),
+    Row(
+        number=32,
+        method="GET",
+        path=lambda world: "approvals/requests",
+        roles="- Y Y Y Y Y - s Y -",
+        scope="approvals:read",
+        foreign=False,
     ),
 ]

@@ -15,6 +15,9 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from approvals import services as approvals
+from approvals.models import ApprovalRuleVersion
+from approvals.tests.makers import asks, make_approval_rule, make_delegation, make_request
 from billing.access.models import ApiKey, User, UserKind
 from billing.access.verbs import VERBS
 from billing.dunning import services as dunning
@@ -80,6 +83,7 @@ class Company:
         self._fill_rules()
         self._fill_books()
         self._fill_system()
+        self._fill_approvals()
 
     def _fill_organisation(self) -> None:
         self.children = [make_entity(parent=self.customer) for _ in range(self.rows)]
@@ -309,6 +313,25 @@ class Company:
             make_line(entity_id=self.customer.pk)
             seal_audit()
 
+    def _fill_approvals(self) -> None:
+        """Many requests that wait for the controller, one with a long story; rules, one with many versions."""
+        controller = self.people["FC"]
+        others = [make_grant(role="AP", entity=self.root).user for _ in range(self.rows)]
+        version = make_approval_rule(self.root, asks(controller, *others), is_fallback=True)
+        self.approval_rule = version.rule
+        for number in range(self.rows):
+            make_approval_rule(self.root, asks(controller), above_amount=f"{number + 1000}")
+            older = _columns(version) | {"number": number + 2, "state": "ended"}
+            ApprovalRuleVersion.objects.create(**older)
+        for other in others:
+            self.delegation = make_delegation(controller, other)
+        requests = [make_request(self.customer, amount="1.00", by=self.viewer) for _ in range(self.rows)]
+        self.approval = requests[0]
+        for number in range(self.rows):
+            approvals.comment_on_request(
+                actor=f"user:{controller.pk}", request_id=self.approval.pk, comment=f"Remark {number}"
+            )
+
     @cached_property
     def widest(self) -> dict[type[Model], Model]:
         """Of models whose objects differ in size, the largest."""
@@ -317,6 +340,7 @@ class Company:
             self.consolidated_invoice,
             *(self.entry, self.account, self.product, self.plan, self.license, self.subscription, self.rule),
             *(self.policy, self.case, self.mail),
+            *(self.approval, self.approval_rule),
         )
         return {type(obj): obj for obj in large}
 
@@ -365,6 +389,15 @@ def page(model: type[Model], name: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
 
 
+def _columns(row: Model) -> dict:
+    """Of another row like it, which gets a key of its own."""
+    return {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if field.name not in {"id", "created_at", "updated_at", "version"}
+    }
+
+
 def _signed_in(person: User) -> Client:
     browser = Client()
     browser.force_login(person, backend="billing.entities.backends.GrantBackend")
@@ -374,6 +407,9 @@ def _signed_in(person: User) -> Client:
 OBJECTS: dict[str, Callable[[Company], Model]] = {
     "allocation-rules/{rule_id}": lambda company: company.rule,
     "allocation-runs/{allocation_run_id}": lambda company: company.allocation_run,
+    "approvals/delegations/{delegation_id}": lambda company: company.delegation,
+    "approvals/requests/{request_id}": lambda company: company.approval,
+    "approvals/rules/{approval_rule_id}": lambda company: company.approval_rule,
     "billing-runs/{run_id}": lambda company: company.run,
     "credit-notes/{credit_note_id}": lambda company: company.credit_note,
     "consolidated-invoices/{consolidated_invoice_id}": lambda company: company.consolidated_invoice,

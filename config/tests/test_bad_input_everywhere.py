@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from drf_spectacular.generators import SchemaGenerator
 
+from approvals.tests.makers import asks_role, make_approval_rule, make_delegation, make_request
 from billing.access.roles import Role
 from billing.access.tests.makers import make_key
 from billing.dunning import services as dunning
@@ -135,6 +136,10 @@ def world() -> dict[str, object]:
     """One object of every kind, and two people who between them may do everything, for path parameters."""
     seller = make_seller()
     customer = make_entity(parent=seller)
+    for _ in range(2):
+        make_grant(role="FC", entity=seller)
+    approval_rule = make_approval_rule(seller, asks_role("FC"), is_fallback=True)
+    approval = make_request(customer)
     draft = make_draft(seller=seller, customer=customer)
     invoicing.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=AS_OF)
     as_if_committed()
@@ -199,6 +204,9 @@ def world() -> dict[str, object]:
         "event_id": UsageEvent.objects.get().pk,
         "job_id": Job.objects.get().pk,
         "payment_id": OutboxEvent.objects.first().pk,
+        "request_id": approval.pk,
+        "approval_rule_id": approval_rule.rule_id,
+        "delegation_id": _given_by_a_controller(seller),
         "seller": seller,
     } | dunned
 
@@ -226,6 +234,11 @@ def _dunned(invoice: Invoice) -> dict[str, object]:
         "pause_id": pause.pk,
         "fee_id": fee.pk,
     }
+
+
+def _given_by_a_controller(seller):
+    one, two = (make_grant(role="FC", entity=seller).user for _ in range(2))
+    return make_delegation(one, two).pk
 
 
 @pytest.fixture

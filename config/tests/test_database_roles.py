@@ -148,6 +148,9 @@ APPEND_ONLY = sorted(
 
 def test_what_is_append_only_is_what_one_expects():
     assert set(APPEND_ONLY) == {
+        "approval_actions",
+        "approval_effects",
+        "approval_votes",
         "audit_entries",
         "audit_seals",
         "consolidated_documents",

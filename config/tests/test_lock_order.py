@@ -9,6 +9,16 @@ from io import BytesIO
 import pytest
 from django.db import transaction
 
+from approvals import services as approvals
+from approvals.services.ruling import RuleTerms
+from approvals.tests.makers import (
+    asks,
+    make_approval_rule,
+    make_approver,
+    make_delegation,
+    make_request,
+    request_terms,
+)
 from billing.dunning import services as dunning
 from billing.dunning.models import DunningMail, LateFee
 from billing.dunning.tests import makers as dunned
@@ -71,6 +81,9 @@ ORDER = (
     "billing_entities",
     "entity_relations",
     "departments",
+    "approval_rules",
+    "approval_requests",
+    "approval_delegations",
     "products",
     "plans",
     "dunning_policies",
@@ -91,7 +104,6 @@ ORDER = (
     "late_fees",
     "allocation_rule_versions",
     "payments",
-    "approval_requests",
     "accounting_periods",
     "account_balances",
     "number_series",
@@ -104,6 +116,8 @@ BY_INSERT = {
 }
 FIRST_WHERE = {"billing_entities": "parent_id IS NULL"}  # trees are locked from their roots
 UNDER = {
+    "approval_levels": "approval_requests",
+    "approval_rule_versions": "approval_rules",
     "billing_run_items": "billing_runs",
     "departments": "billing_entities",
     "entity_relations": "billing_entities",
@@ -136,6 +150,7 @@ NOW = datetime(2024, 9, 16, tzinfo=UTC)
 SCENARIOS: dict[Callable, Callable] = {}
 PREVIEWS = {"preview_cancellation", "preview_change", "preview_pause", "preview_resumption"}
 READ_ONLY = {
+    approvals: {"preview_route"},
     entities: set(),
     ledger: set(),
     subscriptions: PREVIEWS,
@@ -1348,8 +1363,145 @@ def test_a_payment_of_a_consolidated_invoice_takes_its_locks_in_order(way):
     assert watch.taken[:2] == ["consolidated_invoices", "invoices"]
 
 
+def waiting(levels: int = 2, **overrides):
+    """Requests of two entities, and who is asked by all their levels."""
+    entity = make_entity()
+    boss = make_approver(entity, role="FC")
+    make_approval_rule(entity, *[asks(boss) for _ in range(levels)], is_fallback=True)
+    return boss, [make_request(entity, **overrides) for _ in range(2)]
+
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@scene(approvals.request_approval)
+def _():
+    _, [request, _] = waiting()
+    terms = request_terms(request.entity, subject_id=request.subject_id, amount="7.00")
+    return lambda: approvals.request_approval(**terms)
+
+
+@scene(approvals.request_credit_note)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    clerk = make_approver(invoice.seller, role="FC")
+    make_approval_rule(
+        invoice.seller, asks(make_approver(invoice.seller)), kind="credit_note", is_fallback=True
+    )
+    return lambda: approvals.request_credit_note(
+        actor=f"user:{clerk.pk}", invoice_id=invoice.pk, reason="late", at=NOON
+    )
+
+
+@scene(approvals.decide_request)
+def _():
+    boss, [request, _] = waiting()
+    return lambda: approvals.decide_request(
+        actor=f"user:{boss.pk}", request_id=request.pk, decision="approve", digest=request.digest, at=NOON
+    )
+
+
+@scene(approvals.bulk_approve)
+def _():
+    boss, requests = waiting()
+    items = [(request.pk, request.digest) for request in reversed(requests)]
+    return lambda: approvals.bulk_approve(actor=f"user:{boss.pk}", items=items, at=NOON)
+
+
+@scene(approvals.cancel_request)
+def _():
+    _, [request, _] = waiting()
+    return lambda: approvals.cancel_request(
+        actor=f"user:{request.requester_id}", request_id=request.pk, comment="no"
+    )
+
+
+@scene(approvals.expire_requests)
+def _():
+    _, [request, _] = waiting()
+    return lambda: approvals.expire_requests(actor="task:x", as_of=request.expires_on)
+
+
+@scene(approvals.comment_on_request)
+def _():
+    boss, [request, _] = waiting()
+    return lambda: approvals.comment_on_request(actor=f"user:{boss.pk}", request_id=request.pk, comment="x")
+
+
+@scene(approvals.delegate_request)
+def _():
+    boss, [request, _] = waiting()
+    other = make_approver(request.entity)
+    return lambda: approvals.delegate_request(
+        actor=f"user:{boss.pk}", request_id=request.pk, to_id=other.pk, at=NOON, comment="x"
+    )
+
+
+@scene(approvals.reassign_request)
+def _():
+    boss, [request, _] = waiting()
+    other = make_approver(request.entity)
+    return lambda: approvals.reassign_request(
+        actor=f"user:{boss.pk}", request_id=request.pk, from_id=boss.pk, to_id=other.pk, comment="x"
+    )
+
+
+@scene(approvals.delegate_approvals)
+def _():
+    boss, [request, _] = waiting()
+    other = make_approver(request.entity)
+    return lambda: make_delegation(boss, other)
+
+
+@scene(approvals.revoke_delegation)
+def _():
+    boss, [request, _] = waiting()
+    delegation = make_delegation(boss, make_approver(request.entity))
+    return lambda: approvals.revoke_delegation(actor=f"user:{boss.pk}", delegation_id=delegation.pk)
+
+
+def changed_rule():
+    """A rule in force with an open proposal, and another controller."""
+    boss, [request, _] = waiting()
+    rule, other = request.rule_version.rule, make_approver(request.entity, role="FC")
+    terms = RuleTerms(levels=[asks(boss)], reason="policy")
+    approvals.propose_rule_version(actor=f"user:{boss.pk}", rule_id=rule.pk, terms=terms)
+    return rule, other
+
+
+@scene(approvals.propose_rule)
+def _():
+    boss, [request, _] = waiting()
+    terms = RuleTerms(levels=[asks(boss)], reason="policy")
+    return lambda: approvals.propose_rule(
+        actor=f"user:{boss.pk}", entity_id=request.entity_id, name="new", kind="general", terms=terms
+    )
+
+
+@scene(approvals.propose_rule_version)
+def _():
+    boss, [request, _] = waiting()
+    terms = RuleTerms(levels=[asks(boss)], reason="policy")
+    return lambda: approvals.propose_rule_version(
+        actor=f"user:{boss.pk}", rule_id=request.rule_version.rule_id, terms=terms
+    )
+
+
+@scene(approvals.confirm_rule)
+def _():
+    rule, other = changed_rule()
+    return lambda: approvals.confirm_rule(actor=f"user:{other.pk}", rule_id=rule.pk)
+
+
+@scene(approvals.withdraw_rule)
+def _():
+    rule, other = changed_rule()
+    return lambda: approvals.withdraw_rule(actor=f"user:{other.pk}", rule_id=rule.pk, reason="x")
+
+
 def named(service: Callable) -> str:
-    return f"{service.__module__.split('.')[1]}.{service.__name__}"
+    return f"{service.__module__.removeprefix('billing.').split('.')[0]}.{service.__name__}"
 
 
 @pytest.mark.parametrize("service", SCENARIOS, ids=named)

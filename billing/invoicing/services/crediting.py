@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from billing.invoicing import crediting
+from billing.invoicing.consent import ProposedCredit, require_consent
 from billing.invoicing.errors import (
     CreditExceedsInvoice,
     LineOfAnotherInvoice,
@@ -64,7 +65,7 @@ def issue_credit_note(
     customer's balance, kept or to be paid back (`remainder_to`). `version` is the invoice's.
 
     Raises NotCreditable, NothingToCredit, CreditExceedsInvoice, LineOfAnotherInvoice, Invalid,
-    IssueDayBeforeLast, PreconditionFailed.
+    IssueDayBeforeLast, PreconditionFailed, and what those refuse with whose consent it needs (`consent`).
     """
     terms = {"issued_on": issued_on, "reason": reason, "lines": lines, "net_amount": net_amount}
     note, _ = _issue(invoice_id, actor=actor, remainder_to=remainder_to, version=version, **terms)
@@ -74,7 +75,7 @@ def issue_credit_note(
 @transaction.atomic
 def preview_credit_note(*, invoice_id: UUID, **terms) -> "tuple[CreditNote, CreditParts]":
     """What `issue_credit_note` would do with the same terms, by doing it and taking it back. Raises what it raises."""
-    made = _issue(invoice_id, actor="preview", **terms)
+    made = _issue(invoice_id, actor="preview", is_preview=True, **terms)
     transaction.set_rollback(True)
     return made
 
@@ -89,6 +90,7 @@ def _issue(
     net_amount: Decimal | None = None,
     remainder_to: str = CreditRemainder.BALANCE,
     version: int | None = None,
+    is_preview: bool = False,
 ) -> "tuple[CreditNote, CreditParts]":
     invoice = Invoice.objects.locked().select_related("seller").get(pk=invoice_id)
     require_version(invoice, version)
@@ -111,6 +113,9 @@ def _issue(
     note.total_amount = note.net_amount + note.tax_amount
     if note.total_amount <= 0:
         raise NothingToCredit(f"The lines come to {note.total_amount} {note.currency}.")
+    if not is_preview:
+        terms = {"lines": lines, "net_amount": net_amount, "remainder_to": remainder_to, "reason": reason}
+        require_consent(ProposedCredit(actor=actor, note=note, terms=terms))
 
     settled = min(note.total_amount, invoice.balance_amount)
     note.applied_amount = settled

@@ -1,0 +1,497 @@
+"""The console's pages of approvals: what waits for me, every request with its levels and history, rules, stand-ins."""
+
+import json
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.utils import timezone
+from unfold.decorators import display
+
+from approvals import queries, services
+from approvals.models import (
+    ApprovalAction,
+    ApprovalDelegation,
+    ApprovalRequest,
+    ApprovalRule,
+    ApprovalRuleVersion,
+    InboxRequest,
+)
+from approvals.signing_in import require_signed_in_lately
+from approvals.states import ActionKind, RequestState, VersionState
+from billing.access.creating import CreatesByService, ScopedForm
+from billing.access.models import User
+from billing.entities.queries import colleagues_of, entities_for
+from billing.invoicing.console import Table, money
+from billing.invoicing.queries import invoices_for
+from billing.invoicing.states import CreditRemainder
+from billing.kernel.admin import Labelled, ReadOnlyAdmin
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.errors import NotFound
+
+TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
+STATES = {
+    "pending": "info",
+    "approved": "success",
+    "rejected": "danger",
+    "canceled": "warning",
+    "expired": "warning",
+    "superseded": "warning",
+}
+
+
+class CommentForm(forms.Form):
+    comment = forms.CharField(**TEXT)
+
+
+class _Password(forms.Form):
+    password = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="If you signed in some time ago.",
+    )
+
+
+class ApproveForm(_Password):
+    comment = forms.CharField(**TEXT, required=False)
+    field_order = ("comment", "password")
+
+
+class RejectForm(_Password):
+    comment = forms.CharField(**TEXT)
+    field_order = ("comment", "password")
+
+
+def _decide(decision):
+    def decide(request, subject, *, comment, password):
+        """The content of a request never changes, so what the page showed is what its digest is of."""
+        require_signed_in_lately(request, password=password)
+        services.decide_request(
+            actor=actor_of(request),
+            request_id=subject.pk,
+            decision=decision,
+            digest=subject.digest,
+            at=timezone.now(),
+            comment=comment,
+        )
+
+    return decide
+
+
+def _comment(request, subject, *, comment):
+    services.comment_on_request(actor=actor_of(request), request_id=subject.pk, comment=comment)
+
+
+def _cancel(request, subject, *, comment):
+    services.cancel_request(actor=actor_of(request), request_id=subject.pk, comment=comment)
+
+
+def _is_pending(subject: ApprovalRequest) -> bool:
+    return subject.state == RequestState.PENDING
+
+
+APPROVE, REJECT = (
+    AdminVerb(
+        name="approve",
+        description="Approve…",
+        effect="You agree to exactly what the request says. The last consent carries it out at once.",
+        permission="approvals.decide_request",
+        run=_decide(ActionKind.APPROVE),
+        form=ApproveForm,
+        icon="check_circle",
+        applies=_is_pending,
+    ),
+    AdminVerb(
+        name="reject",
+        description="Reject…",
+        effect="The request is over for everybody. Who asked reads why.",
+        permission="approvals.decide_request",
+        run=_decide(ActionKind.REJECT),
+        form=RejectForm,
+        icon="cancel",
+        danger=True,
+        applies=_is_pending,
+    ),
+)
+
+
+class RequestPages(ReadOnlyAdmin):
+    list_display = (
+        "title",
+        "shown_amount",
+        "entity",
+        "requester",
+        "kind",
+        "due_on",
+        "shown_state",
+    )
+    list_filter = ("state", "kind", "due_on")
+    search_fields = ("title", "requester__name", "entity__name", "entity__code")
+    search_help_text = "Title, who asked, or name or code of the entity"
+    ordering = ("-id",)
+    change_form_after_template = "admin/invoicing/tables.html"
+    fields = (
+        ("title", "kind", "shown_state"),
+        ("entity", "department", "gl_code"),
+        ("shown_amount", "shown_base", "shown_matched"),
+        ("requester", "beneficiary"),
+        ("due_on", "expires_on", "decided_at"),
+        "digest",
+    )
+    readonly_fields = ("shown_amount", "shown_base", "shown_matched", "shown_state")
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        subject = self.get_object(request, unquote(object_id))
+        tables = _story(subject) if subject is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+    def described(self, subject):
+        return f"{subject}, {subject.shown_amount}, asked for by {subject.requester} for {subject.entity}"
+
+    @display(description="Amount", ordering="amount")
+    def shown_amount(self, subject):
+        return money(subject.amount, subject.currency)
+
+    @display(description="In the group's currency")
+    def shown_base(self, subject):
+        if subject.base_amount is None:
+            return "No rate is known: it counts as above every bound"
+        rate = f" at {subject.rate.normalize():f}" if subject.rate != 1 else ""
+        return f"{money(subject.base_amount, subject.base_currency)}{rate}"
+
+    @display(description="With the same person's of 24 hours")
+    def shown_matched(self, subject):
+        if subject.matched_amount is None:
+            return "–"
+        return money(subject.matched_amount, subject.base_currency)
+
+    @display(description="State", ordering="state", label=STATES)
+    def shown_state(self, subject):
+        return Labelled(subject.state, RequestState)
+
+
+@admin.register(InboxRequest)
+class InboxAdmin(RequestPages):
+    """What waits for the reader's own decision."""
+
+    list_filter = ("kind", "due_on")
+    ordering = ("due_on", "id")
+    verbs = (APPROVE, REJECT)
+
+    def get_queryset(self, request):
+        waiting = queries.inbox_of(request.user, as_of=today())
+        return (
+            InboxRequest.objects.filter(pk__in=waiting.values("pk"))
+            .select_related("entity", "department", "requester", "beneficiary")
+            .order_by(*self.ordering)
+        )
+
+
+class CreditNoteRequestForm(ScopedForm):
+    """A credit note that is above a limit. It is issued once everybody who is asked has agreed."""
+
+    invoice_number = forms.CharField(max_length=64)
+    net_amount = forms.DecimalField(
+        max_digits=19,
+        decimal_places=4,
+        min_value=0,
+        required=False,
+        help_text="Without tax, spread over what is left of the lines. Empty: all that is left.",
+    )
+    remainder_to = forms.ChoiceField(choices=CreditRemainder.choices, label="What the invoice no longer owes")
+    reason = forms.CharField(**TEXT, help_text="Printed on the credit note.")
+    comment = forms.CharField(**TEXT, required=False, help_text="For those who are asked.")
+
+    class Meta:
+        model = ApprovalRequest
+        fields = ()
+
+
+@admin.register(ApprovalRequest)
+class ApprovalRequestAdmin(CreatesByService, RequestPages):
+    creates = "approvals.request_credit_note"
+    create_form = CreditNoteRequestForm
+    verbs = (
+        APPROVE,
+        REJECT,
+        AdminVerb(
+            name="comment",
+            description="Comment…",
+            effect="What you say stays with the request.",
+            permission="approvals.comment_request",
+            run=_comment,
+            form=CommentForm,
+            icon="chat",
+        ),
+        AdminVerb(
+            name="cancel",
+            description="Cancel…",
+            effect="You withdraw your request: nobody is asked any more.",
+            permission="approvals.cancel_request",
+            run=_cancel,
+            form=CommentForm,
+            icon="undo",
+            applies=_is_pending,
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.requests_for(request.user).order_by(*self.ordering)
+
+    def create(self, request, given):
+        number = given.pop("invoice_number").strip()
+        invoice = invoices_for(request.user, self.creates).filter(number=number).first()
+        if invoice is None:
+            raise NotFound(f"There is no invoice {number}.")
+        return services.request_credit_note(
+            actor=actor_of(request), invoice_id=invoice.pk, at=timezone.now(), **given
+        )
+
+
+def _story(subject: ApprovalRequest) -> list[Table]:
+    """What is asked for, who is asked, and everything that was said."""
+    levels = list(subject.levels.prefetch_related("votes").order_by("position"))
+    actions = list(subject.actions.select_related("person", "on_behalf_of").order_by("number"))
+    people = {pk for level in levels for pk in level.approvers}
+    names = dict(User.objects.filter(pk__in=people).values_list("pk", "name"))
+    return [
+        Table(
+            title="What is asked for",
+            headers=["", ""],
+            rows=[[name, _readable(value)] for name, value in subject.content.items()],
+            note="Exactly this is approved: the digest is of all of it.",
+        ),
+        Table(
+            title="Levels",
+            headers=["#", "Must agree", "Asked", "Agreed", "State"],
+            rows=[
+                [
+                    str(level.position),
+                    f"{level.needed} of {len(level.approvers)} ({level.mode})",
+                    ", ".join(names[pk] for pk in level.approvers),
+                    ", ".join(names.get(vote.approver_id, "") for vote in level.votes.all()) or "–",
+                    level.get_state_display(),
+                ]
+                for level in levels
+            ],
+            note=f"By the rule '{subject.snapshot['name']}', version {subject.snapshot['version']}.",
+        ),
+        Table(
+            title="History",
+            headers=["#", "When (UTC)", "Who", "For", "What", "Level", "Comment", "Digest"],
+            rows=[
+                [
+                    str(action.number),
+                    action.at[:19].replace("T", " "),
+                    str(action.person or action.actor),
+                    str(action.on_behalf_of or "–"),
+                    _said(action),
+                    str(action.level or "–"),
+                    action.comment or "–",
+                    action.digest[:12],
+                ]
+                for action in actions
+            ],
+        ),
+    ]
+
+
+def _said(action: ApprovalAction) -> str:
+    """The first one's detail is the frozen levels, which have their own table."""
+    detail = "" if action.action == ActionKind.REQUEST else action.detail
+    return f"{action.get_action_display()} {detail}".strip()
+
+
+def _readable(value: object) -> str:
+    if value in (None, "", {}):
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _confirm(request, rule):
+    services.confirm_rule(actor=actor_of(request), rule_id=rule.pk, version=rule.version)
+
+
+def _withdraw(request, rule, *, reason):
+    services.withdraw_rule(actor=actor_of(request), rule_id=rule.pk, reason=reason)
+
+
+def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
+    return rule.versions.all()[0]
+
+
+@admin.register(ApprovalRule)
+class ApprovalRuleAdmin(ReadOnlyAdmin):
+    list_display = ("name", "entity", "kind", "shown_band", "is_fallback", "shown_state")
+    list_filter = ("versions__state", "kind", "is_fallback")
+    search_fields = ("name", "entity__name", "entity__code")
+    ordering = ("name", "id")
+    change_form_after_template = "admin/invoicing/tables.html"
+    fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
+    readonly_fields = ("shown_state",)
+    verbs = (
+        AdminVerb(
+            name="confirm",
+            description="Confirm the proposal…",
+            effect="The proposed version is in force for every request from now on, in the place of the present one.",
+            permission="approvals.confirm_rule",
+            run=_confirm,
+            icon="verified",
+            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+        ),
+        AdminVerb(
+            name="withdraw",
+            description="Withdraw the proposal…",
+            effect="The proposed version is dropped. What is in force stays.",
+            permission="approvals.withdraw_rule",
+            run=_withdraw,
+            form=ReasonForm,
+            icon="undo",
+            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.rules_for(request.user).order_by(*self.ordering)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        rule = self.get_object(request, unquote(object_id))
+        tables = [_versions(rule)] if rule is not None else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+    def described(self, rule):
+        newest = _newest(rule)
+        return (
+            f"{rule}: {_band(newest)}, {_levels(newest)}; proposed by {newest.proposed_by}: {newest.reason}"
+        )
+
+    @display(description="Amounts")
+    def shown_band(self, rule):
+        return _band(_newest(rule))
+
+    @display(
+        description="State",
+        label={"proposed": "warning", "active": "success", "ended": "danger", "withdrawn": "danger"},
+    )
+    def shown_state(self, rule):
+        return Labelled(_newest(rule).state, VersionState)
+
+
+def _versions(rule: ApprovalRule) -> Table:
+    return Table(
+        title="Versions",
+        headers=["#", "State", "Amounts", "Other conditions", "Levels", "Proposed by", "Confirmed by", "Why"],
+        rows=[
+            [
+                str(version.number),
+                version.get_state_display() if version.is_enabled else f"{version.get_state_display()}, off",
+                _band(version),
+                _conditions(version),
+                _levels(version),
+                str(version.proposed_by),
+                str(version.confirmed_by or "–"),
+                version.reason,
+            ]
+            for version in rule.versions.all()
+        ],
+        note="A change is proposed over the API. It is in force once another controller confirms it.",
+    )
+
+
+def _band(version: ApprovalRuleVersion) -> str:
+    low, high = (
+        money(bound, version.currency) if bound is not None else ""
+        for bound in (version.above_amount, version.up_to_amount)
+    )
+    return " ".join(filter(None, (low and f"over {low}", high and f"up to {high}"))) or "any"
+
+
+def _conditions(version: ApprovalRuleVersion) -> str:
+    told = [
+        version.department and f"department {version.department}",
+        version.gl_codes and f"GL {', '.join(version.gl_codes)}",
+        version.requesters and f"{len(version.requesters)} requesters",
+        *(f"{name}: {', '.join(values)}" for name, values in version.fields.items()),
+        version.priority and f"priority {version.priority}",
+    ]
+    return "; ".join(filter(None, told)) or "–"
+
+
+def _levels(version: ApprovalRuleVersion) -> str:
+    return " → ".join(
+        f"{level.get('quorum') or level['mode']} of "
+        + ", ".join(
+            approver.get("role") or approver["kind"].replace("_", " ") for approver in level["approvers"]
+        )
+        for level in version.levels
+    )
+
+
+class DelegationForm(ScopedForm):
+    class Meta:
+        model = ApprovalDelegation
+        fields = ("delegate", "starts_on", "ends_on", "reason")
+        widgets = {
+            "starts_on": forms.DateInput(attrs={"type": "date"}),
+            "ends_on": forms.DateInput(attrs={"type": "date"}),
+        }
+
+    def limit_to(self, user: User) -> None:
+        colleagues = colleagues_of(entities_for(user)).exclude(pk=user.pk)
+        self.fields["delegate"].queryset = colleagues.order_by("name")
+
+
+def _revoke(request, delegation):
+    services.revoke_delegation(actor=actor_of(request), delegation_id=delegation.pk)
+
+
+@admin.register(ApprovalDelegation)
+class ApprovalDelegationAdmin(CreatesByService, ReadOnlyAdmin):
+    creates = "approvals.delegate_approvals"
+    create_form = DelegationForm
+    list_display = ("delegator", "delegate", "starts_on", "ends_on", "shown_limits", "revoked_at")
+    list_filter = ("starts_on", "ends_on")
+    search_fields = ("delegator__name", "delegate__name")
+    ordering = ("-id",)
+    fields = (
+        ("delegator", "delegate"),
+        ("starts_on", "ends_on", "revoked_at"),
+        "shown_limits",
+        "reason",
+    )
+    readonly_fields = ("shown_limits",)
+    verbs = (
+        AdminVerb(
+            name="revoke",
+            description="Revoke…",
+            effect="The delegate decides nothing in your place any more. What was decided stays.",
+            permission="approvals.delegate_approvals",
+            run=_revoke,
+            icon="person_off",
+            danger=True,
+            applies=lambda delegation: delegation.revoked_at is None,
+        ),
+    )
+
+    def get_queryset(self, request):
+        return queries.delegations_for(request.user).order_by(*self.ordering)
+
+    def may(self, request, verb, delegation):
+        """By either of the two."""
+        involved = {delegation.delegator_id, delegation.delegate_id}
+        return request.user.has_perm(verb.permission) and request.user.pk in involved
+
+    def create(self, request, given):
+        delegate = given.pop("delegate")
+        return services.delegate_approvals(
+            actor=actor_of(request), delegate_id=delegate.pk, as_of=today(), **given
+        )
+
+    @display(description="Only")
+    def shown_limits(self, delegation):
+        limits = [
+            ", ".join(delegation.kinds),
+            delegation.amount is not None and f"up to {money(delegation.amount, delegation.currency)}",
+            delegation.request and str(delegation.request),
+        ]
+        return "; ".join(filter(None, limits)) or "–"

@@ -1,0 +1,11 @@
+"""What the queue may ask of approvals. Every task may be delivered twice."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from approvals import services
+
+
+@shared_task(name="approvals.expire_requests")
+def expire_requests(**_: object) -> None:
+    services.expire_requests(actor="task:approvals.expire_requests", as_of=timezone.now().date())

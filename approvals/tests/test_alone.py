@@ -1,0 +1,170 @@
+"""One person with all accounts, roles, delegations and verbs takes nothing from nothing to effect."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from approvals import services
+from approvals.models import ApprovalAction, ApprovalRequest, ApprovalRuleVersion
+from approvals.services.ruling import RuleTerms
+from approvals.states import RequestState, VersionState
+from approvals.tests.makers import (
+    asks,
+    asks_role,
+    decide,
+    make_approval_rule,
+    make_approver,
+    make_delegation,
+    request_terms,
+)
+from billing.access.models import User
+from billing.entities.models import BillingEntity
+from billing.entities.tests.makers import make_entity, make_grant, make_user
+from billing.kernel.errors import DomainError
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Scene:
+    """The person has a role to decide and a service account; two colleagues let him decide for them."""
+
+    entity: BillingEntity
+    alone: User
+    robot: User
+    colleagues: list[User]
+
+    @property
+    def accounts(self) -> list[User]:
+        return [self.alone, self.robot]
+
+
+def scene(role: str, levels: list[str]) -> Scene:
+    entity = make_entity()
+    alone = make_approver(entity, role=role)
+    robot = make_grant(role="SA", entity=entity, user=make_user(owner=alone)).user
+    robot.key_scopes = frozenset({"approvals:write", "approvals:read"})
+    colleagues = [make_approver(entity) for _ in range(2)]
+    for colleague in colleagues:
+        make_delegation(colleague, alone)
+    shapes = {
+        "any of us": asks(alone, *colleagues),
+        "all of us": asks(alone, *colleagues, mode="all"),
+        "two of us": asks(alone, *colleagues, mode="quorum", quorum=2),
+        "anybody": asks_role("AP"),
+    }
+    make_approval_rule(entity, *(shapes[level] for level in levels), is_fallback=True)
+    return Scene(entity, alone, robot, colleagues)
+
+
+# What the person does, with which of his accounts, to which of the requests there are.
+ACTS = (
+    "ask",
+    "approve",
+    "reject",
+    "reassign",
+    "delegate",
+    "stand in",
+    "cancel",
+    "propose",
+    "confirm",
+    "comment",
+)
+acts = st.lists(
+    st.tuples(st.sampled_from(ACTS), st.integers(0, 1), st.integers(0, 3)), min_size=3, max_size=12
+)
+some_levels = st.lists(
+    st.sampled_from(["any of us", "all of us", "two of us", "anybody"]), min_size=1, max_size=3
+)
+
+
+def act(scene: Scene, what: str, account: User, which: int) -> None:
+    requests = list(ApprovalRequest.objects.order_by("pk"))
+    request = requests[which % len(requests)] if requests else None
+    actor, now = f"user:{account.pk}", timezone.now()
+    if what == "ask":
+        services.request_approval(**request_terms(scene.entity, by=account, amount=Decimal(which + 1)))
+    elif what == "propose":
+        services.propose_rule(
+            actor=actor,
+            entity_id=scene.entity.pk,
+            name=f"mine {which}",
+            kind="general",
+            terms=RuleTerms(levels=[asks(scene.alone)], priority=99, reason="quicker"),
+        )
+    elif what == "confirm":
+        for rule in ApprovalRuleVersion.objects.filter(state=VersionState.PROPOSED):
+            services.confirm_rule(actor=actor, rule_id=rule.rule_id)
+    elif what == "stand in":
+        make_delegation(account, scene.colleagues[which % 2])
+    elif request is None:
+        return
+    elif what in {"approve", "reject"}:
+        decide(request, account, what)
+    elif what == "reassign":
+        services.reassign_request(
+            actor=actor,
+            request_id=request.pk,
+            from_id=scene.colleagues[which % 2].pk,
+            to_id=scene.alone.pk,
+            comment="mine",
+        )
+    elif what == "delegate":
+        services.delegate_request(
+            actor=actor, request_id=request.pk, to_id=scene.robot.pk, at=now, comment="mine"
+        )
+    elif what == "cancel":
+        services.cancel_request(actor=actor, request_id=request.pk, comment="again")
+    else:
+        services.comment_on_request(actor=actor, request_id=request.pk, comment="please")
+
+
+@pytest.mark.parametrize("role", ["AP", "FC"])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(levels=some_levels, does=acts)
+def test_nobody_carries_out_what_he_asked_for_whatever_he_does_with_all_his_accounts(role, levels, does):
+    with transaction.atomic():
+        here = scene(role, levels)
+        for what, account, which in [("ask", 0, 0), *does]:
+            try:
+                with transaction.atomic():
+                    act(here, what, here.accounts[account], which)
+            except DomainError:
+                continue
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+        asked = ApprovalRequest.objects.filter(requester=here.alone)
+        assert asked.exists()
+        assert not asked.filter(state__in=[RequestState.APPROVED, RequestState.REJECTED]).exists()
+        assert not ApprovalAction.objects.filter(action__in=["approve", "reject"]).exists()
+        assert not ApprovalRuleVersion.objects.filter(
+            state=VersionState.ACTIVE, proposed_by__in=here.accounts
+        ).exists()
+        transaction.set_rollback(True)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(levels=some_levels, times=st.integers(1, 8))
+def test_what_others_ask_for_he_decides_on_each_level_once(levels, times):
+    """A request of a clerk, decided by nobody but the person, for himself and for two colleagues."""
+    with transaction.atomic():
+        here = scene("AP", levels)
+        request = services.request_approval(**request_terms(here.entity))
+        for _ in range(times):
+            try:
+                with transaction.atomic():
+                    decide(request, here.alone)
+            except DomainError:
+                continue
+        alone_is_enough = all(level in {"any of us", "anybody"} for level in levels)
+        request.refresh_from_db()
+        assert (request.state == RequestState.APPROVED) <= alone_is_enough
+        filled = request.levels.filter(state="approved")
+        assert all(level.needed == 1 for level in filled)
+        transaction.set_rollback(True)
