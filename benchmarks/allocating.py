@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from benchmarks.invoicing import AS_OF, _books
+from benchmarks.invoicing import AS_OF, books
 from billing.entities.models import Department
 from billing.invoicing import services
 from billing.invoicing.allocating import Policy, allocate, read_weights
@@ -41,7 +41,7 @@ SELECT gen_random_uuid(), line_id, invoice_id, customer_id, department_id, gl_co
 
 def run(size: int = 100) -> list[dict]:
     """A hundred lines on each of `size` drafts; lines per second, into the same table with its triggers."""
-    seller = _books(size)
+    seller = books(size)
     customers = list(seller.children.values_list("pk", flat=True))
     Department.objects.bulk_create(
         Department(entity_id=customer, code=f"D{n}", name=f"D{n}", starts_on=date(2020, 1, 1))

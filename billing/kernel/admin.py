@@ -147,6 +147,9 @@ class AuditEntryAdmin(EntityRowsAdmin):
     )
     readonly_fields = ("who", "shown_before", "shown_after", "shown_detail")
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("seal")
+
     def get_changelist_instance(self, request):
         """The page's lines with the names of those who acted: two queries, however many lines."""
         changelist = super().get_changelist_instance(request)
