@@ -35,6 +35,14 @@ CHECKS = {
         JOIN consolidated_invoices c ON c.id = k.consolidated_invoice_id JOIN invoices i ON i.id = k.invoice_id
         WHERE (k.released_at IS NULL) <> (c.state = 'issued') OR (k.released_at IS NULL AND i.state = 'void')
     """,
+    "I9 from its consolidation on, a child is credited by its own credit notes and those of the payer": """
+        SELECT k.id, c.number, sum(a.amount) AS by_others, k.settled_before_amount
+        FROM consolidated_children k JOIN consolidated_invoices c ON c.id = k.consolidated_invoice_id
+        JOIN credit_applications a ON a.invoice_id = k.invoice_id
+        JOIN credit_notes n ON n.id = a.credit_note_id AND n.invoice_id <> k.invoice_id AND n.customer_id <> c.payer_id
+        WHERE k.released_at IS NULL
+        GROUP BY k.id, c.number HAVING sum(a.amount) > k.settled_before_amount
+    """,
     "I10 each child is converted at the rate shown and rounded once, and they make the converted total": """
         SELECT t.id, t.currency, t.converted_amount, k.converted
         FROM consolidated_totals t JOIN consolidated_invoices c ON c.id = t.consolidated_invoice_id

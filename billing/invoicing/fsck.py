@@ -52,6 +52,16 @@ CHECKS = {
         WHERE i.number IS NOT NULL
           AND coalesce(a.net, 0) <> CASE i.state WHEN 'void' THEN 0 ELSE l.net_amount - coalesce(c.net, 0) END
     """,
+    "I5 a share is of its line's invoice and currency": """
+        SELECT a.id FROM cost_allocations a JOIN invoice_lines l ON l.id = a.line_id
+        WHERE (a.invoice_id, a.currency) <> (l.invoice_id, l.currency)
+    """,
+    "I5 the shares of a credited line stay": """
+        SELECT m.id FROM cost_allocations m JOIN invoices i ON i.id = m.invoice_id
+        WHERE m.reverses_id IS NOT NULL AND i.state <> 'void' AND EXISTS (
+            SELECT FROM cost_allocations c WHERE c.line_id = m.line_id AND c.basis = 'credit' AND c.created_at < m.created_at
+        )
+    """,
     "I5 shares of tax make what is left of the invoice's tax": """
         SELECT i.id FROM invoices i
         LEFT JOIN (SELECT invoice_id, sum(tax_amount) AS tax FROM cost_allocations GROUP BY 1) a ON a.invoice_id = i.id

@@ -63,9 +63,34 @@ def lines_sum_to_invoice() -> pgtrigger.Trigger:
     )
 
 
+def posted_with_their_line() -> pgtrigger.Trigger:
+    """Shares are of their line's invoice and currency. Those of the issue come while it is a draft: the issue then
+    checks all of them, and `sum_to_line` every later one."""
+    return pgtrigger.Trigger(
+        name="with_their_line",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        referencing=pgtrigger.Referencing(new="new_rows"),
+        func="""
+            PERFORM FROM invoices WHERE id IN (SELECT invoice_id FROM new_rows) ORDER BY id FOR NO KEY UPDATE;
+            IF EXISTS (
+                SELECT FROM new_rows a JOIN invoice_lines l ON l.id = a.line_id JOIN invoices i ON i.id = a.invoice_id
+                WHERE (l.invoice_id, l.currency) <> (a.invoice_id, a.currency)
+                   OR (a.basis NOT IN ('manual', 'void', 'credit') AND a.run_id IS NULL AND i.state <> 'draft')
+            ) THEN
+                RAISE EXCEPTION 'shares are posted with the issue of their line'
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'share_posted_with_its_line';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
 def allocations_sum_to_lines() -> pgtrigger.Trigger:
     """After issue: whatever is reversed, posted anew and credited, the shares of a line still make what is left
-    of its net, and those of a void invoice nothing."""
+    of its net, and those of a void invoice nothing. Once something of a line is credited its shares stay: credits go
+    back where the cost was."""
     return pgtrigger.Trigger(
         name="sum_to_line",
         when=pgtrigger.After,
@@ -86,6 +111,12 @@ def allocations_sum_to_lines() -> pgtrigger.Trigger:
             THEN
                 RAISE EXCEPTION 'the shares of line % do not make its amount', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'line_fully_allocated';
+            END IF;
+            IF NEW.reverses_id IS NOT NULL AND invoice.state <> 'void'
+               AND EXISTS (SELECT FROM cost_allocations WHERE line_id = NEW.line_id AND basis = 'credit')
+            THEN
+                RAISE EXCEPTION 'a part of line % was credited: its shares stay', NEW.line_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'credited_shares_stay';
             END IF;
             RETURN NULL;
         """,

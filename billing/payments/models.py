@@ -6,12 +6,12 @@ from django.db.models import F, Q
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
+from billing.invoicing.settling_triggers import PAYMENTS, applications_in_step, applied_by_applications
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.money import round_half_up
 from billing.kernel.triggers import append_only, audited, frozen, never_truncated, touched
 from billing.payments.states import PaymentMethodKind, PaymentState
-from billing.payments.triggers import applications_within_payment, applied_by_applications
 
 
 class Payment(BaseModel):
@@ -56,7 +56,7 @@ class Payment(BaseModel):
         triggers = [
             touched(),
             frozen(when="true", except_for=("applied_amount", "state")),
-            applied_by_applications(),
+            applied_by_applications(PAYMENTS),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
@@ -102,7 +102,7 @@ class PaymentApplication(AppendOnlyModel):
             payable("application_payable", "amount"),
             models.CheckConstraint(name="application_positive", condition=Q(amount__gt=0)),
         ]
-        triggers = [*append_only(), applications_within_payment()]
+        triggers = [*append_only(), applications_in_step(PAYMENTS)]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} of {self.payment_id} to {self.invoice_id}"

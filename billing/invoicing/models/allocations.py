@@ -10,6 +10,7 @@ from billing.invoicing.models.invoices import Invoice, InvoiceLine
 from billing.invoicing.models.rules import AllocationRuleVersion
 from billing.invoicing.triggers import (
     allocations_sum_to_lines,
+    posted_with_their_line,
 )
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel
@@ -86,7 +87,7 @@ class CostAllocation(AppendOnlyModel):
             ),
         ]
         indexes = [models.Index(fields=["department", "-id"], name="allocation_by_department")]
-        triggers = [*append_only(), allocations_sum_to_lines()]
+        triggers = [*append_only(), posted_with_their_line(), allocations_sum_to_lines()]
 
     def __str__(self) -> str:
         return f"{self.net_amount} {self.currency} to {self.department_id}"

@@ -11,7 +11,7 @@ from billing.invoicing.consolidation_triggers import (
     totals_of_children,
 )
 from billing.invoicing.models.exchange import ExchangeRate
-from billing.invoicing.models.invoices import Invoice
+from billing.invoicing.models.invoices import CONSOLIDATED, Invoice
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.states import CONSOLIDATED_MOVES, ConsolidatedPaymentState, ConsolidatedState
 from billing.invoicing.triggers import numbered_without_gap
@@ -31,7 +31,7 @@ class ConsolidatedInvoice(BaseModel):
     seller = models.ForeignKey(BillingEntity, models.PROTECT, related_name="consolidations_sent")
     payer = models.ForeignKey(BillingEntity, models.PROTECT, related_name="consolidations_received")
     state = models.CharField(max_length=6, choices=ConsolidatedState, default=ConsolidatedState.ISSUED)
-    series = models.CharField(max_length=8, default="CON")
+    series = models.CharField(max_length=8, default=CONSOLIDATED)
     fiscal_year = models.PositiveSmallIntegerField()
     sequence = models.PositiveBigIntegerField()
     number = models.CharField(max_length=64)
@@ -74,6 +74,7 @@ class ConsolidatedInvoice(BaseModel):
                 fields=["seller", "series", "fiscal_year", "sequence"], name="consolidated_sequence_unique"
             ),
             models.UniqueConstraint(fields=["seller", "number"], name="consolidated_number_unique"),
+            models.CheckConstraint(name="consolidated_series_own", condition=Q(series=CONSOLIDATED)),
             models.UniqueConstraint(
                 fields=["seller", "payer", "period_starts_on", "period_ends_on", "part"],
                 name="one_consolidation_per_period_and_part",

@@ -6,14 +6,13 @@ from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.crediting_triggers import (
-    applications_in_step,
-    applied_by_applications,
     credited_within_invoice,
     lines_sum_to_credit_note,
     of_a_new_credit_note,
 )
-from billing.invoicing.models.invoices import Invoice, InvoiceLine
+from billing.invoicing.models.invoices import CREDIT_NOTES, Invoice, InvoiceLine
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
+from billing.invoicing.settling_triggers import CREDITS, applications_in_step, applied_by_applications
 from billing.invoicing.states import CreditRemainder
 from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import numbered_without_gap
@@ -21,8 +20,6 @@ from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.triggers import append_only, audited, frozen, never_truncated, touched
-
-CREDIT_NOTES = "CN"  # their series
 
 
 class CreditNote(BaseModel):
@@ -68,7 +65,6 @@ class CreditNote(BaseModel):
                 fields=["seller", "series", "fiscal_year", "sequence"], name="credit_note_sequence_unique"
             ),
             models.UniqueConstraint(fields=["seller", "number"], name="credit_note_number_unique"),
-            # A series belongs to one kind of document, so that its numbers are counted in one place.
             models.CheckConstraint(name="credit_note_series_own", condition=Q(series=CREDIT_NOTES)),
             models.CheckConstraint(name="credit_note_has_reason", condition=~Q(reason="")),
             models.CheckConstraint(
@@ -90,7 +86,7 @@ class CreditNote(BaseModel):
             frozen(when="true", except_for=("applied_amount", "remainder_to")),
             numbered_without_gap("credit_notes", "credit_note"),
             lines_sum_to_credit_note(),
-            applied_by_applications(),
+            applied_by_applications(CREDITS),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
@@ -178,7 +174,7 @@ class CreditApplication(AppendOnlyModel):
             payable("credit_application_payable", "amount"),
             models.CheckConstraint(name="credit_application_positive", condition=Q(amount__gt=0)),
         ]
-        triggers = [*append_only(), applications_in_step()]
+        triggers = [*append_only(), applications_in_step(CREDITS)]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} of {self.credit_note_id} to {self.invoice_id}"

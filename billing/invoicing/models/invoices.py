@@ -5,10 +5,10 @@ from django.db.models import F, Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.consolidation_triggers import not_voided_in_consolidation
-from billing.invoicing.crediting_triggers import credited_by_applications
 from billing.invoicing.discount_triggers import discounts_are_used
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
+from billing.invoicing.settling_triggers import credited_by_applications
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tax import TaxTreatment
 from billing.invoicing.triggers import (
@@ -57,7 +57,9 @@ class NumberSeries(models.Model):
         return f"{self.series}-{self.fiscal_year}: {self.last}"
 
 
-OTHER_SERIES = ("CN", "CON")  # of credit notes and consolidated invoices
+# The series of other documents: each belongs to one kind, so that its numbers are counted in one place.
+CREDIT_NOTES, CONSOLIDATED = "CN", "CON"
+OTHER_SERIES = (CREDIT_NOTES, CONSOLIDATED)
 SETTLED = F("paid_amount") + F("credited_amount") + F("written_off_amount")
 
 

@@ -7,6 +7,7 @@ from django.db import transaction
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import CreditExhausted, CreditOfAnotherAccount, CreditToBePaidBack
 from billing.invoicing.models import CreditApplication, CreditNote, Invoice
+from billing.invoicing.queries import live_consolidations
 from billing.invoicing.services.settling import credit_invoices
 from billing.invoicing.states import CreditRemainder
 from billing.kernel import audit
@@ -31,7 +32,8 @@ def apply_credit(
 ) -> CreditNote:
     """Settle an open invoice, or a part of it, with what is left of a credit note.
 
-    The invoice is the credited customer's or one of an entity below it, of the same seller and currency.
+    The invoice is the credited customer's or one of an entity below it, of the same seller and currency. One in a
+    live consolidation is settled by credits of that one's payer, and by none of others.
     `version` is the credit note's. Raises NotFound, CreditExhausted, CreditToBePaidBack, CreditOfAnotherAccount,
     InvoiceOverpaid, IllegalMove, Invalid, PreconditionFailed.
     """
@@ -96,10 +98,9 @@ def redirect_credit(
 def _require_applicable(note: CreditNote, invoice: Invoice, amount: Decimal, applied_on: date) -> None:
     if amount <= 0 or not Money(amount, note.currency).is_payable:
         raise Invalid(f"{amount} is not an amount of {note.currency} that can be applied.")
-    if (note.seller_id, note.currency) != (invoice.seller_id, invoice.currency) or not _is_debtor(
-        invoice, note
-    ):
+    if (note.seller_id, note.currency) != (invoice.seller_id, invoice.currency):
         raise CreditOfAnotherAccount(f"{note.number} does not settle {invoice}.")
+    _require_debtor(invoice, note)
     if note.remainder_to == CreditRemainder.REFUND:
         raise CreditToBePaidBack(f"{note.number} is to be paid back. Keep it on the balance first.")
     if amount > note.unapplied_amount:
@@ -111,11 +112,15 @@ def _require_applicable(note: CreditNote, invoice: Invoice, amount: Decimal, app
         raise Invalid("A credit settles an invoice once both exist.")
 
 
-def _is_debtor(invoice: Invoice, note: CreditNote) -> bool:
+def _require_debtor(invoice: Invoice, note: CreditNote) -> None:
+    document = live_consolidations([invoice.pk]).get(invoice.pk)
+    if document is not None and document.payer_id != note.customer_id:
+        raise CreditOfAnotherAccount(f"{invoice} is part of {document}: credits of its payer settle it.")
     paths = dict(
         BillingEntity.objects.filter(pk__in={invoice.customer_id, note.customer_id}).values_list("pk", "path")
     )
-    return paths[invoice.customer_id].startswith(paths[note.customer_id])
+    if document is None and not paths[invoice.customer_id].startswith(paths[note.customer_id]):
+        raise CreditOfAnotherAccount(f"{note.number} does not settle {invoice}.")
 
 
 def _booking(application: CreditApplication, note: CreditNote, invoice: Invoice) -> EntryDraft:

@@ -10,13 +10,12 @@ from billing.invoicing.errors import MissingChildren, NothingToConsolidate, NotT
 from billing.invoicing.events import ConsolidatedInvoiceIssued
 from billing.invoicing.gathering import CurrencyTotal, Gathering, Span, gather, lock_candidates
 from billing.invoicing.models import ConsolidatedInvoice, ConsolidatedTotal, Invoice
+from billing.invoicing.models.invoices import CONSOLIDATED
 from billing.invoicing.numbering import fiscal_year_of, number_text, take_numbers
 from billing.invoicing.services.issuing import party
 from billing.invoicing.states import ConsolidatedState
 from billing.kernel import audit, events
 from billing.kernel.errors import Invalid, NotFound
-
-SERIES = "CON"
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,16 @@ def _number(
 ) -> ConsolidatedInvoice:
     span = found.span
     year = fiscal_year_of(span.issued_on, starts_in=seller.fiscal_year_starts_in)
-    [sequence] = take_numbers(seller_id=seller.pk, series=SERIES, fiscal_year=year, issued_on=span.issued_on)
+    [sequence] = take_numbers(
+        seller_id=seller.pk, series=CONSOLIDATED, fiscal_year=year, issued_on=span.issued_on
+    )
     return ConsolidatedInvoice.objects.create(
         seller=seller,
         payer=payer,
-        series=SERIES,
+        series=CONSOLIDATED,
         fiscal_year=year,
         sequence=sequence,
-        number=number_text(series=SERIES, fiscal_year=year, sequence=sequence),
+        number=number_text(series=CONSOLIDATED, fiscal_year=year, sequence=sequence),
         currency=found.currency,
         period_starts_on=span.period_starts_on,
         period_ends_on=span.period_ends_on,

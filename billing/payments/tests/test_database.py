@@ -47,13 +47,13 @@ def test_the_helper_itself_writes_what_the_database_takes():
 
 def _other_sellers():
     invoice = make_open_invoice(total="80.00")
-    return make_payment(applications=[]), invoice, {}, "applications_in_step"
+    return make_payment(applications=[]), invoice, {}, "payment_applications_in_step"
 
 
 def _siblings():
     invoice = make_open_invoice(total="80.00")
     sibling = make_customer(parent=invoice.seller)
-    return make_payment(customer=sibling, applications=[]), invoice, {}, "application_within_customer"
+    return make_payment(customer=sibling, applications=[]), invoice, {}, "payment_within_customer"
 
 
 def _childs_money():
@@ -61,18 +61,23 @@ def _childs_money():
     below = make_payment(
         customer=make_customer(parent=invoice.customer), seller=invoice.seller, applications=[]
     )
-    return below, invoice, {}, "application_within_customer"
+    return below, invoice, {}, "payment_within_customer"
 
 
 def _other_currency():
     invoice = make_open_invoice(total="80.00", currency="USD")
-    return make_payment(customer=invoice.customer, applications=[]), invoice, {}, "applications_in_step"
+    return (
+        make_payment(customer=invoice.customer, applications=[]),
+        invoice,
+        {},
+        "payment_applications_in_step",
+    )
 
 
 def _before_it_came():
     invoice = make_open_invoice(total="80.00")
     payment = make_payment(customer=invoice.customer, applications=[])
-    return payment, invoice, {"applied_on": RECEIVED.replace(day=1)}, "applications_in_step"
+    return payment, invoice, {"applied_on": RECEIVED.replace(day=1)}, "payment_applications_in_step"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_an_application_does_not_come_without_its_counters():
             payment=payment, invoice=invoice, amount=Decimal("1.00"), currency="EUR", applied_on=TODAY
         )
 
-    assert constraint_of(refusal.value) == "applications_in_step"
+    assert constraint_of(refusal.value) == "payment_applications_in_step"
 
 
 def test_no_more_is_applied_than_was_received_and_no_more_paid_than_is_owed():
