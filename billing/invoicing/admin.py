@@ -1,6 +1,7 @@
 """Invoices, billing runs, tax rates and number series in the console: looked at freely, changed by verbs."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from django import forms
 from django.contrib import admin
@@ -307,6 +308,8 @@ class CostAllocationAdmin(ReadOnlyAdmin):
     search_fields = ("invoice__number", "department__code", "department__name", "gl_code")
     search_help_text = "Invoice number, department or GL code"
     ordering = ("-id",)
+    exclude = ("division", "weights")
+    readonly_fields = ("shown_weights",)
 
     def scope(self, request, queryset):
         return visible(
@@ -324,6 +327,15 @@ class CostAllocationAdmin(ReadOnlyAdmin):
     @display(description="Tax", ordering="tax_amount")
     def shown_tax(self, share):
         return console.money(share.tax_amount, share.currency)
+
+    @display(description="Weighed")
+    def shown_weights(self, share):
+        weighed = sorted((share.weights or {}).values(), key=lambda each: each["driver"])
+        told = (
+            f"{console.number(Decimal(each['weight']))} of {console.number(Decimal(each['of']))} by {each['driver']}"
+            for each in weighed
+        )
+        return ", ".join(told) or "–"
 
     @display(description="Takes back", boolean=True)
     def takes_back(self, share):

@@ -19,6 +19,7 @@ from billing.invoicing.models import (
 )
 from billing.invoicing.rulebook import Chosen, Rulebook
 from billing.invoicing.tax import exact_tax
+from billing.kernel.ids import uuid7
 from billing.kernel.money import EXACT, split_exact, total_of
 
 NOBODY = UUID(int=0)  # where nobody is named and there is no default department
@@ -26,12 +27,15 @@ NOBODY = UUID(int=0)  # where nobody is named and there is no default department
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of a line, and why it goes to the department: `version` is that of the rule that says so."""
+    """A part of a line, and why it goes to the department: `version` is that of the rule that says so, `weights` what
+    its drivers weighed of the department, and `division` what the parts of one amount have in common."""
 
     department_id: UUID
     net_amount: Decimal
     basis: str
     version: AllocationRuleVersion | None = None
+    division: UUID | None = None
+    weights: Mapping[str, Mapping[str, str]] | None = None
 
 
 class Policy:
@@ -128,6 +132,8 @@ def share_of(part: Part, line: InvoiceLine, invoice: Invoice, policy: Policy) ->
         gl_source=gl_code.source,
         gl_mapping_id=gl_code.mapping_id,
         rule_version=part.version,
+        division=part.division,
+        weights=part.weights,
         net_amount=part.net_amount,
         tax_amount=Decimal(0),
         currency=invoice.currency,
@@ -139,8 +145,16 @@ def by_rule(
     chosen: Chosen, amount: Decimal, currency: str, *, customer_id: UUID, policy: Policy
 ) -> list[Part]:
     nets = policy.rulebook.divide(chosen, amount, currency, otherwise=policy.default_of(customer_id))
+    weights, division = policy.rulebook.weights_of(chosen), uuid7()
     return [
-        Part(department_id=pk, net_amount=net, basis=AllocationBasis.RULE, version=chosen.version)
+        Part(
+            department_id=pk,
+            net_amount=net,
+            basis=AllocationBasis.RULE,
+            version=chosen.version,
+            division=division,
+            weights=weights.get(pk),
+        )
         for pk, net in nets.items()
     ]
 

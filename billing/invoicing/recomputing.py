@@ -1,4 +1,5 @@
-"""Every line once more, from what is stored: its events, its price, its charge's days, its stream's rounding.
+"""Every line once more, from what is stored: its events, its price, its charge's days, its stream's rounding, and
+its shares by rules.
 
 What differs is said with why. Nothing of the line's own derivation is believed but which price it names,
 which lines it adjusts, and what those came to (they are recomputed themselves, in their own month).
@@ -13,6 +14,7 @@ from django.db.models import QuerySet
 
 from billing.invoicing.inclusive import before_tax
 from billing.invoicing.models import ChargeClaim, Invoice, InvoiceLine
+from billing.invoicing.redividing import redivided_of
 from billing.invoicing.services.discounting import StoredDiscounts
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
 from billing.invoicing.sources.making import ONE_OFF, nets_of
@@ -62,6 +64,7 @@ def differences_in(invoice: Invoice) -> list[Difference]:
 def _recompute(lines: Sequence[InvoiceLine]) -> tuple[int, list[Difference]]:
     facts = _Facts(lines)
     found = [difference for line in lines for difference in _of_line(line, facts)]
+    found += _shares_by_rules(lines)
     by_invoice: dict[UUID, list[InvoiceLine]] = {}
     for line in lines:
         by_invoice.setdefault(line.invoice_id, []).append(line)
@@ -150,6 +153,14 @@ def _exact_charge(charge: SubscriptionCharge, whole: Period | None) -> Decimal |
         return None
     exact = prorated(charge.item.price.terms.exact_amount(charge.quantity), days, whole)
     return EXACT.minus(exact) if charge.kind == ChargeKind.CREDIT else exact
+
+
+def _shares_by_rules(lines: Sequence[InvoiceLine]) -> Iterator[Difference]:
+    by_id = {line.pk: line for line in lines}
+    for each in redivided_of(by_id):
+        what = f"share of {each.department}"
+        why = "the rule's targets and the weights kept with the shares"
+        yield _differs(by_id[each.line_id], what, each.posted, each.redivided, why)
 
 
 def _of_line(line: InvoiceLine, facts: _Facts) -> Iterator[Difference]:

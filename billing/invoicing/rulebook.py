@@ -15,6 +15,7 @@ from billing.invoicing.driving import Need, in_force, weights_for
 from billing.invoicing.gl_codes import covers, line_of_descent
 from billing.invoicing.models import AllocationRuleVersion, InvoiceLine, RuleKind
 from billing.invoicing.rules import Driver, Target, TargetKind, divide
+from billing.kernel.money import EXACT, total_of
 
 # Nobody ends a version while cost is allocated by it: its end is noted after that.
 _HELD = """
@@ -93,6 +94,18 @@ class Rulebook:
             weights={position: self._weights[need] for position, need in chosen.needs.items()},
             otherwise=otherwise,
         )
+
+    def weights_of(self, chosen: Chosen) -> dict[UUID, dict[str, dict[str, str]]]:
+        """By department what each driver weighs of it and in all, by the target's position: to be kept with its share."""
+        found: dict[UUID, dict[str, dict[str, str]]] = defaultdict(dict)
+        for position, need in chosen.needs.items():
+            weights = self._weights[need]
+            whole = _plain(total_of(list(weights.values())))
+            for department_id, weight in weights.items():
+                if weight:
+                    kept = {"driver": need.driver.value, "weight": _plain(weight), "of": whole}
+                    found[department_id][str(position)] = kept
+        return found
 
     def _best(self, line: InvoiceLine, customer: BillingEntity, kind: str) -> Chosen | None:
         if not self._by_entity:
@@ -183,6 +196,10 @@ def targets_of(version: AllocationRuleVersion) -> list[Target]:
         )
         for target in version.targets.all()
     ]
+
+
+def _plain(weight: Decimal) -> str:
+    return f"{weight.normalize(EXACT):f}"
 
 
 def _needs_of(version: AllocationRuleVersion, line: InvoiceLine, customer: BillingEntity) -> dict[int, Need]:

@@ -58,6 +58,11 @@ class CostAllocation(AppendOnlyModel):
     )
     gl_source = models.CharField(max_length=10, choices=GlSource, blank=True, db_default="")
     gl_mapping = models.ForeignKey(GLCodeMapping, models.PROTECT, null=True, related_name="allocations")
+    division = models.UUIDField(null=True, help_text="Shares that a rule made together of one amount.")
+    weights = models.JSONField(
+        null=True,
+        help_text="What the rule's drivers weighed of this department, by position of the target, and in all.",
+    )
     run = models.ForeignKey(AllocationRun, models.PROTECT, null=True, related_name="allocations")
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
     credit_note = models.ForeignKey("CreditNote", models.PROTECT, null=True, related_name="allocations")
@@ -79,6 +84,11 @@ class CostAllocation(AppendOnlyModel):
                 condition=Q(reverses__isnull=False)
                 | Q(basis=AllocationBasis.RULE, rule_version__isnull=False)
                 | (~Q(basis=AllocationBasis.RULE) & Q(rule_version__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="cost_allocation_divided_by_rule",
+                condition=Q(division__isnull=True, weights__isnull=True)
+                | Q(division__isnull=False, basis=AllocationBasis.RULE, reverses__isnull=True),
             ),
             models.CheckConstraint(
                 name="cost_allocation_by_mapping_names_it",

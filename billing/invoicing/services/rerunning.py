@@ -299,6 +299,8 @@ def _as_it_was(share: CostAllocation, run: AllocationRun) -> CostAllocation:
         gl_source=share.gl_source,
         gl_mapping_id=share.gl_mapping_id,
         rule_version_id=share.rule_version_id,
+        division=share.division,
+        weights=share.weights,
         net_amount=share.net_amount,
         tax_amount=share.tax_amount,
         currency=share.currency,

@@ -194,6 +194,14 @@ def test_drivers_divide_by_headcount_and_by_the_usage_of_the_service_period(sell
         "OPS": Decimal(30),
         "LAB": Decimal(15),
     }
+    assert {share.department.code: share.weights for share in line.allocations.all()} == {
+        "IT": {
+            "1": {"driver": "headcount", "weight": "5", "of": "8"},
+            "2": {"driver": "usage", "weight": "1", "of": "4"},
+        },
+        "OPS": {"1": {"driver": "headcount", "weight": "3", "of": "8"}},
+        "LAB": {"2": {"driver": "usage", "weight": "3", "of": "4"}},
+    }
     assert_books_are_sound()
 
 
