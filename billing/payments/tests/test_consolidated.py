@@ -312,7 +312,10 @@ def test_the_database_takes_no_payment_of_a_child_from_anybody_but_the_payer(mon
         applications=[(group.theirs.pk, D("1.00"))],
         amount="1.00",
     )
-    with pytest.raises(IntegrityError, match="the payer of the consolidation settles it"), transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match="the payer of the consolidation settles it"),
+        transaction.atomic(),
+    ):
         services.record_payment(**terms)
         as_if_committed()
     assert PaymentApplication.objects.count() == 0
