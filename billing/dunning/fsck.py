@@ -51,4 +51,8 @@ CHECKS = {
         SELECT s.id FROM dunning_steps s JOIN dunning_steps after ON after.policy_id = s.policy_id
          AND after.position > s.position WHERE s.effect = 'stop'
     """,
+    "D8 within an hour a case is closed if and only if its invoice is not open": """
+        SELECT c.id, i.state FROM dunning_cases c JOIN invoices i ON i.id = c.invoice_id
+        WHERE (c.state = 'closed') = (i.state = 'issued') AND i.updated_at < now() - interval '1 hour'
+    """,
 }

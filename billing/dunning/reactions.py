@@ -1,4 +1,4 @@
-"""What dunning does when an invoice is no longer open, and what it tells of an invoice."""
+"""What dunning does when an invoice is no longer open, or open again, and what it tells of an invoice."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from billing.dunning import services
 from billing.dunning.models import DunningCase, DunningMail, DunningNotice, DunningPause, LateFee
-from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
+from billing.invoicing.events import InvoicePaid, InvoiceRecovered, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import Invoice
 from billing.invoicing.timeline import Moment, tells
 from billing.kernel.events import subscribe
@@ -25,6 +25,12 @@ def close_case(payload: dict) -> None:
         invoice_ids=[UUID(payload["invoice_id"])],
         as_of=timezone.now().date(),
     )
+
+
+@subscribe(InvoiceRecovered, name="dunning.reopen_recovered")
+def reopen_case(payload: dict) -> None:
+    """What was given up is asked for again. What was suspended still is: only a payment, or a person, lifts it."""
+    services.reopen_cases(actor="reaction:dunning.reopen_case", invoice_ids=[UUID(payload["invoice_id"])])
 
 
 @tells

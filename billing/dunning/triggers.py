@@ -56,3 +56,31 @@ def notice_of_the_cases_policy() -> pgtrigger.Trigger:
             RETURN NEW;
         """,
     )
+
+
+def case_as_the_invoice_stands() -> pgtrigger.Trigger:
+    """A case is opened, handed over and reopened while its invoice is open, and closed once it is not.
+
+    One that was handed over is reopened as that.
+    """
+    return pgtrigger.Trigger(
+        name="as_the_invoice_stands",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf("state"),
+        declare=[("is_open", "boolean")],
+        func="""
+            SELECT state = 'issued' INTO is_open FROM invoices WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
+            IF is_open = (NEW.state = 'closed') THEN
+                RAISE EXCEPTION 'dunning case % does not go with its invoice', NEW.id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'dunning_case_as_the_invoice_stands';
+            END IF;
+            IF TG_OP = 'UPDATE' AND OLD.state = 'closed' AND (NEW.state = 'handed_over') <> EXISTS (
+                SELECT FROM dunning_notices n JOIN dunning_steps s ON s.id = n.step_id
+                 WHERE n.case_id = NEW.id AND s.effect = 'stop' AND n.outcome = 'taken'
+            ) THEN
+                RAISE EXCEPTION 'dunning case % is handed over if and only if it was stopped', NEW.id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'dunning_case_reopened_as_it_was';
+            END IF;
+            RETURN NEW;
+        """,
+    )

@@ -16,7 +16,7 @@ from billing.dunning.states import (
     Outcome,
     PauseKind,
 )
-from billing.dunning.triggers import notice_of_the_cases_policy
+from billing.dunning.triggers import case_as_the_invoice_stands, notice_of_the_cases_policy
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.kernel.fields import CurrencyField, MoneyField, payable
@@ -54,6 +54,7 @@ class DunningCase(BaseModel):
             touched(),
             moves_only(pairs(CASE_MOVES)),
             frozen(when="true", except_for=("state", "closed_on", "closed_because")),
+            case_as_the_invoice_stands(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
