@@ -137,6 +137,7 @@ UNDER = {
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
     "charge_claims": "invoices",
+    "late_fee_claims": "invoices",
     "discount_uses": "invoices",
     "discount_grants": "billing_entities",
     "discount_amounts": "discounts",

@@ -127,7 +127,7 @@ def test_plain_sql_cannot_have_a_case_that_does_not_go_with_its_invoice(seller, 
 
 def refused(statement: str) -> None:
     with (
-        pytest.raises(DatabaseError, match="does not go with its invoice|if and only if it was stopped"),
+        pytest.raises(DatabaseError, match=r"does not go with its invoice|if and only if it was stopped"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):
