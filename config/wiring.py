@@ -15,7 +15,8 @@ from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
 from billing.invoicing.consent import CREDIT_GUARDS
 from billing.invoicing.guards import GUARDS
-from billing.invoicing.sources.registry import SOURCES
+from billing.invoicing.owing import OWING
+from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
 from billing.invoicing.timeline import TELLERS
 from billing.kernel.admin import WITHIN
 from billing.kernel.events import SUBSCRIBERS, Event
@@ -29,6 +30,9 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
     "billing.invoicing.guards.GUARDS": GUARDS,
+    "billing.invoicing.owing.OWING": OWING,
+    "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
+    "billing.invoicing.sources.registry.RECOMPUTATIONS": RECOMPUTATIONS,
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
     "billing.invoicing.consent.CREDIT_GUARDS": CREDIT_GUARDS,
     "billing.invoicing.timeline.TELLERS": TELLERS,

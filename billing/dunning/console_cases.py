@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from billing.dunning import queries, services
@@ -240,7 +241,7 @@ def _waive(request, fee, *, reason):
 
 @admin.register(LateFee)
 class LateFeeAdmin(ReadOnlyAdmin):
-    list_display = ("invoice", "customer", "basis", "shown_amount", "charged_on", "shown_state")
+    list_display = ("invoice", "customer", "basis", "shown_amount", "charged_on", "shown_state", "billed_on")
     list_filter = ("state", "basis", "currency", "charged_on")
     list_select_related = ("invoice", "customer")
     search_fields = ("invoice__number", "customer__code", "customer__name")
@@ -249,21 +250,22 @@ class LateFeeAdmin(ReadOnlyAdmin):
     change_form_after_template = TABLES
     fields = (
         ("invoice", "customer", "basis"),
-        ("shown_amount", "charged_on", "shown_state"),
+        ("shown_amount", "charged_on", "shown_state", "billed_on"),
         ("starts_on", "shown_last", "percent"),
         "reference",
     )
-    readonly_fields = ("shown_amount", "shown_last", "shown_state")
+    readonly_fields = ("shown_amount", "shown_last", "shown_state", "billed_on")
     verbs = (
         AdminVerb(
             name="waive",
             description="Waive…",
-            effect="It will not be billed, and its days are not charged again.",
+            effect="It will not be billed, and its days are not charged again. A draft it is on is taken back, and"
+            " made anew without it. Once it is on an issued invoice, credit it there instead.",
             permission="dunning.waive_late_fee",
             form=ReasonForm,
             run=_waive,
             icon="money_off",
-            applies=lambda fee: fee.state == FeeState.TO_BE_BILLED,
+            applies=lambda fee: fee.state == FeeState.TO_BE_BILLED and not fee.billed_invoice_number,
         ),
     )
 
@@ -283,9 +285,17 @@ class LateFeeAdmin(ReadOnlyAdmin):
     def shown_last(self, fee):
         return fee.ends_on - timedelta(days=1) if fee.ends_on else "–"
 
-    @display(description="State", ordering="state", label={"to_be_billed": "warning", "waived": "info"})
+    @display(description="State", label={"to_be_billed": "warning", "billed": "success", "waived": "info"})
     def shown_state(self, fee):
-        return Labelled(fee.state, FeeState)
+        return "billed" if fee.billed_invoice_number else Labelled(fee.state, FeeState)
+
+    @display(description="Billed on")
+    def billed_on(self, fee):
+        if fee.billed_invoice is None:
+            return "–"
+        address = reverse("admin:invoicing_invoice_change", args=[fee.billed_invoice])
+        named = fee.billed_invoice_number or "a draft"
+        return format_html('<a class="underline" href="{}">{}</a>', address, named)
 
 
 def _derivation(fee: LateFee) -> Table:

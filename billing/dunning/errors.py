@@ -66,6 +66,11 @@ class NoAddressForReminders(DomainError):
     title = "The customer has no e-mail address to send reminders to."
 
 
+class LateFeeBilled(Conflict):
+    code = "late-fee-billed"
+    title = "A late fee that is billed cannot be waived."
+
+
 class MailStillUnderWay(Conflict):
     code = "mail-still-under-way"
     title = "The letter was handed to the mail server a moment ago."

@@ -51,4 +51,27 @@ CHECKS = {
         SELECT s.id FROM dunning_steps s JOIN dunning_steps after ON after.policy_id = s.policy_id
          AND after.position > s.position WHERE s.effect = 'stop'
     """,
+    "D8 within an hour a case is closed if and only if its invoice is not open": """
+        SELECT c.id, i.state FROM dunning_cases c JOIN invoices i ON i.id = c.invoice_id
+        WHERE (c.state = 'closed') = (i.state = 'issued') AND i.updated_at < now() - interval '1 hour'
+    """,
+    "D9 a late fee is billed once, in full, to its customer, and not if it is waived": """
+        SELECT f.id FROM late_fees f JOIN late_fee_claims k ON k.fee_id = f.id AND k.released_at IS NULL
+        JOIN invoices late ON late.id = f.invoice_id
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE f.state = 'waived'
+           OR (f.amount, f.currency, f.customer_id, late.seller_id, 'late_fee')
+              IS DISTINCT FROM (l.net_amount, i.currency, i.customer_id, i.seller_id, l.kind)
+        UNION
+        SELECT fee_id FROM late_fee_claims WHERE released_at IS NULL GROUP BY fee_id HAVING count(*) > 1
+    """,
+    "D9 a claim is live exactly while its invoice is": """
+        SELECT k.id FROM late_fee_claims k
+        JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
+        WHERE (k.released_at IS NULL) = (i.state = 'void')
+    """,
+    "D9 a line of a late fee is one that it claims": """
+        SELECT l.id FROM invoice_lines l LEFT JOIN late_fee_claims k ON k.line_id = l.id
+        WHERE l.kind = 'late_fee' AND k.fee_id::text IS DISTINCT FROM l.derivation->>'fee'
+    """,
 }

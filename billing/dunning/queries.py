@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 
 from billing.access.models import User
 from billing.dunning.models import (
@@ -18,8 +19,9 @@ from billing.dunning.models import (
     DunningRun,
     DunningStep,
     LateFee,
+    LateFeeClaim,
 )
-from billing.dunning.states import CaseState, ItemState, PolicyState, RunState
+from billing.dunning.states import CaseState, FeeState, ItemState, PolicyState, RunState
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
 from billing.invoicing.models import ChargeClaim, Invoice
@@ -66,8 +68,28 @@ def pauses_for(user: User, verb: str = VIEW_PAUSE) -> QuerySet[DunningPause]:
 
 
 def fees_for(user: User, verb: str = VIEW_FEE) -> QuerySet[LateFee]:
-    fees = LateFee.objects.select_related("customer", "invoice", "step")
+    """With `billed_invoice` and `billed_invoice_number` of the live invoice, or draft, that a fee is on."""
+    live = LateFeeClaim.objects.filter(fee=OuterRef("pk"), released_at__isnull=True)
+    fees = LateFee.objects.select_related("customer", "invoice", "step").annotate(
+        billed_invoice=Subquery(live.values("line__invoice_id")),
+        billed_invoice_number=Subquery(live.values("line__invoice__number")),
+    )
     return visible(fees, user=user, verb=verb, entity="customer")
+
+
+def unbilled_fees(*, seller_id: UUID, as_of: date) -> QuerySet[LateFee]:
+    """Charged by `as_of`, neither waived nor on a live line. Of a void invoice nothing was owed, nor is a fee."""
+    claims = LateFeeClaim.objects.filter(fee=OuterRef("pk"), released_at__isnull=True)
+    fees = LateFee.objects.filter(
+        ~Exists(claims), invoice__seller_id=seller_id, state=FeeState.TO_BE_BILLED, charged_on__lte=as_of
+    )
+    return fees.exclude(invoice__state=InvoiceState.VOID)
+
+
+def fees_on(invoice_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """By invoice, what of its total is late fees for other invoices."""
+    claims = LateFeeClaim.objects.filter(released_at__isnull=True, line__invoice__in=list(invoice_ids))
+    return dict(claims.values_list("line__invoice").annotate(Sum("line__net_amount")))
 
 
 def mails_for(user: User, verb: str = VIEW_MAIL) -> QuerySet[DunningMail]:

@@ -1,4 +1,4 @@
-"""What dunning does when an invoice is no longer open, and what it tells of an invoice."""
+"""What dunning does when an invoice is no longer open, or open again, what it bills and what it tells of an invoice."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -6,13 +6,28 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.dunning import services
-from billing.dunning.models import DunningCase, DunningMail, DunningNotice, DunningPause, LateFee
-from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
+from billing.dunning import charging, services
+from billing.dunning.models import (
+    DunningCase,
+    DunningMail,
+    DunningNotice,
+    DunningPause,
+    LateFee,
+    LateFeeClaim,
+)
+from billing.invoicing.events import InvoicePaid, InvoiceRecovered, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import Invoice
+from billing.invoicing.owing import owes
+from billing.invoicing.sources.registry import bills, claims, recomputes
 from billing.invoicing.timeline import Moment, tells
 from billing.kernel.events import subscribe
 from billing.kernel.models import AuditEntry, AuditKind
+from billing.kernel.money import round_half_up
+
+bills(charging.late_fee_lines)
+owes(charging.late_payers)
+claims(LateFeeClaim)
+recomputes(charging.LATE_FEE)(charging.recomputed_fees)
 
 
 @subscribe(InvoiceWrittenOff, name="dunning.close_written_off")
@@ -25,6 +40,12 @@ def close_case(payload: dict) -> None:
         invoice_ids=[UUID(payload["invoice_id"])],
         as_of=timezone.now().date(),
     )
+
+
+@subscribe(InvoiceRecovered, name="dunning.reopen_recovered")
+def reopen_case(payload: dict) -> None:
+    """What was given up is asked for again. What was suspended still is: only a payment, or a person, lifts it."""
+    services.reopen_cases(actor="reaction:dunning.reopen_case", invoice_ids=[UUID(payload["invoice_id"])])
 
 
 @tells
@@ -50,3 +71,33 @@ def dunning_of(invoice: Invoice) -> Iterable[Moment]:
             reason=entry.reason,
             detail=entry.detail,
         )
+
+
+BILLED = {"invoice.issued": "late_fee.billed", "invoice.voided": "late_fee.released"}
+
+
+@tells
+def billing_of_fees(invoice: Invoice) -> Iterable[Moment]:
+    """On which invoices its late fees were billed, and which of those are void since."""
+    claims = LateFeeClaim.objects.filter(fee__invoice=invoice).select_related("fee", "line__invoice")
+    billed: dict[str, list[LateFeeClaim]] = {}
+    for claim in claims.order_by("pk"):
+        billed.setdefault(str(claim.line.invoice_id), []).append(claim)
+    told = AuditEntry.objects.filter(
+        subject_type="invoices", subject_id__in=list(billed), action__in=list(BILLED), kind=AuditKind.VERB
+    )
+    for entry in told.order_by("id"):
+        for claim in billed[entry.subject_id]:
+            yield Moment(
+                at=entry.at,
+                kind="dunning",
+                what=BILLED[entry.action],
+                who=entry.actor,
+                reason=entry.reason,
+                detail={
+                    "invoice": entry.subject_id,
+                    "number": claim.line.invoice.number,
+                    "amount": str(round_half_up(claim.fee.amount, claim.fee.currency)),
+                    "currency": claim.fee.currency,
+                },
+            )

@@ -49,6 +49,8 @@ class CaseState(models.TextChoices):
 CASE_MOVES = {
     "hand_over": move(CaseState.OPEN, to=CaseState.HANDED_OVER),
     "close": move(CaseState.OPEN, CaseState.HANDED_OVER, to=CaseState.CLOSED),
+    "reopen": move(CaseState.CLOSED, to=CaseState.OPEN),
+    "reopen_handed_over": move(CaseState.CLOSED, to=CaseState.HANDED_OVER),
 }
 
 

@@ -131,7 +131,7 @@ CHECKS = {
     "I8 a credit note is in the books once, with its revenue and tax": """
         SELECT n.id FROM credit_notes n
         LEFT JOIN (
-            SELECT e.source, sum(l.debit - l.credit) FILTER (WHERE a.code = '4000') AS net,
+            SELECT e.source, sum(l.debit - l.credit) FILTER (WHERE a.code IN ('4000', '4050')) AS net,
                    coalesce(sum(l.debit - l.credit) FILTER (WHERE a.code = '2200'), 0) AS tax
             FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts a ON a.id = l.account_id
             WHERE e.event = 'issued' GROUP BY 1

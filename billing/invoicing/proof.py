@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
+from billing.invoicing.income import INCOME
 from billing.invoicing.models import (
     CostAllocation,
     CreditApplication,
@@ -21,9 +22,10 @@ from billing.invoicing.models import (
 from billing.invoicing.recomputing import Difference, differences_in
 from billing.invoicing.states import InvoiceState
 from billing.kernel.money import total_of
-from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE, ChartAccount
+from billing.ledger.accounts import RECEIVABLE, TAX_PAYABLE, ChartAccount
 from billing.ledger.models import JournalEntry, JournalLine
 
+INCOME_CODES = {account.code for account in INCOME}
 NOTHING = Decimal(0)
 
 
@@ -169,7 +171,7 @@ def _places(shares: Iterable[CostAllocation], booked: Iterable[JournalLine], cur
         nets[place].append(share.net_amount)
         taxes[place].append(share.tax_amount)
     for line in booked:
-        if line.account.code == REVENUE.code:
+        if line.account.code in INCOME_CODES:
             departments.setdefault(line.department_id, line.department)
             revenue[line.department_id, line.gl_code].append(line.credit - line.debit)
     return [
@@ -226,7 +228,7 @@ def _checks(
             )
             for place in places
         ),
-        ("The books have the revenue", expected.net, -_balance(booked, REVENUE)),
+        ("The books have the revenue", expected.net, -_balance(booked, *INCOME)),
         ("The books have the tax", expected.tax, -_balance(booked, TAX_PAYABLE)),
         ("The books have the receivable", expected.receivable, _balance(booked, RECEIVABLE)),
     ]
@@ -236,6 +238,7 @@ def _checks(
     ]
 
 
-def _balance(booked: Sequence[JournalLine], account: ChartAccount) -> Decimal:
+def _balance(booked: Sequence[JournalLine], *accounts: ChartAccount) -> Decimal:
     """Debits minus credits."""
-    return total_of([line.debit - line.credit for line in booked if line.account.code == account.code])
+    codes = {account.code for account in accounts}
+    return total_of([line.debit - line.credit for line in booked if line.account.code in codes])

@@ -45,6 +45,7 @@ from billing.invoicing.models import (
     TaxExemption,
     UsageClaim,
 )
+from billing.invoicing.owing import OWING
 from billing.invoicing.states import InvoiceState, RuleState, RunItemState
 from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState
@@ -244,7 +245,7 @@ def made_anew(*, as_of: date) -> Q:
 
 def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
     """Who may owe something by `as_of`, by code: usage not billed yet, a subscription whose next period begins,
-    charges, or a draft."""
+    charges, a draft, or what a higher app knows of."""
     unclaimed = UsageEvent.objects.filter(
         ~Exists(UsageClaim.objects.filter(event=OuterRef("pk"), released_at__isnull=True)),
         entity=OuterRef("pk"),
@@ -254,12 +255,16 @@ def customers_due(*, seller_id: UUID, as_of: date) -> QuerySet[BillingEntity]:
     subscribed = Subscription.objects.filter(entity=OuterRef("pk"), seller_id=seller_id)
     drafts = Invoice.objects.filter(made_anew(as_of=as_of), customer=OuterRef("pk"), seller_id=seller_id)
     charged = unbilled_charges(seller_id=seller_id, as_of=as_of)
+    known_above = Q()
+    for owing in OWING:
+        known_above |= Q(pk__in=owing(seller_id=seller_id, as_of=as_of))
     return BillingEntity.objects.filter(
         Exists(unclaimed.filter(billed_on__lt=as_of.replace(day=1)))
         | (Exists(subscribed) & Exists(unclaimed.filter(billed_on__lt=as_of)))
         | Exists(subscribed.filter(state__in=LIVE, next_on__lte=as_of))
         | Exists(charged.filter(subscription__entity=OuterRef("pk")))
         | Exists(drafts)
+        | known_above
     ).order_by("code")
 
 

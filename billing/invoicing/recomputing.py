@@ -19,6 +19,7 @@ from billing.invoicing.services.discounting import StoredDiscounts
 from billing.invoicing.sources.counting import NOTHING, Counted, counted_in
 from billing.invoicing.sources.making import ONE_OFF, nets_of
 from billing.invoicing.sources.one_off import as_written
+from billing.invoicing.sources.registry import RECOMPUTATIONS
 from billing.invoicing.sources.usage import rate
 from billing.kernel.money import EXACT, round_half_up, total_of
 from billing.subscriptions.core.periods import Period
@@ -95,6 +96,7 @@ class _Facts:
         named = {line.derivation["price"] for line in of_usage}
         self.prices: Mapping[UUID, Price] = Price.objects.in_bulk([UUID(pk) for pk in named])
         self.periods = self._periods(lines)
+        self.known_above = _known_above(lines)
         self.discounts = StoredDiscounts(lines)
         self.exact = {line.pk: self._exact(line) for line in lines}
 
@@ -115,6 +117,8 @@ class _Facts:
         """Unrounded; None where there is nothing to compute it from."""
         if line.derivation.get("from") == ONE_OFF:
             return as_written(line).exact
+        if line.derivation.get("from") in RECOMPUTATIONS:
+            return self.known_above.get(line.pk)
         if line.pk in self.charges:
             return _exact_charge(self.charges[line.pk], self._whole_of(line))
         price, after = self._price(line), self.counted.get(line.pk, (None,) * 3)[2]
@@ -143,6 +147,15 @@ class _Facts:
             period.is_trial and period.starts_on <= line.service_starts_on < period.ends_on
             for period in self.periods.get(line.derivation["subscription"], ())
         )
+
+
+def _known_above(lines: Sequence[InvoiceLine]) -> dict[UUID, Decimal]:
+    """What higher apps bill, as they compute it."""
+    found: dict[UUID, Decimal] = {}
+    for name, recomputation in RECOMPUTATIONS.items():
+        if ids := [line.pk for line in lines if line.derivation.get("from") == name]:
+            found |= recomputation(ids)
+    return found
 
 
 def _exact_charge(charge: SubscriptionCharge, whole: Period | None) -> Decimal | None:
@@ -181,6 +194,8 @@ def _quantity(line: InvoiceLine, facts: _Facts) -> Iterator[Difference]:
         if charge.item.basis != Basis.SEATS and charge.quantity != charge.item.quantity:
             yield _differs(line, "quantity", charge.quantity, charge.item.quantity, "subscribed quantity")
         quantity = charge.quantity
+    elif line.pk in facts.known_above:
+        quantity = line.quantity  # the database holds that a late fee is one
     elif line.derivation.get("from") == ONE_OFF:
         quantity = Decimal(line.derivation["quantity"])
     else:

@@ -61,6 +61,8 @@ REASONS = {
     TaxTreatment.EXEMPT: "Exempt from tax.",
     TaxTreatment.OUTSIDE_SCOPE: "Outside the scope of tax.",
 }
+# B.A.Z. Bausystem, Case 222/81: interest for late payment is no part of the consideration, so no tax is due on it.
+LATE_PAYMENT = "Late-payment charges are compensation, not a supply: outside the scope of VAT."
 _CERTIFIED = "Exempt from tax: certificate "
 
 

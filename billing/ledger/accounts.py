@@ -26,6 +26,7 @@ CUSTOMER_BALANCE = ChartAccount("2300", "Customer balances", Side.CREDIT)
 DEFERRED = ChartAccount("2400", "Deferred revenue", Side.CREDIT)
 DUE_TO = ChartAccount("2500", "Intercompany due to", Side.CREDIT)
 REVENUE = ChartAccount("4000", "Revenue", Side.CREDIT)
+LATE_CHARGES = ChartAccount("4050", "Late-payment charges", Side.CREDIT)
 SLA_CREDITS = ChartAccount("4100", "SLA credits", Side.DEBIT)
 REFUNDS = ChartAccount("4200", "Refunds", Side.DEBIT)
 BAD_DEBT = ChartAccount("6100", "Bad debt", Side.DEBIT)
@@ -35,5 +36,5 @@ FX = ChartAccount("7000", "Exchange gains and losses", Side.CREDIT)
 
 CHART = (
     CASH, RECEIVABLE, UNBILLED, DUE_FROM, TAX_PAYABLE, CUSTOMER_BALANCE, DEFERRED, DUE_TO,
-    REVENUE, SLA_CREDITS, REFUNDS, BAD_DEBT, CHARGEBACKS, ROUNDING, FX,
+    REVENUE, LATE_CHARGES, SLA_CREDITS, REFUNDS, BAD_DEBT, CHARGEBACKS, ROUNDING, FX,
 )  # fmt: skip

@@ -30,7 +30,7 @@ from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
 from config.sample import company as facts
-from config.sample import reminding, signins, subscribing
+from config.sample import conceding, reminding, signins, subscribing
 from config.sample.usage import Places, cloud_bill, reports
 
 ACTOR = "command:seed_demo"
@@ -79,12 +79,16 @@ class _Loading:
         for month, run_day in zip(facts.MONTHS, facts.RUNS, strict=True):
             self.say(f"subscriptions, usage and billing of {month:%B %Y}")
             self._subscriptions(month, run_day - timedelta(days=1))
+            if run_day == facts.TODAY:
+                self._discount(starts_on=month)
             self._usage(month, run_day)
             self._payments(until=run_day)
             self._bill(run_day)
         self._subscriptions(facts.TODAY, facts.TODAY)
         self.say("a moved cost")
         self._move_cost()
+        self.say("a credit note")
+        self._credit()
         self.say("reminders")
         reminding.remind(
             seller=self.root,
@@ -284,6 +288,14 @@ class _Loading:
 
     def _is_recorded(self, reference: str) -> bool:
         return Payment.objects.filter(seller=self.root, reference=reference).exists()
+
+    def _discount(self, starts_on: date) -> None:
+        with _as(self.people["fiona"]) as actor:
+            conceding.discount(seller=self.root, starts_on=starts_on, actor=actor)
+
+    def _credit(self) -> None:
+        with _as(self.people["fiona"]) as actor:
+            conceding.credit(seller=self.root, issued_on=facts.TODAY, actor=actor)
 
     def _move_cost(self) -> None:
         """The controller moves a part of one line to the department that really used it."""

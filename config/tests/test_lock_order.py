@@ -137,6 +137,7 @@ UNDER = {
     "invoice_taxes": "invoices",
     "usage_claims": "invoices",
     "charge_claims": "invoices",
+    "late_fee_claims": "invoices",
     "discount_uses": "invoices",
     "discount_grants": "billing_entities",
     "discount_amounts": "discounts",
@@ -1291,6 +1292,19 @@ def _():
     dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=day)
     make_payment(customer=invoice.customer, seller=seller, amount=invoice.total_amount)
     return lambda: dunning.close_cases(actor=ME, invoice_ids=[invoice.pk], as_of=day)
+
+
+@scene(dunning.reopen_cases)
+def _():
+    seller, invoices = overdue_by_two()
+    dunning.run_dunning(actor=ME, seller_id=seller.pk, as_of=dunned.DUE + timedelta(days=dunned.FEE))
+    ids = list(invoices.values_list("pk", flat=True))
+    for invoice_id in ids:
+        invoicing.write_off_invoice(actor=ME, invoice_id=invoice_id, written_off_on=DAY, reason="insolvent")
+    dunning.close_cases(actor=ME, invoice_ids=ids, as_of=DAY)
+    for invoice_id in ids:
+        invoicing.recover_invoice(actor=ME, invoice_id=invoice_id, recovered_on=DAY, reason="found")
+    return lambda: dunning.reopen_cases(actor=ME, invoice_ids=ids)
 
 
 def make_metered_subscription():

@@ -9,10 +9,17 @@ from django.db.models import Count, Sum
 
 from billing.access.models import ApiKey, User
 from billing.access.services import use_key
-from billing.dunning.models import DunningMail, DunningRun
+from billing.dunning.models import DunningMail, DunningRun, LateFee
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
-from billing.invoicing.models import BillingRunItem, CostAllocation, Invoice, UsageClaim
+from billing.invoicing.models import (
+    BillingRunItem,
+    CostAllocation,
+    CreditNote,
+    Invoice,
+    InvoiceLine,
+    UsageClaim,
+)
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.commits import as_if_committed
 from billing.payments.models import Payment
@@ -28,7 +35,7 @@ TOTALS = {
     ("2026-09-01", "USD"): (5, "26874.52", "0.00", "0.00"),
     ("2026-10-01", "EUR"): (9, "33691.62", "3808.20", "2300.86"),
     ("2026-10-01", "USD"): (4, "17407.58", "0.00", "5468.21"),
-    ("2026-11-01", "EUR"): (7, "32492.18", "3633.04", "36125.22"),
+    ("2026-11-01", "EUR"): (7, "32469.07", "3633.04", "35887.91"),
     ("2026-11-01", "USD"): (5, "25912.03", "0.00", "25912.03"),
 }
 COUNTS = {
@@ -37,7 +44,7 @@ COUNTS = {
     UsageEvent: 3047,
     UsageClaim: 2954,  # the rest is of the customer who cannot be billed
     Invoice: 39,
-    CostAllocation: 408,
+    CostAllocation: 429,
     Payment: 25,
     ApiKey: 1,
     Plan: 3,
@@ -85,6 +92,14 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     assert CostAllocation.objects.filter(basis="manual", reverses=None, net_amount__gt=0).count() == 2
     assert DunningRun.objects.get().items.filter(state="failed").count() == 0
     assert DunningMail.objects.filter(template="final_notice").exists()
+    assert set(LateFee.objects.values_list("basis", "state")) == {
+        ("flat", "to_be_billed"),
+        ("interest", "to_be_billed"),
+    }
+    discounted = InvoiceLine.objects.filter(discount_amount__gt=0)
+    assert {line.invoice.customer.code for line in discounted} == {"BOREAL-FR"}
+    [note] = CreditNote.objects.select_related("customer")
+    assert (note.customer.code, note.net_amount, note.unapplied_amount) == ("FALKEN-WERKE", 180, 0)
     states = Subscription.objects.order_by("reference").values_list("reference", "state")
     assert dict(states) == {
         "NW-ALPINUM": "trialing",
@@ -111,7 +126,8 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     assert AuditEntry.objects.count() == lines
 
 
-@pytest.mark.parametrize("step", ["_departments", "_bill", "_move_cost"])
+@pytest.mark.django_db(transaction=True)  # what is credited was issued in a transaction before
+@pytest.mark.parametrize("step", ["_departments", "_bill", "_move_cost", "_discount", "_credit"])
 def test_loading_goes_on_where_it_was_stopped(monkeypatch, step):
     class Killed(BaseException):
         pass

@@ -229,10 +229,15 @@ class DunningPauseCreate(StrictSerializer):
 
 
 class LateFeeRead(ReadSerializer):
-    """Interest is charged for the days from `starts_on` until `ends_on`, exclusive, less paused ones."""
+    """Interest is charged for the days from `starts_on` until `ends_on`, exclusive, less paused ones.
+
+    `billed_invoice` is the live invoice, or draft, that it is on; a draft has no number.
+    """
 
     invoice_number = serializers.CharField(source="invoice.number", read_only=True)
     percent = ExactAmountField(read_only=True, allow_null=True)
+    billed_invoice = serializers.UUIDField(read_only=True, allow_null=True)
+    billed_invoice_number = serializers.CharField(read_only=True, allow_null=True)
 
     class Meta:
         model = LateFee
@@ -252,6 +257,8 @@ class LateFeeRead(ReadSerializer):
             "reference",
             "derivation",
             "state",
+            "billed_invoice",
+            "billed_invoice_number",
             "version",
             "created_at",
             "updated_at",

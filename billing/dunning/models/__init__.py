@@ -1,4 +1,5 @@
 from billing.dunning.models.cases import DunningCase, DunningNotice, DunningPause, DunningSuspension, LateFee
+from billing.dunning.models.claims import LateFeeClaim
 from billing.dunning.models.mails import DunningMail
 from billing.dunning.models.policies import DunningAmounts, DunningAssignment, DunningPolicy, DunningStep
 from billing.dunning.models.runs import DunningRun, DunningRunItem
@@ -16,4 +17,5 @@ __all__ = [
     "DunningStep",
     "DunningSuspension",
     "LateFee",
+    "LateFeeClaim",
 ]

@@ -1,5 +1,7 @@
 """What has been done about an unpaid invoice: the case, its steps, pauses, suspensions and late fees."""
 
+from datetime import date, timedelta
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
@@ -16,7 +18,11 @@ from billing.dunning.states import (
     Outcome,
     PauseKind,
 )
-from billing.dunning.triggers import notice_of_the_cases_policy
+from billing.dunning.triggers import (
+    case_as_the_invoice_stands,
+    notice_of_the_cases_policy,
+    waived_unless_billed,
+)
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.kernel.fields import CurrencyField, MoneyField, payable
@@ -54,6 +60,7 @@ class DunningCase(BaseModel):
             touched(),
             moves_only(pairs(CASE_MOVES)),
             frozen(when="true", except_for=("state", "closed_on", "closed_because")),
+            case_as_the_invoice_stands(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
@@ -191,7 +198,7 @@ class DunningSuspension(BaseModel):
 
 
 class LateFee(BaseModel):
-    """What a step found to be due for paying late, with how it came about. It is on no invoice yet.
+    """What a step found to be due for paying late, with how it came about. `LateFeeClaim` says which line bills it.
 
     Interest: Σ amount × days × percent / 100 / 365 over the stretches of the derivation, rounded half-up once.
     `starts_on` and `ends_on` (exclusive) are the days charged for; a flat fee has none.
@@ -245,12 +252,20 @@ class LateFee(BaseModel):
             touched(),
             moves_only(pairs(FEE_MOVES)),
             frozen(when="true", except_for=("state",)),
+            waived_unless_billed(),
             never_truncated(),
             *audited(entity="customer_id"),
         ]
 
     def __str__(self) -> str:
         return f"{FeeBasis(self.basis).label} for {self.invoice}"
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """From the first of them until the last, exclusive; a flat fee is of the day on which it was charged."""
+        if self.starts_on is None:
+            return self.charged_on, self.charged_on + timedelta(days=1)
+        return self.starts_on, self.ends_on
 
     @property
     def entity_id(self):

@@ -10,6 +10,7 @@ from billing.dunning.services.policies import (
     retire_policy,
     revise_policy,
 )
+from billing.dunning.services.reopening import reopen_cases
 from billing.dunning.services.running import continue_dunning_run, run_dunning, start_dunning_run
 from billing.dunning.services.sending import confirm_mail, retry_mail, send_mail, sweep_mails
 from billing.dunning.services.waiving import waive_late_fee
@@ -24,6 +25,7 @@ __all__ = [
     "create_policy",
     "end_assignment",
     "pause_dunning",
+    "reopen_cases",
     "resume_dunning",
     "retire_policy",
     "retry_mail",

@@ -95,13 +95,22 @@ def _carry_out(
         .values_list("invoice_id")
         .annotate(until=Max("ends_on"))
     )
+    compound = queries.fees_on(cases)
     taken = _Taken()
     for due in dues:
         case = cases[due.invoice.pk]
         for step, why in due.skip:
             taken.notices.append(_notice(due, case, step, as_of, skipped=why))
         for step in due.take:
-            _take(taken, due, case, step, as_of=as_of, charged_until=charged.get(due.invoice.pk))
+            _take(
+                taken,
+                due,
+                case,
+                step,
+                as_of=as_of,
+                charged_until=charged.get(due.invoice.pk),
+                bearing_none=compound.get(due.invoice.pk, Decimal(0)),
+            )
     mails = write_mails(
         taken.letters,
         fees=taken.fees,
@@ -167,11 +176,18 @@ def _notice(
 
 
 def _take(
-    taken: _Taken, due: Due, case: DunningCase, step: DunningStep, *, as_of: date, charged_until: date | None
+    taken: _Taken,
+    due: Due,
+    case: DunningCase,
+    step: DunningStep,
+    *,
+    as_of: date,
+    charged_until: date | None,
+    bearing_none: Decimal,
 ) -> None:
     notice = _notice(due, case, step, as_of)
     if step.effect == Effect.LATE_FEE:
-        fee = _late_fee(due, notice, charged_until=charged_until)
+        fee = _late_fee(due, notice, charged_until=charged_until, bearing_none=bearing_none)
         if fee is None:
             notice = _notice(due, case, step, as_of, skipped="it comes to nothing")
         else:
@@ -184,8 +200,14 @@ def _take(
     taken.notices.append(notice)
 
 
-def _late_fee(due: Due, notice: DunningNotice, *, charged_until: date | None) -> LateFee | None:
-    """None where the policy has no flat fee in the currency, or interest rounds to nothing."""
+def _late_fee(
+    due: Due, notice: DunningNotice, *, charged_until: date | None, bearing_none: Decimal
+) -> LateFee | None:
+    """None where the policy has no flat fee in the currency, or interest rounds to nothing.
+
+    `bearing_none` is what of the invoice is late fees itself: there is no interest on interest, and what is open
+    is taken to be those before anything else.
+    """
     fee = LateFee(
         notice=notice,
         invoice=due.invoice,
@@ -203,7 +225,8 @@ def _late_fee(due: Due, notice: DunningNotice, *, charged_until: date | None) ->
         return fee if fee.amount else None
     fee.percent = due.policy.interest_percent
     fee.starts_on, fee.ends_on = interest_period(due.invoice.due_on, notice.noticed_on, charged_until)
-    bearing = [one for one in stretches(fee.starts_on, fee.ends_on, due.holds, due.open_amount) if one.amount]
+    principal = max(Decimal(0), due.open_amount - bearing_none)
+    bearing = [one for one in stretches(fee.starts_on, fee.ends_on, due.holds, principal) if one.amount]
     fee.amount = interest_on(bearing, percent=fee.percent, currency=fee.currency)
     fee.derivation = {
         "from": "interest",

@@ -5,10 +5,11 @@ from datetime import date
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from billing.dunning.errors import NoAddressForReminders
 from billing.dunning.mailing.content import Claim, letter_of, render
-from billing.dunning.models import DunningMail, DunningNotice, LateFee
+from billing.dunning.models import DunningMail, DunningNotice, LateFee, LateFeeClaim
 from billing.dunning.planning import Due
 from billing.dunning.states import FeeState, Template
 from billing.entities.models import BillingEntity
@@ -27,11 +28,14 @@ def write_mails(
     as_of: date,
 ) -> list[DunningMail]:
     """One unsaved letter per customer about all its invoices with a reminder due, in the words of the gravest;
-    the notices point to it. Late fees noted so far, `fees` included, are named. Raises NoAddressForReminders."""
+    the notices point to it. Late fees noted so far and on no invoice yet, `fees` included, are named. Raises NoAddressForReminders."""
     if not letters:
         return []
     invoice_ids = [notice.invoice_id for told in letters.values() for _, notice in told]
-    noted = LateFee.objects.filter(invoice__in=invoice_ids, state=FeeState.TO_BE_BILLED)
+    billed = LateFeeClaim.objects.filter(
+        fee=OuterRef("pk"), released_at__isnull=True, line__invoice__number__isnull=False
+    )
+    noted = LateFee.objects.filter(~Exists(billed), invoice__in=invoice_ids, state=FeeState.TO_BE_BILLED)
     all_fees = [*noted, *(fee for fee in fees if fee.invoice_id in set(invoice_ids))]
     mails = []
     for customer_id, told in letters.items():

@@ -370,6 +370,12 @@ class RunDetail(RunRead):
         read_only_fields = fields
 
 
+class RunRetry(StrictSerializer):
+    """Which of the run's failed customers is billed."""
+
+    customer = IdField(source="customer_id")
+
+
 class RunQueued(QueuedJob):
     """The run and the first of its jobs; `message` says how many customers there are to bill, or that there is none."""
 

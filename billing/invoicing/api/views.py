@@ -200,12 +200,18 @@ class BillingRunViewSet(ActingVerb, ServiceViewSet):
     lookup_url_kwarg = "run_id"
     ordering_fields = ("created_at", "as_of", "finished_at")
     conditional_reads = False  # the counts change without the run
-    idempotency_required_actions = frozenset({"create"})
+    idempotency_required_actions = frozenset({"create", "retry_customer"})
     action_permissions = {
         "list": "invoicing.view_billingrun",
         "retrieve": "invoicing.view_billingrun",
         "create": "invoicing.run_billing",
+        "retry_customer": "invoicing.run_billing",
     }
+
+    @property
+    def idempotency_separate_transaction(self) -> bool:
+        """A customer that is refused again keeps the new reason, so that is committed before the refusal is told."""
+        return self.action == "retry_customer"
 
     def get_queryset(self):
         runs = seen_or_done(queries.runs_for, self, queries.VIEW_RUN)
@@ -231,6 +237,13 @@ class BillingRunViewSet(ActingVerb, ServiceViewSet):
         return self.accepted(
             jobs[0], run=str(run.pk), customers_pending=figures.pending, message=figures.message
         )
+
+    @action(detail=True, methods=["post"], url_path="retry-customer")
+    def retry_customer(self, request, run_id):
+        """Bill one customer that failed in the run, once its cause is put right, as of the run's day."""
+        order = self.parse(serializers.RunRetry)
+        run = services.retry_customer(actor=self.actor, run_id=self.get_object().pk, **order)
+        return self.reply(run)
 
 
 class TaxRateViewSet(ServiceViewSet):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from billing.invoicing.tax import REASONS, TaxTreatment, certificate_in
+from billing.invoicing.tax import LATE_PAYMENT, REASONS, TaxTreatment, certificate_in
 
 DEFAULT_LANGUAGE = "en"
 _LANGUAGES = ("en", "de", "fr", "es")
@@ -150,6 +150,12 @@ _REASONS = {
         "Operación no sujeta al impuesto.",
     ),
 }
+_LATE_PAYMENT = (
+    LATE_PAYMENT,
+    "Verzugszinsen und Mahngebühren sind Schadensersatz und kein Entgelt: nicht steuerbar.",
+    "Les pénalités de retard sont une indemnité, non le prix d'une prestation : hors champ de la TVA.",
+    "Los recargos por demora son una indemnización, no una contraprestación: no sujetos al IVA.",
+)
 _CERTIFIED = (
     "Exempt from tax: certificate {certificate}.",
     "Steuerbefreit: Bescheinigung {certificate}.",
@@ -183,4 +189,6 @@ def reason_in(language: str, category: str, stored: str) -> str:
     spoken = _LANGUAGES.index(language)
     if category == TaxTreatment.EXEMPT and (certificate := certificate_in(stored)):
         return _CERTIFIED[spoken].format(certificate=certificate)
+    if stored == LATE_PAYMENT:
+        return _LATE_PAYMENT[spoken]
     return _REASONS[category][spoken] if category in _REASONS else stored

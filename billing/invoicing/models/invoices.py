@@ -231,6 +231,7 @@ class LineKind(models.TextChoices):
     USAGE = "usage"
     ONE_OFF = "one_off"
     ADJUSTMENT = "adjustment"  # to what was billed of the same usage before
+    LATE_FEE = "late_fee"
 
 
 class InvoiceLine(models.Model):
@@ -240,7 +241,13 @@ class InvoiceLine(models.Model):
     invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines")
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=20, choices=LineKind)
-    product = models.ForeignKey(Product, models.PROTECT, related_name="+")
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Empty for a late fee: nothing is sold.",
+    )
     description = models.CharField(max_length=300)
     quantity = ExactField()
     unit = models.CharField(max_length=32)
@@ -281,6 +288,21 @@ class InvoiceLine(models.Model):
             ),
             finite("invoice_line_finite", "quantity", "unit_price", "inclusive_unit_price"),
             models.CheckConstraint(
+                # A late fee is no supply: it has no product, no tax and no discount.
+                name="invoice_line_sells_unless_late_fee",
+                condition=Q(
+                    kind=LineKind.LATE_FEE,
+                    product__isnull=True,
+                    quantity=1,
+                    unit_price=F("net_amount"),
+                    net_amount__gt=0,
+                    discount_amount=0,
+                    tax_category=TaxTreatment.OUTSIDE_SCOPE,
+                    tax_percent=0,
+                )
+                | (~Q(kind=LineKind.LATE_FEE) & Q(product__isnull=False)),
+            ),
+            models.CheckConstraint(
                 name="invoice_line_price_with_or_without_tax",
                 condition=Q(inclusive_unit_price__isnull=True, inclusive_amount__isnull=True)
                 | Q(
@@ -294,6 +316,10 @@ class InvoiceLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position}. {self.description}"
+
+    @property
+    def product_code(self) -> str:
+        return self.product.code if self.product else ""
 
 
 class InvoiceTax(models.Model):

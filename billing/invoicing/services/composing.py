@@ -6,12 +6,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import models
+
 from billing.invoicing.inclusive import before_tax
 from billing.invoicing.models import DiscountUse, Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.services.discounting import Discounts, Reduced
 from billing.invoicing.services.taxing import TaxTable, Treatment
 from billing.invoicing.sources.making import DraftLine, nets_of
-from billing.invoicing.tax import breakdown, exemption_reason
+from billing.invoicing.tax import LATE_PAYMENT, breakdown, exemption_reason
 from billing.kernel.money import round_half_up, total_of
 
 Treated = dict[str, Treatment]  # by a product's tax category
@@ -22,7 +24,7 @@ class Composed:
     invoice: Invoice
     lines: list[InvoiceLine]
     taxes: list[InvoiceTax]
-    charges: dict[UUID, UUID]  # by the line that bills it
+    claims: list[models.Model]  # what each line bills
     uses: list[DiscountUse]
 
 
@@ -87,10 +89,11 @@ def _that_fit(
 
 
 def _set_period(invoice: Invoice, lines: Sequence[DraftLine]) -> None:
-    """Usage has its month; what is subscribed, all the days of its lines."""
+    """Usage has its month; what is subscribed, all the days of its lines. Late fees are of another time."""
     if not invoice.billing_key.startswith("usage:"):
-        invoice.period_starts_on = min(line.service_starts_on for line in lines)
-        invoice.period_ends_on = max(line.service_ends_on for line in lines)
+        spanning = [line for line in lines if line.product_id] or lines
+        invoice.period_starts_on = min(line.service_starts_on for line in spanning)
+        invoice.period_ends_on = max(line.service_ends_on for line in spanning)
 
 
 def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_of: date) -> Treated:
@@ -118,8 +121,8 @@ def _composed(invoice: Invoice, lines: Sequence[DraftLine], treated: Treated, re
     invoice.net_amount = total_of([line.net_amount for line in made])
     invoice.tax_amount = total_of([row.tax_amount for row in taxed])
     invoice.total_amount = invoice.net_amount + invoice.tax_amount
-    charges = {line.line_id: line.charge_id for line in lines if line.charge_id}
-    return Composed(invoice, made, taxed, charges, reduced.uses(invoice.currency))
+    claims = [line.claim for line in lines if line.claim]
+    return Composed(invoice, made, taxed, claims, reduced.uses(invoice.currency))
 
 
 def _lines(
@@ -158,6 +161,7 @@ def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine], certificate: str) -> 
     rows = breakdown(
         [(line.tax_category, line.tax_percent, line.net_amount) for line in lines], invoice.currency
     )
+    sold = {(line.tax_category, line.tax_percent) for line in lines if line.product_id}
     return [
         InvoiceTax(
             invoice=invoice,
@@ -166,7 +170,9 @@ def _taxes(invoice: Invoice, lines: Sequence[InvoiceLine], certificate: str) -> 
             taxable_amount=row.taxable_amount,
             tax_amount=row.tax_amount,
             currency=invoice.currency,
-            exemption_reason=exemption_reason(row.category, certificate),
+            exemption_reason=exemption_reason(row.category, certificate)
+            if (row.category, row.percent) in sold
+            else LATE_PAYMENT,
         )
         for row in rows
     ]

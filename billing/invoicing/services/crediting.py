@@ -17,6 +17,7 @@ from billing.invoicing.errors import (
     NothingToCredit,
 )
 from billing.invoicing.events import CreditNoteIssued
+from billing.invoicing.income import income_account
 from billing.invoicing.models import (
     AllocationBasis,
     CostAllocation,
@@ -37,7 +38,7 @@ from billing.kernel.errors import Invalid
 from billing.kernel.money import Money, round_half_up, total_of
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
-from billing.ledger.accounts import CUSTOMER_BALANCE, RECEIVABLE, REVENUE, TAX_PAYABLE
+from billing.ledger.accounts import CUSTOMER_BALANCE, RECEIVABLE, TAX_PAYABLE
 from billing.ledger.postings import EntryDraft, credit, debit
 from billing.ledger.queries import posting_day
 
@@ -317,7 +318,7 @@ def _booking(
 ) -> EntryDraft:
     """Revenue and tax where they were booked, against the receivable it settles and the customer's balance."""
     customer = {"customer_id": note.customer_id}
-    products = {line.line_id: line.line.product.code for line in parts.lines}
+    lines = {line.line_id: line.line for line in parts.lines}
     return EntryDraft(
         entity_id=note.seller_id,
         posted_on=posted_on,
@@ -327,11 +328,11 @@ def _booking(
         lines=(
             *(
                 debit(
-                    REVENUE,
+                    income_account(lines[share.line_id]),
                     -share.net_amount,
                     note.currency,
                     department_id=share.department_id,
-                    product_code=products[share.line_id],
+                    product_code=lines[share.line_id].product_code,
                     gl_code=share.gl_code,
                     **customer,
                 )

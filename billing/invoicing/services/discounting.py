@@ -97,10 +97,11 @@ class Granted:
         return is_amount, self.grant.starts_on, self.grant.pk
 
     def covers(self, line: DraftLine) -> bool:
-        """By product, subscription, and the first day of the line's service."""
+        """By product, subscription, and the first day of the line's service. Only off what is sold."""
         grant, day = self.grant, line.service_starts_on
         return (
-            grant.starts_on <= day
+            line.product_id is not None
+            and grant.starts_on <= day
             and (grant.ends_on is None or day < grant.ends_on)
             and (not self.products or line.product_id in self.products)
             and (

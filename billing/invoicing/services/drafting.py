@@ -1,22 +1,23 @@
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain, count
 from uuid import UUID
 
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Q
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import NotTheSeller
-from billing.invoicing.models import ChargeClaim, DiscountUse, Invoice
+from billing.invoicing.models import DiscountUse, Invoice
 from billing.invoicing.months import month_after
 from billing.invoicing.queries import made_anew
 from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.discounting import DiscountTable
 from billing.invoicing.services.taxing import TaxTable
 from billing.invoicing.sources.claiming import release_usage
-from billing.invoicing.sources.making import ONE_OFF, SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.making import NEXT, ONE_OFF, SUBSCRIPTIONS, DraftLine
 from billing.invoicing.sources.one_off import lines_as_they_stand
 from billing.invoicing.sources.registry import SOURCES
 from billing.invoicing.states import InvoiceState
@@ -51,9 +52,10 @@ def draft_invoices(
     customers = {c.pk: c for c in BillingEntity.objects.locked().filter(pk__in=customer_ids)}
     subscriptions.roll_forward(actor=actor, entity_ids=list(customers), seller_id=seller.pk, as_of=as_of)
     previous, written = _take_back_drafts(seller=seller, customer_ids=list(customers), as_of=as_of)
-    made = written + [
+    owed = [
         line for source in SOURCES for line in source(seller_id=seller.pk, customers=customers, as_of=as_of)
     ]
+    made = written + _placed(owed)
 
     drafting = _Drafting(
         seller=seller,
@@ -66,7 +68,7 @@ def draft_invoices(
         taken=_keys_taken(seller=seller, customer_ids=list(customers), as_of=as_of, wanted=made),
     )
     composed, waiting = drafting.compose(made)
-    release_usage([line.line_id for line in waiting if line.charge_id is None])
+    release_usage([line.line_id for line in waiting if line.claim is None])
     Invoice.objects.bulk_create(done.invoice for done in composed)
     save_rows(composed)
     invoices = [done.invoice for done in composed]
@@ -167,6 +169,22 @@ class _Drafting:
         return invoice
 
 
+def _placed(lines: Sequence[DraftLine]) -> list[DraftLine]:
+    """What has no invoice of its own goes to that of all that is subscribed, else to the last month of usage.
+
+    With neither it makes the former.
+    """
+    keys: dict[tuple[UUID, str], set[str]] = defaultdict(set)
+    for line in lines:
+        keys[line.customer_id, line.currency].add(line.invoice_key)
+
+    def place(line: DraftLine) -> str:
+        others = keys[line.customer_id, line.currency] - {NEXT}
+        return SUBSCRIPTIONS if SUBSCRIPTIONS in others else max(others, default=SUBSCRIPTIONS)
+
+    return [replace(line, invoice_key=place(line)) if line.invoice_key == NEXT else line for line in lines]
+
+
 def _by_invoice(lines: Sequence[DraftLine]) -> dict[Key, list[DraftLine]]:
     """By customer, currency and what is invoiced, months in their order."""
     found: dict[Key, list[DraftLine]] = {}
@@ -203,9 +221,9 @@ def save_rows(composed: Sequence[Composed]) -> None:
     """What stands on the invoices, and what it bills and takes."""
     insert_rows([line for done in composed for line in done.lines])
     insert_rows([tax for done in composed for tax in done.taxes])
-    ChargeClaim.objects.bulk_create(
-        ChargeClaim(charge_id=charge_id, line_id=line_id)
-        for done in composed
-        for line_id, charge_id in done.charges.items()
-    )
+    claims: dict[type[models.Model], list[models.Model]] = defaultdict(list)
+    for claim in chain.from_iterable(done.claims for done in composed):
+        claims[type(claim)].append(claim)
+    for table, rows in claims.items():
+        table.objects.bulk_create(rows)
     DiscountUse.objects.bulk_create(use for done in composed for use in done.uses)

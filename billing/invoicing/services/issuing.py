@@ -11,6 +11,7 @@ from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
 from billing.invoicing.guards import GUARDS
+from billing.invoicing.income import income_account
 from billing.invoicing.models import CostAllocation, Invoice
 from billing.invoicing.numbering import fiscal_year_of, number_text, take_numbers
 from billing.invoicing.states import INVOICE_MOVES
@@ -20,7 +21,7 @@ from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
-from billing.ledger.accounts import RECEIVABLE, REVENUE, TAX_PAYABLE
+from billing.ledger.accounts import RECEIVABLE, TAX_PAYABLE
 from billing.ledger.postings import EntryDraft, credit, debit
 from billing.ledger.queries import posting_day
 
@@ -118,7 +119,7 @@ def _book(invoices: list[Invoice], allocations: dict[UUID, list[CostAllocation]]
 
 
 def _booking(invoice: Invoice, shares: list[CostAllocation], *, posted_on: date) -> EntryDraft:
-    """Receivable against revenue by department, product and GL code, and tax by category."""
+    """Receivable against income by department, product and GL code, and tax by category."""
     customer = {"customer_id": invoice.customer_id}
     return EntryDraft(
         entity_id=invoice.seller_id,
@@ -130,11 +131,11 @@ def _booking(invoice: Invoice, shares: list[CostAllocation], *, posted_on: date)
             debit(RECEIVABLE, invoice.total_amount, invoice.currency, **customer),
             *(
                 credit(
-                    REVENUE,
+                    income_account(share.line),
                     share.net_amount,
                     invoice.currency,
                     department_id=share.department_id,
-                    product_code=share.line.product.code,
+                    product_code=share.line.product_code,
                     gl_code=share.gl_code,
                     **customer,
                 )

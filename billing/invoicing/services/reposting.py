@@ -7,11 +7,11 @@ from datetime import date
 from decimal import Decimal
 
 from billing.invoicing.allocating import Part, Policy, share_of
+from billing.invoicing.income import income_account
 from billing.invoicing.models import AllocationRun, CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.services.voiding import mirror_of
 from billing.invoicing.tax import exact_tax
 from billing.kernel.money import EXACT, split_exact, total_of
-from billing.ledger.accounts import REVENUE
 from billing.ledger.postings import EntryDraft, credit
 
 
@@ -72,8 +72,9 @@ def rebooking(
     """Revenue moves between departments and GL codes; receivable and tax stay. Empty if none of it moves."""
     moved: dict[tuple, Decimal] = defaultdict(Decimal)
     for reposting in repostings:
+        line = reposting.line
         for share in reposting.rows:
-            place = (share.department_id, reposting.line.product.code, share.gl_code)
+            place = (income_account(line), share.department_id, line.product_code, share.gl_code)
             moved[place] = EXACT.add(moved[place], share.net_amount)
     return EntryDraft(
         entity_id=invoice.seller_id,
@@ -84,7 +85,7 @@ def rebooking(
         description=description[:200],
         lines=tuple(
             credit(
-                REVENUE,
+                account,
                 amount,
                 invoice.currency,
                 customer_id=invoice.customer_id,
@@ -92,6 +93,6 @@ def rebooking(
                 product_code=product_code,
                 gl_code=gl_code,
             )
-            for (department_id, product_code, gl_code), amount in moved.items()
+            for (account, department_id, product_code, gl_code), amount in moved.items()
         ),
     )

@@ -8,13 +8,11 @@ from billing.invoicing.errors import ChildOfConsolidation, InvoiceHasSettlements
 from billing.invoicing.events import InvoiceVoided
 from billing.invoicing.models import (
     AllocationBasis,
-    ChargeClaim,
     CostAllocation,
-    DiscountUse,
     Invoice,
-    UsageClaim,
 )
 from billing.invoicing.queries import live_allocations, live_consolidations
+from billing.invoicing.sources.registry import CLAIMS
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
 from billing.kernel.states import next_state
@@ -48,8 +46,10 @@ def void_invoice(
     _unbook(invoice, actor=actor, voided_on=voided_on, reason=reason)
     invoice.state = new_state
     invoice.save(update_fields=["state"])
-    for claims in (UsageClaim.objects, ChargeClaim.objects, DiscountUse.objects):
-        claims.filter(line__invoice=invoice, released_at__isnull=True).update(released_at=timezone.now())
+    for claims in CLAIMS:
+        claims.objects.filter(line__invoice=invoice, released_at__isnull=True).update(
+            released_at=timezone.now()
+        )
 
     audit.record(actor=actor, action="invoice.voided", subject=invoice, reason=reason)
     events.publish(InvoiceVoided(invoice_id=invoice.pk, entity_id=invoice.customer_id))

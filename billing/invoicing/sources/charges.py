@@ -63,9 +63,9 @@ def _charged(charge: SubscriptionCharge, credit: SubscriptionCharge) -> bool:
 
 def _draft_line(charge: SubscriptionCharge) -> DraftLine:
     product, price, subscription = charge.item.product, charge.item.price, charge.subscription
-    is_one_off = charge.kind == ChargeKind.ONE_OFF
+    is_one_off, line_id = charge.kind == ChargeKind.ONE_OFF, uuid7()
     return DraftLine(
-        line_id=uuid7(),
+        line_id=line_id,
         customer_id=subscription.entity_id,
         currency=charge.currency,
         invoice_key=SUBSCRIPTIONS,
@@ -87,7 +87,7 @@ def _draft_line(charge: SubscriptionCharge) -> DraftLine:
         derivation=_derivation(charge),
         owed_on=charge.due_on,
         may_wait=charge.net_amount < 0,
-        charge_id=charge.pk,
+        claim=ChargeClaim(charge=charge, line_id=line_id),
     )
 
 

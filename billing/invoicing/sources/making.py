@@ -6,9 +6,12 @@ from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from uuid import UUID
 
+from django.db import models
+
 from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
+NEXT = "next"  # no invoice of its own: the next one of the customer in the currency
 ONE_OFF = "one_off"  # before the colon of the key of an invoice written by hand
 SHARE_STEP = Decimal(1).scaleb(-24)
 
@@ -26,7 +29,7 @@ class DraftLine:
     currency: str
     invoice_key: str
     kind: str
-    product_id: UUID
+    product_id: UUID | None  # None: a late fee
     tax_category: str
     gl_code: str
     description: str
@@ -41,7 +44,7 @@ class DraftLine:
     in_stream: bool = False
     may_wait: bool = False
     inclusive_unit_price: Decimal | None = None  # `exact` includes tax then
-    charge_id: UUID | None = None
+    claim: models.Model | None = None  # a row of a table of claims, saved with the line
     takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
 
