@@ -174,8 +174,8 @@ CHECKS = {
         SELECT l.id FROM charge_claims k
         JOIN subscription_charges c ON c.id = k.charge_id JOIN subscriptions s ON s.id = c.subscription_id
         JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
-        WHERE (c.net_amount, c.currency, s.entity_id, s.seller_id)
-              IS DISTINCT FROM (l.gross_amount, l.currency, i.customer_id, i.seller_id)
+        WHERE (c.amount, c.currency, s.entity_id, s.seller_id)
+              IS DISTINCT FROM (coalesce(l.inclusive_amount, l.gross_amount), l.currency, i.customer_id, i.seller_id)
            OR c.due_on > coalesce(i.issued_on, c.due_on)
     """,
     "S2 every line from a charge has claimed it": """
@@ -204,7 +204,7 @@ CHECKS = {
         SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
         LEFT JOIN departments d ON d.id = (l.derivation->'shares'->0->>'department')::uuid
         WHERE l.derivation->>'from' = 'one_off'
-          AND ((l.derivation->>'exact')::numeric <> l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
+          AND ((l.derivation->>'exact')::numeric IS DISTINCT FROM l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
                OR d.entity_id IS DISTINCT FROM
                   CASE WHEN l.derivation->'shares'->0->>'department' IS NULL THEN NULL ELSE i.customer_id END)
     """,
@@ -250,6 +250,10 @@ CHECKS = {
         ) taxed
         WHERE told + beside + round(beside * tax_percent / 100, decimals) - net - round(net * tax_percent / 100, decimals)
               NOT IN (0, 10::numeric ^ (-decimals))
+    """,
+    "T2 a line at a price of the catalogue includes tax exactly if the price does": """
+        SELECT l.id FROM invoice_lines l JOIN prices p ON p.id = (l.derivation->>'price')::uuid
+        WHERE (l.inclusive_amount IS NOT NULL) <> p.tax_inclusive
     """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id

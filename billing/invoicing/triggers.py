@@ -195,8 +195,9 @@ def document_of_issued_only() -> pgtrigger.Trigger:
     )
 
 
-def line_has_the_charges_net() -> pgtrigger.Trigger:
-    """At COMMIT: a line bills its charge at the charge's own amount, before discounts, to the subscriber."""
+def line_has_the_charges_amount() -> pgtrigger.Trigger:
+    """At COMMIT: a line bills its charge at the charge's own amount, before discounts, to the subscriber; with tax
+    exactly if the price includes it."""
     return pgtrigger.Trigger(
         name="charge_in_full",
         when=pgtrigger.After,
@@ -206,11 +207,14 @@ def line_has_the_charges_net() -> pgtrigger.Trigger:
             IF EXISTS (
                 SELECT FROM subscription_charges c
                 JOIN subscriptions s ON s.id = c.subscription_id
+                JOIN subscription_items t ON t.id = c.item_id
+                JOIN prices p ON p.id = t.price_id
                 JOIN invoice_lines l ON l.id = NEW.line_id
                 JOIN invoices i ON i.id = l.invoice_id
                 WHERE c.id = NEW.charge_id
-                  AND (c.net_amount, c.currency, s.entity_id, s.seller_id)
-                      IS DISTINCT FROM (l.gross_amount, i.currency, i.customer_id, i.seller_id)
+                  AND (c.amount, p.tax_inclusive, c.currency, s.entity_id, s.seller_id)
+                      IS DISTINCT FROM (coalesce(l.inclusive_amount, l.gross_amount), l.inclusive_amount IS NOT NULL,
+                                        i.currency, i.customer_id, i.seller_id)
             ) THEN
                 RAISE EXCEPTION 'line % does not bill its charge in full', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_billed_in_full';

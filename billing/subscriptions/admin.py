@@ -230,7 +230,7 @@ def _shown_quote(product: Product, form: console.QuoteForm) -> dict:
     steps, amounts = console.quote_tables(quoted, console.telling_quantities(quoted, points[-1][0]))
     price = quoted.price
     return {
-        "net": console.shown_money(quoted.net_amount, price.currency),
+        "amount": console.shown_money(quoted.amount, price.currency),
         "exact": f"{quoted.exact_amount.normalize():,f} {price.currency}",
         "price": price,
         "price_link": reverse("admin:subscriptions_price_change", args=[price.pk]),

@@ -244,9 +244,11 @@ class InvoiceLine(models.Model):
     unit = models.CharField(max_length=32)
     unit_price = ExactField(
         null=True,
-        help_text="Before tax (BT-146). Empty for costs passed through and prices that include tax.",
+        help_text="Before tax (BT-146). Empty where no price is for each unit, or it includes tax.",
     )
-    inclusive_unit_price = ExactField(null=True, help_text="What was told for a unit, tax included.")
+    inclusive_unit_price = ExactField(
+        null=True, help_text="What was told for a unit, tax included; empty where no price is for each unit."
+    )
     inclusive_amount = MoneyField(null=True, help_text="What was told for the line, tax included.")
     discount_amount = MoneyField(
         default=0, db_default=0, help_text="Off the gross, before tax (BT-136); it has the sign of the line."
@@ -281,11 +283,7 @@ class InvoiceLine(models.Model):
             models.CheckConstraint(
                 name="invoice_line_price_with_or_without_tax",
                 condition=Q(inclusive_unit_price__isnull=True, inclusive_amount__isnull=True)
-                | Q(
-                    inclusive_unit_price__isnull=False,
-                    inclusive_amount__isnull=False,
-                    unit_price__isnull=True,
-                ),
+                | Q(inclusive_amount__isnull=False, unit_price__isnull=True),
             ),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]

@@ -107,7 +107,7 @@ def _grosses(lines: Sequence[DraftLine], treated: Treated, currency: str) -> dic
     rounded = nets_of([(line.exact, line.in_stream) for line in lines], currency)
     amounts = {line.line_id: amount for line, amount in zip(lines, rounded, strict=True)}
     taxed = {line.line_id: treated[line.tax_category][:2] for line in lines}
-    inclusive = [line.line_id for line in lines if line.inclusive_unit_price is not None]
+    inclusive = [line.line_id for line in lines if line.tax_inclusive]
     return before_tax(amounts, taxed, inclusive, currency)
 
 
@@ -137,9 +137,7 @@ def _lines(
             unit=line.unit,
             unit_price=line.unit_price,
             inclusive_unit_price=line.inclusive_unit_price,
-            inclusive_amount=None
-            if line.inclusive_unit_price is None
-            else round_half_up(line.exact, invoice.currency),
+            inclusive_amount=round_half_up(line.exact, invoice.currency) if line.tax_inclusive else None,
             discount_amount=reduced.discounts[line.line_id],
             net_amount=reduced.net(line.line_id),
             currency=invoice.currency,

@@ -7,6 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 from uuid import UUID
 
 from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
+from billing.subscriptions.models import Price, PriceModel
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
 ONE_OFF = "one_off"  # before the colon of the key of an invoice written by hand
@@ -40,10 +41,21 @@ class DraftLine:
     owed_on: date  # since when: the oldest credits come first
     in_stream: bool = False
     may_wait: bool = False
-    inclusive_unit_price: Decimal | None = None  # `exact` includes tax then
+    tax_inclusive: bool = False  # whether `exact` includes tax; it is never `in_stream` then
+    inclusive_unit_price: Decimal | None = None  # of a price for each unit that includes tax
     charge_id: UUID | None = None
     takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
+
+
+def unit_prices(price: Price) -> dict:
+    """What a line tells of a price for each unit: before tax, or what includes it."""
+    each = price.unit_price if price.model == PriceModel.PER_UNIT else None
+    return {
+        "tax_inclusive": price.tax_inclusive,
+        "unit_price": None if price.tax_inclusive else each,
+        "inclusive_unit_price": each if price.tax_inclusive else None,
+    }
 
 
 def text(value: Decimal | None) -> str | None:

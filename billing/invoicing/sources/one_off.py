@@ -91,6 +91,7 @@ def _draft_line(
         quantity=line.quantity,
         unit=product.unit,
         unit_price=None if line.tax_inclusive else line.unit_price,
+        tax_inclusive=line.tax_inclusive,
         inclusive_unit_price=line.unit_price if line.tax_inclusive else None,
         exact=line.exact,
         service_starts_on=line.service_starts_on,
@@ -133,6 +134,7 @@ def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
             quantity=line.quantity,
             unit=line.unit,
             unit_price=line.unit_price,
+            tax_inclusive=line.inclusive_amount is not None,
             inclusive_unit_price=line.inclusive_unit_price,
             exact=as_written(line).exact,
             service_starts_on=line.service_starts_on,
@@ -146,7 +148,7 @@ def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
 
 def as_written(line: InvoiceLine) -> OneOffLine:
     """What was asked for, from what is stored."""
-    is_inclusive = line.inclusive_unit_price is not None
+    is_inclusive = line.inclusive_amount is not None
     return OneOffLine(
         product_id=line.product_id,
         quantity=line.quantity,

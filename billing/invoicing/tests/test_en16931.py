@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.models import Discount, DiscountGrant, Invoice, TaxExemption, TaxRate
+from billing.invoicing.models import Discount, DiscountGrant, Invoice, InvoiceTax, TaxExemption, TaxRate
 from billing.invoicing.services.composing import Composed, compose
 from billing.invoicing.services.discounting import DiscountTable, Granted, in_order
 from billing.invoicing.services.taxing import TaxTable
@@ -43,6 +43,7 @@ def draft_lines(draw) -> list[DraftLine]:
     made = []
     for number in range(draw(st.integers(min_value=1, max_value=12))):
         may_wait = bool(made) and draw(st.booleans())
+        tax_inclusive = draw(st.booleans())
         made.append(
             DraftLine(
                 line_id=UUID(int=number + 1),
@@ -62,8 +63,9 @@ def draft_lines(draw) -> list[DraftLine]:
                 service_ends_on=FEBRUARY,
                 derivation={},
                 owed_on=JANUARY,
-                in_stream=not may_wait and draw(st.booleans()),
+                in_stream=not may_wait and not tax_inclusive and draw(st.booleans()),
                 may_wait=may_wait,
+                tax_inclusive=tax_inclusive,
             )
         )
     return made
@@ -122,6 +124,21 @@ def in_units(amount: Decimal, currency: str) -> int:
     return int(units)
 
 
+def grosses_of(done: Composed, row: InvoiceTax, currency: str) -> tuple[list[int], int, int]:
+    """Of one category, before discounts: what was told with tax, the nets told without, and all nets."""
+    alike = [
+        line for line in done.lines if (line.tax_category, line.tax_percent) == (row.category, row.percent)
+    ]
+    grosses = [in_units(line.net_amount + line.discount_amount, currency) for line in alike]
+    told = [in_units(line.inclusive_amount, currency) for line in alike if line.inclusive_amount is not None]
+    beside = [gross for line, gross in zip(alike, grosses, strict=True) if line.inclusive_amount is None]
+    return told, sum(beside), sum(grosses)
+
+
+def tax_of(units: int, row: InvoiceTax, currency: str) -> int:
+    return rounded(Fraction(units, MINOR_UNITS[currency]) * Fraction(row.percent) / 100, currency)
+
+
 @given(
     draft_lines(),
     customers,
@@ -166,6 +183,10 @@ def test_the_totals_of_an_invoice_follow_from_its_lines(lines, customer, percent
         # BR-E-10, BR-AE-10, BR-G-10: who pays none is told why; BR-S-10, BR-Z-10: nobody else is
         assert bool(row.exemption_reason) == (row.category not in {"S", "Z"})
         assert row.category == "S" or not row.percent
+        # Prices that include tax: with its tax a category comes to what was told, or one minor unit less.
+        told, beside, gross = grosses_of(done, row, currency)
+        most = sum(told) + beside + tax_of(beside, row, currency)
+        assert most - gross - tax_of(gross, row, currency) in ({0, 1} if told else {0})
 
 
 @given(draft_lines(), customers, percents, st.sampled_from(sorted(MINOR_UNITS)))
@@ -176,6 +197,10 @@ def test_each_line_is_rounded_by_itself_and_a_stream_as_a_whole(lines, customer,
 
     for line in done.lines:
         made_of, net = exact_of[line.pk], in_units(line.net_amount, currency)
+        if made_of.tax_inclusive:
+            assert in_units(line.inclusive_amount, currency) == rounded(Fraction(made_of.exact), currency)
+            continue
+        assert line.inclusive_amount is None
         if made_of.in_stream:
             stream_net, stream_exact = stream_net + net, stream_exact + Fraction(made_of.exact)
         else:

@@ -93,6 +93,7 @@ class PriceRead(ReadSerializer):
             "number",
             "currency",
             "model",
+            "tax_inclusive",
             "flat_amount",
             "unit_price",
             "package_size",
@@ -120,6 +121,9 @@ class PriceCreate(StrictSerializer):
 
     currency = fields.CurrencyCodeField()
     model = fields.StrictChoiceField(choices=PriceModel.choices)
+    tax_inclusive = fields.StrictBooleanField(
+        default=False, help_text="Whether the figures include tax; never those of pass_through."
+    )
     plan = fields.IdField(
         source="plan_id",
         required=False,
@@ -169,7 +173,8 @@ class QuoteStep(serializers.Serializer):
 
 
 class QuoteAnswer(serializers.Serializer):
-    """`exact_amount` is the sum of the steps, `net_amount` is it rounded half-up to the currency's unit."""
+    """`exact_amount` is the sum of the steps, `amount` is it rounded half-up to the currency's unit; with tax if the
+    price is `tax_inclusive`."""
 
     product = serializers.UUIDField(source="price.product_id")
     price = PriceRead()
@@ -177,7 +182,7 @@ class QuoteAnswer(serializers.Serializer):
     events = serializers.IntegerField()
     currency = serializers.CharField(source="price.currency")
     exact_amount = fields.ExactAmountField()
-    net_amount = fields.MoneyAmountField(currency_source="price.currency")
+    amount = fields.MoneyAmountField(currency_source="price.currency")
     steps = QuoteStep(many=True)
 
 

@@ -183,7 +183,8 @@ class Price(AppendOnlyModel):
     """A version of a product's price, from a day until the next version. Never edited.
 
     Without a plan it is the list price; with one, the price on that plan, per its interval. Amounts are in
-    `currency`. A running subscription keeps the version it has until it is changed.
+    `currency`, before tax unless the price is `tax_inclusive`. A running subscription keeps the version it has
+    until it is changed.
     """
 
     product = models.ForeignKey(Product, models.PROTECT, related_name="prices")
@@ -191,6 +192,9 @@ class Price(AppendOnlyModel):
     number = models.PositiveIntegerField(help_text="Version, 1…n.")
     currency = CurrencyField()
     model = models.CharField(max_length=16, choices=PriceModel)
+    tax_inclusive = models.BooleanField(
+        default=False, db_default=False, help_text="Whether every figure of it includes tax."
+    )
     flat_amount = ExactField(null=True, help_text="flat: per period.")
     unit_price = ExactField(null=True, help_text="per_unit: per unit; package: per package.")
     package_size = ExactField(null=True, help_text="package: units in one.")
@@ -227,6 +231,11 @@ class Price(AppendOnlyModel):
             ),
             models.CheckConstraint(name="price_has_its_models_figures", condition=_has_its_figures()),
             models.CheckConstraint(name="price_not_negative", condition=_not_negative()),
+            models.CheckConstraint(
+                # What somebody else charged is passed on as it came: before tax, and rounded as one stream.
+                name="price_passed_through_before_tax",
+                condition=~Q(model=PriceModel.PASS_THROUGH, tax_inclusive=True),
+            ),
             models.CheckConstraint(
                 name="price_maximum_not_below_minimum",
                 condition=Q(minimum_amount__isnull=True)
