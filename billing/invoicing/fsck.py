@@ -2,6 +2,7 @@
 
 from billing.invoicing import consolidation_fsck
 from billing.invoicing.rules_triggers import UNSOUND
+from billing.invoicing.triggers import MISPLACED
 
 # Every table whose documents take numbers from `number_series`.
 _NUMBERED = """(
@@ -254,6 +255,21 @@ CHECKS = {
     "T2 a line at a price of the catalogue includes tax exactly if the price does": """
         SELECT l.id FROM invoice_lines l JOIN prices p ON p.id = (l.derivation->>'price')::uuid
         WHERE (l.inclusive_amount IS NOT NULL) <> p.tax_inclusive
+    """,
+    "T3 intra-Community supplies, IGIC and IPSI are where they can be, between parties with the tax ids they need": f"""
+        SELECT i.id, t.category FROM invoice_taxes t JOIN invoices i ON i.id = t.invoice_id
+        WHERE i.number IS NOT NULL AND ({MISPLACED.format(snapshot="i.snapshot")})
+    """,  # noqa: S608
+    "T4 only S, L and M have rates, and who pays none is told why": """
+        SELECT t.id FROM (
+            SELECT 'tax ' || id AS id, category, percent, exemption_reason FROM invoice_taxes
+            UNION ALL
+            SELECT 'credit note tax ' || id, category, percent, exemption_reason FROM credit_note_taxes
+        ) t
+        WHERE (category NOT IN ('S', 'L', 'M') AND percent <> 0)
+           OR (category IN ('S', 'Z', 'L', 'M')) <> (exemption_reason = '')
+        UNION ALL
+        SELECT 'line ' || id FROM invoice_lines WHERE tax_category NOT IN ('S', 'L', 'M') AND tax_percent <> 0
     """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id

@@ -63,6 +63,40 @@ def lines_sum_to_invoice() -> pgtrigger.Trigger:
     )
 
 
+# EN 16931 BR-IC-2 to 4, BR-AF-2 to 4, BR-AG-2 to 4 (IGIC and IPSI), and where each of them can be owed at all.
+MISPLACED = """
+    (t.category IN ('K', 'L', 'M') AND coalesce({snapshot}->'seller'->>'tax_id', '') = '')
+    OR (t.category = 'K' AND (coalesce({snapshot}->'customer'->>'tax_id', '') = ''
+                              OR {snapshot}->'seller'->>'country' = {snapshot}->'customer'->>'country'))
+    OR (t.category IN ('L', 'M') AND (
+            {snapshot}->'seller'->>'country' <> CASE t.category WHEN 'L' THEN 'IC' ELSE 'EA' END
+            OR {snapshot}->'seller'->>'country' <> {snapshot}->'customer'->>'country'))
+"""
+
+
+def taxed_where_it_can_be() -> pgtrigger.Trigger:
+    """On issue: an intra-Community supply is between two tax ids in two countries, IGIC and IPSI are owed in their own
+    territory to a seller with a tax id."""
+    return pgtrigger.Trigger(
+        name="taxed_where_it_can_be",
+        when=pgtrigger.After,
+        operation=pgtrigger.Update | pgtrigger.Insert,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(new__number__isnull=False),
+        func=f"""
+            IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
+            IF EXISTS (
+                SELECT FROM invoice_taxes t
+                WHERE t.invoice_id = NEW.id AND ({MISPLACED.format(snapshot="NEW.snapshot")})
+            ) THEN
+                RAISE EXCEPTION 'invoice % bears a tax that its parties cannot owe', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_taxed_where_it_can_be';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
 def allocations_sum_to_lines() -> pgtrigger.Trigger:
     """After issue: whatever is reversed, posted anew and credited, the shares of a line still make what is left
     of its net, and those of a void invoice nothing."""

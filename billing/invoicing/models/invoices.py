@@ -10,12 +10,13 @@ from billing.invoicing.discount_triggers import discounts_are_used
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
-from billing.invoicing.tax import TaxTreatment
+from billing.invoicing.tax import TaxTreatment, rate_of_its_category, reason_of_its_category
 from billing.invoicing.triggers import (
     document_of_issued_only,
     draft_parent_only,
     lines_sum_to_invoice,
     numbered_without_gap,
+    taxed_where_it_can_be,
     written_off_as_booked,
 )
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
@@ -206,6 +207,7 @@ class Invoice(BaseModel):
                 ),
             ),
             lines_sum_to_invoice(),
+            taxed_where_it_can_be(),
             discounts_are_used(),
             numbered_without_gap(),
             credited_by_applications(),
@@ -279,6 +281,10 @@ class InvoiceLine(models.Model):
                 condition=Q(net_amount__gte=0, discount_amount__gte=0)
                 | Q(net_amount__lte=0, discount_amount__lte=0),
             ),
+            models.CheckConstraint(
+                name="invoice_line_rate_of_its_category",
+                condition=rate_of_its_category("tax_category", "tax_percent"),
+            ),
             finite("invoice_line_finite", "quantity", "unit_price", "inclusive_unit_price"),
             models.CheckConstraint(
                 name="invoice_line_price_with_or_without_tax",
@@ -310,6 +316,13 @@ class InvoiceTax(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["invoice", "category", "percent"], name="one_tax_per_category"),
             payable("invoice_tax_payable", "taxable_amount", "tax_amount"),
+            models.CheckConstraint(
+                name="invoice_tax_rate_of_its_category",
+                condition=rate_of_its_category("category", "percent"),
+            ),
+            models.CheckConstraint(
+                name="invoice_tax_reason_of_its_category", condition=reason_of_its_category()
+            ),
         ]
         triggers = [draft_parent_only("invoice_taxes"), never_truncated()]
 

@@ -72,6 +72,7 @@ def _draft_line(charge: SubscriptionCharge) -> DraftLine:
         kind=LineKind.ONE_OFF if is_one_off else LineKind.SUBSCRIPTION,
         product_id=product.pk,
         tax_category=product.tax_category,
+        is_goods=product.is_goods,
         gl_code=product.gl_code,
         description=description(
             product.name,

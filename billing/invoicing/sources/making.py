@@ -39,6 +39,7 @@ class DraftLine:
     service_ends_on: date
     derivation: dict
     owed_on: date  # since when: the oldest credits come first
+    is_goods: bool = False  # else a service
     in_stream: bool = False
     may_wait: bool = False
     tax_inclusive: bool = False  # whether `exact` includes tax; it is never `in_stream` then
@@ -46,6 +47,11 @@ class DraftLine:
     charge_id: UUID | None = None
     takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
+
+    @property
+    def supply(self) -> tuple[str, bool]:
+        """What decides, with the parties and the day, how the line is taxed."""
+        return self.tax_category, self.is_goods
 
 
 def unit_prices(price: Price) -> dict:

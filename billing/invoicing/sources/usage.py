@@ -122,6 +122,7 @@ def _draft_line(rated: Rated) -> DraftLine:
         kind=LineKind.ADJUSTMENT if is_adjustment else LineKind.USAGE,
         product_id=line.product_id,
         tax_category=line.tax_category,
+        is_goods=line.is_goods,
         gl_code=line.gl_code,
         description=_description(line, is_adjustment=is_adjustment),
         quantity=rated.quantity,

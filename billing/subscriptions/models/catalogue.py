@@ -31,6 +31,9 @@ class Product(BaseModel):
     name = models.CharField(max_length=200)
     unit = models.CharField(max_length=32, default="unit")
     tax_category = models.CharField(max_length=1, choices=TaxCategory, default=TaxCategory.STANDARD)
+    is_goods = models.BooleanField(
+        default=False, db_default=False, help_text="Something that is sent to the customer; else a service."
+    )
     gl_code = models.CharField(max_length=64, blank=True)
     is_active = models.BooleanField(default=True)
     metadata = models.JSONField(default=dict, blank=True)
