@@ -188,14 +188,19 @@ _REASONS = {
 # Who sells in the country of the language names its own law: § 14 Abs. 4 Nr. 8 UStG, § 11 Abs. 1 UStG (Austria), art. 242
 # nonies A of annex II of the CGI, art. 6.1.j of the Real Decreto 1619/2012 ask for the exemption to be named.
 _BY_LAW = {
-    ("K", "de", "DE"): "Steuerfreie innergemeinschaftliche Lieferung nach § 4 Nr. 1 Buchst. b UStG.",
+    ("K", "de", "DE"): (
+        "Steuerfreie innergemeinschaftliche Lieferung nach §\N{NO-BREAK SPACE}4 Nr.\N{NO-BREAK SPACE}1"
+        " Buchst.\N{NO-BREAK SPACE}b UStG."
+    ),
+    ("K", "de", "AT"): (
+        "Steuerfreie innergemeinschaftliche Lieferung gemäß Art. 6 Abs. 1 UStG (Binnenmarktregelung)."
+    ),
+    ("K", "fr", "FR"): "Exonération de TVA, article 262 ter, I du CGI.",
     (
         "K",
-        "de",
-        "AT",
-    ): "Steuerfreie innergemeinschaftliche Lieferung gemäß Art. 6 Abs. 1 UStG (Binnenmarktregelung).",
-    ("K", "fr", "FR"): "Exonération de TVA, article 262 ter, I du CGI.",
-    ("K", "es", "ES"): "Entrega intracomunitaria exenta, artículo 25 de la Ley 37/1992 del IVA.",
+        "es",
+        "ES",
+    ): "Entrega intracomunitaria exenta, artículo 25 de la Ley\N{NO-BREAK SPACE}37/1992 del IVA.",
 }
 _CERTIFIED = (
     "Exempt from tax: certificate {certificate}.",

@@ -166,7 +166,12 @@ def test_amounts_are_written_as_babel_writes_them(amount, language):
         ("E", "NV 31/4711", "fr", "Exonéré de taxe : attestation n° NV 31/4711."),
         ("E", "NV 31/4711", "es", "Exento de impuesto: certificado NV 31/4711."),
         ("E", "", "fr", "Exonéré de taxe."),
-        ("K", "", "de", "Steuerfreie innergemeinschaftliche Lieferung nach § 4 Nr. 1 Buchst. b UStG."),
+        (
+            "K",
+            "",
+            "de",
+            "Steuerfreie innergemeinschaftliche Lieferung nach §\N{NO-BREAK SPACE}4 Nr.\N{NO-BREAK SPACE}1 Buchst.\N{NO-BREAK SPACE}b UStG.",
+        ),
         (
             "K",
             "",
@@ -196,7 +201,7 @@ def test_no_tax_has_its_reason_in_the_readers_language(category, certificate, la
         ("de", "AT", "Art. 6 Abs. 1 UStG"),
         ("de", "LU", "Art. 138 der Richtlinie 2006/112/EG"),
         ("fr", "FR", "article 262 ter, I du CGI"),
-        ("es", "ES", "artículo 25 de la Ley 37/1992"),
+        ("es", "ES", "artículo 25 de la Ley\N{NO-BREAK SPACE}37/1992"),
         ("en", "DE", "art. 138 of Directive 2006/112/EC"),
     ],
 )
