@@ -20,9 +20,9 @@ PLAIN = """
         is_trial, is_closed, version)
     SELECT gen_random_uuid(), id, DATE '2026-02-01', DATE '2026-03-01', DATE '2026-02-01', DATE '2026-03-01',
         false, false, 1 FROM subscriptions WHERE seller_id = %(seller)s;
-    INSERT INTO subscription_charges (id, subscription_id, item_id, kind, quantity, net_amount, currency,
+    INSERT INTO subscription_charges (id, subscription_id, item_id, kind, quantity, amount, currency,
         service_starts_on, service_ends_on, due_on, derivation)
-    SELECT gen_random_uuid(), s.id, c.item_id, c.kind, c.quantity, c.net_amount, c.currency, DATE '2026-02-01',
+    SELECT gen_random_uuid(), s.id, c.item_id, c.kind, c.quantity, c.amount, c.currency, DATE '2026-02-01',
         DATE '2026-03-01', DATE '2026-02-01', c.derivation
     FROM subscriptions s JOIN subscription_charges c ON c.subscription_id = s.id WHERE s.seller_id = %(seller)s;
     UPDATE subscriptions SET next_on = DATE '2026-03-01' WHERE seller_id = %(seller)s

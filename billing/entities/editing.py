@@ -58,7 +58,7 @@ DEPARTMENT_GL = frozenset({"default_gl_code"})
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 ADDRESS = frozenset({"line1", "line2", "city", "region", "postal_code", "country"})
-NOT_ISO_COUNTRIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
+NOT_COUNTRIES = {"AC", "CP", "CQ", "DG", "EU", "EZ", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
 METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX = 50, 40, 500
 LENGTHS = {
     "name": 200,
@@ -103,9 +103,10 @@ def normal_tax_id(tax_id: str, country: str) -> str:
 
 @cache
 def countries() -> frozenset[str]:
-    """ISO 3166-1 alpha-2."""
+    """ISO 3166-1 alpha-2, with IC and EA, which it reserves for the Canary Islands and for Ceuta and Melilla: they are
+    part of Spain, and outside the union's area of value added tax."""
     codes = {code for code in Locale("en").territories if len(code) == 2 and code.isalpha()}
-    return frozenset(codes - NOT_ISO_COUNTRIES)
+    return frozenset(codes - NOT_COUNTRIES)
 
 
 @cache

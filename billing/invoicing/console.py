@@ -121,6 +121,8 @@ def _lines(proof: Proof) -> Table:
 def _unit_price(line: InvoiceLine) -> str:
     if line.inclusive_unit_price is not None:
         return f"{number(line.inclusive_unit_price)} with tax"
+    if line.inclusive_amount is not None:
+        return f"{money(line.inclusive_amount, line.currency)} in all, with tax"
     return number(line.unit_price)
 
 

@@ -11,6 +11,11 @@ class TaxRateMissing(DomainError):
     title = "No tax rate is known for this country, category and day."
 
 
+class TaxIdMissing(DomainError):
+    code = "tax-id-missing"
+    title = "An invoice with this tax names the seller's tax id."
+
+
 class ExemptionOverlaps(Conflict):
     code = "tax-exemption-overlaps"
     title = "The customer has a tax exemption for that country and time."

@@ -2,6 +2,7 @@
 
 from billing.invoicing import consolidation_fsck
 from billing.invoicing.rules_triggers import UNSOUND
+from billing.invoicing.triggers import MISPLACED
 
 # Every table whose documents take numbers from `number_series`.
 _NUMBERED = """(
@@ -184,8 +185,8 @@ CHECKS = {
         SELECT l.id FROM charge_claims k
         JOIN subscription_charges c ON c.id = k.charge_id JOIN subscriptions s ON s.id = c.subscription_id
         JOIN invoice_lines l ON l.id = k.line_id JOIN invoices i ON i.id = l.invoice_id
-        WHERE (c.net_amount, c.currency, s.entity_id, s.seller_id)
-              IS DISTINCT FROM (l.gross_amount, l.currency, i.customer_id, i.seller_id)
+        WHERE (c.amount, c.currency, s.entity_id, s.seller_id)
+              IS DISTINCT FROM (coalesce(l.inclusive_amount, l.gross_amount), l.currency, i.customer_id, i.seller_id)
            OR c.due_on > coalesce(i.issued_on, c.due_on)
     """,
     "S2 every line from a charge has claimed it": """
@@ -214,7 +215,7 @@ CHECKS = {
         SELECT l.id FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
         LEFT JOIN departments d ON d.id = (l.derivation->'shares'->0->>'department')::uuid
         WHERE l.derivation->>'from' = 'one_off'
-          AND ((l.derivation->>'exact')::numeric <> l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
+          AND ((l.derivation->>'exact')::numeric IS DISTINCT FROM l.quantity * coalesce(l.inclusive_unit_price, l.unit_price)
                OR d.entity_id IS DISTINCT FROM
                   CASE WHEN l.derivation->'shares'->0->>'department' IS NULL THEN NULL ELSE i.customer_id END)
     """,
@@ -260,6 +261,25 @@ CHECKS = {
         ) taxed
         WHERE told + beside + round(beside * tax_percent / 100, decimals) - net - round(net * tax_percent / 100, decimals)
               NOT IN (0, 10::numeric ^ (-decimals))
+    """,
+    "T2 a line at a price of the catalogue includes tax exactly if the price does": """
+        SELECT l.id FROM invoice_lines l JOIN prices p ON p.id = (l.derivation->>'price')::uuid
+        WHERE (l.inclusive_amount IS NOT NULL) <> p.tax_inclusive
+    """,
+    "T3 intra-Community supplies, IGIC and IPSI are where they can be, between parties with the tax ids they need": f"""
+        SELECT i.id, t.category FROM invoice_taxes t JOIN invoices i ON i.id = t.invoice_id
+        WHERE i.number IS NOT NULL AND ({MISPLACED.format(snapshot="i.snapshot")})
+    """,  # noqa: S608
+    "T4 only S, L and M have rates, and who pays none is told why": """
+        SELECT t.id FROM (
+            SELECT 'tax ' || id AS id, category, percent, exemption_reason FROM invoice_taxes
+            UNION ALL
+            SELECT 'credit note tax ' || id, category, percent, exemption_reason FROM credit_note_taxes
+        ) t
+        WHERE (category NOT IN ('S', 'L', 'M') AND percent <> 0)
+           OR (category IN ('S', 'Z', 'L', 'M')) <> (exemption_reason = '')
+        UNION ALL
+        SELECT 'line ' || id FROM invoice_lines WHERE tax_category NOT IN ('S', 'L', 'M') AND tax_percent <> 0
     """,
     "D1 a kept document is what its checksum says, and of an issued invoice": """
         SELECT d.id FROM invoice_documents d JOIN invoices i ON i.id = d.invoice_id

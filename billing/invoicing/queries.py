@@ -277,7 +277,7 @@ def unbilled_charges(*, seller_id: UUID, as_of: date) -> QuerySet[SubscriptionCh
 
 def pending_credits(*, subscription_ids: Iterable[UUID]) -> QuerySet[SubscriptionCharge]:
     """What the subscriptions get back on an invoice to come that has enough to set it off against, oldest first."""
-    credits = SubscriptionCharge.objects.filter(subscription_id__in=list(subscription_ids), net_amount__lt=0)
+    credits = SubscriptionCharge.objects.filter(subscription_id__in=list(subscription_ids), amount__lt=0)
     return _on_no_line(credits).order_by("due_on", "pk")
 
 

@@ -142,6 +142,13 @@ class _Facts:
                 return days
         return None
 
+    def includes_tax(self, line: InvoiceLine) -> bool:
+        """As its price of the catalogue says; of what was written by hand, the line itself."""
+        if line.pk in self.charges:
+            return self.charges[line.pk].tax_inclusive
+        price = self._price(line)
+        return line.inclusive_amount is not None if price is None else price.tax_inclusive
+
     def is_in_trial(self, line: InvoiceLine) -> bool:
         return "item" in line.derivation and any(
             period.is_trial and period.starts_on <= line.service_starts_on < period.ends_on
@@ -223,11 +230,11 @@ def _rounding(lines: Sequence[InvoiceLine], facts: _Facts) -> Iterator[Differenc
         for line in lines
     ]
     rounded = dict(zip((line.pk for line in lines), nets_of(amounts, currency), strict=True))
-    inclusive = [line.pk for line in lines if line.inclusive_unit_price is not None]
+    inclusive = [line.pk for line in lines if facts.includes_tax(line)]
     for line in lines:
-        if line.pk in inclusive and line.inclusive_amount != rounded[line.pk]:
-            told = line.inclusive_amount
-            yield _differs(line, "amount with tax", told, rounded[line.pk], "quantity times price")
+        told = rounded[line.pk] if line.pk in inclusive else None
+        if line.inclusive_amount != told:
+            yield _differs(line, "amount with tax", line.inclusive_amount, told, "what its price comes to")
     taxed = {line.pk: (line.tax_category, line.tax_percent) for line in lines}
     grosses = before_tax(rounded, taxed, inclusive, currency)
     discounts = facts.discounts.off(lines, grosses, currency)

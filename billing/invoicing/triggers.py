@@ -87,6 +87,40 @@ def posted_with_their_line() -> pgtrigger.Trigger:
     )
 
 
+# EN 16931 BR-IC-2 to 4, BR-AF-2 to 4, BR-AG-2 to 4 (IGIC and IPSI), and where each of them can be owed at all.
+MISPLACED = """
+    (t.category IN ('K', 'L', 'M') AND coalesce({snapshot}->'seller'->>'tax_id', '') = '')
+    OR (t.category = 'K' AND (coalesce({snapshot}->'customer'->>'tax_id', '') = ''
+                              OR {snapshot}->'seller'->>'country' = {snapshot}->'customer'->>'country'))
+    OR (t.category IN ('L', 'M') AND (
+            {snapshot}->'seller'->>'country' <> CASE t.category WHEN 'L' THEN 'IC' ELSE 'EA' END
+            OR {snapshot}->'seller'->>'country' <> {snapshot}->'customer'->>'country'))
+"""
+
+
+def taxed_where_it_can_be() -> pgtrigger.Trigger:
+    """On issue: an intra-Community supply is between two tax ids in two countries, IGIC and IPSI are owed in their own
+    territory to a seller with a tax id."""
+    return pgtrigger.Trigger(
+        name="taxed_where_it_can_be",
+        when=pgtrigger.After,
+        operation=pgtrigger.Update | pgtrigger.Insert,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(new__number__isnull=False),
+        func=f"""
+            IF TG_OP = 'UPDATE' AND OLD.number IS NOT NULL THEN RETURN NULL; END IF;
+            IF EXISTS (
+                SELECT FROM invoice_taxes t
+                WHERE t.invoice_id = NEW.id AND ({MISPLACED.format(snapshot="NEW.snapshot")})
+            ) THEN
+                RAISE EXCEPTION 'invoice % bears a tax that its parties cannot owe', NEW.number
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_taxed_where_it_can_be';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
 def allocations_sum_to_lines() -> pgtrigger.Trigger:
     """After issue: whatever is reversed, posted anew and credited, the shares of a line still make what is left
     of its net, and those of a void invoice nothing. Once something of a line is credited its shares stay: credits go
@@ -226,8 +260,9 @@ def document_of_issued_only() -> pgtrigger.Trigger:
     )
 
 
-def line_has_the_charges_net() -> pgtrigger.Trigger:
-    """At COMMIT: a line bills its charge at the charge's own amount, before discounts, to the subscriber."""
+def line_has_the_charges_amount() -> pgtrigger.Trigger:
+    """At COMMIT: a line bills its charge at the charge's own amount, before discounts, to the subscriber; with tax
+    exactly if the price includes it."""
     return pgtrigger.Trigger(
         name="charge_in_full",
         when=pgtrigger.After,
@@ -237,11 +272,14 @@ def line_has_the_charges_net() -> pgtrigger.Trigger:
             IF EXISTS (
                 SELECT FROM subscription_charges c
                 JOIN subscriptions s ON s.id = c.subscription_id
+                JOIN subscription_items t ON t.id = c.item_id
+                JOIN prices p ON p.id = t.price_id
                 JOIN invoice_lines l ON l.id = NEW.line_id
                 JOIN invoices i ON i.id = l.invoice_id
                 WHERE c.id = NEW.charge_id
-                  AND (c.net_amount, c.currency, s.entity_id, s.seller_id)
-                      IS DISTINCT FROM (l.gross_amount, i.currency, i.customer_id, i.seller_id)
+                  AND (c.amount, p.tax_inclusive, c.currency, s.entity_id, s.seller_id)
+                      IS DISTINCT FROM (coalesce(l.inclusive_amount, l.gross_amount), l.inclusive_amount IS NOT NULL,
+                                        i.currency, i.customer_id, i.seller_id)
             ) THEN
                 RAISE EXCEPTION 'line % does not bill its charge in full', NEW.line_id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_billed_in_full';

@@ -370,7 +370,7 @@ class Account:
                 item=item,
                 kind=kind,
                 quantity=quantity,
-                net_amount=round_half_up(exact, self.subscription.currency),
+                amount=round_half_up(exact, self.subscription.currency),
                 currency=self.subscription.currency,
                 service_starts_on=days.starts_on,
                 service_ends_on=days.ends_on,

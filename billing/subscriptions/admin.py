@@ -124,7 +124,7 @@ class PlanItemInline(_Rows):
 
 @admin.register(Product)
 class ProductAdmin(ReadOnlyAdmin):
-    list_display = ("code", "name", "entity", "unit", "tax_category", "gl_code", "is_active")
+    list_display = ("code", "name", "entity", "unit", "tax_category", "is_goods", "gl_code", "is_active")
     list_filter = ("is_active", "tax_category")
     search_fields = ("code", "name", "gl_code")
     list_select_related = ("entity",)
@@ -150,6 +150,24 @@ class ProductAdmin(ReadOnlyAdmin):
             form=GLCodeForm,
             run=_update(),
             icon="edit",
+        ),
+        AdminVerb(
+            name="sell_as_goods",
+            description="Sell as goods",
+            effect="From now on invoices tax as goods that are sent to the customer, and no longer as a service:",
+            permission="subscriptions.update_product",
+            run=_update(is_goods=True),
+            icon="package_2",
+            applies=lambda product: not product.is_goods,
+        ),
+        AdminVerb(
+            name="sell_as_service",
+            description="Sell as a service",
+            effect="From now on invoices tax as a service, and no longer as goods that are sent to the customer:",
+            permission="subscriptions.update_product",
+            run=_update(is_goods=False),
+            icon="build",
+            applies=lambda product: product.is_goods,
         ),
         AdminVerb(
             name="stop_selling",
@@ -230,7 +248,7 @@ def _shown_quote(product: Product, form: console.QuoteForm) -> dict:
     steps, amounts = console.quote_tables(quoted, console.telling_quantities(quoted, points[-1][0]))
     price = quoted.price
     return {
-        "net": console.shown_money(quoted.net_amount, price.currency),
+        "amount": console.shown_money(quoted.amount, price.currency),
         "exact": f"{quoted.exact_amount.normalize():,f} {price.currency}",
         "price": price,
         "price_link": reverse("admin:subscriptions_price_change", args=[price.pk]),

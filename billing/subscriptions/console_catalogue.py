@@ -33,7 +33,11 @@ ITEM_ROWS = 8
 
 
 def price_in_words(price: Price) -> str:
-    """In one line: "3 tiers from 0.5 USD", "10 USD per package of 1,000"."""
+    """In one line: "3 tiers from 0.5 USD", "10 USD per package of 1,000, with tax"."""
+    return f"{_figures_in_words(price)}{', with tax' if price.tax_inclusive else ''}"
+
+
+def _figures_in_words(price: Price) -> str:
     terms, currency = price.terms, price.currency
     match PriceModel(price.model):
         case PriceModel.FLAT:
@@ -216,6 +220,18 @@ class PriceForm(forms.Form):
         ),
     )
     markup_percent = figure("markup_percent", "Mark-up in percent", help_text="12.5 is 12.5 % on the cost.")
+    tax_inclusive = forms.BooleanField(
+        required=False,
+        label="Price includes tax",
+        help_text="The customer pays what is told, whatever its rate; without it, tax comes on top.",
+        widget=forms.CheckboxInput(
+            attrs={
+                "data-models": " ".join(
+                    model for model in PriceModel.values if model != PriceModel.PASS_THROUGH
+                )
+            }
+        ),
+    )
     starts_on = forms.DateField(
         widget=forms.DateInput(),
         initial=today,

@@ -76,6 +76,11 @@ class ProductNotOnPlan(DomainError):
     title = "A plan has prices only for the products that are on it."
 
 
+class PassThroughIsBeforeTax(DomainError):
+    code = "pass-through-is-before-tax"
+    title = "Costs are passed on before tax."
+
+
 class PassThroughNeedsUsage(DomainError):
     code = "pass-through-needs-usage"
     title = "On a plan, only what is used can be passed on at cost."

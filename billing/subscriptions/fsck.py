@@ -41,6 +41,9 @@ CHECKS = {
     "K4 tiers ascend without a gap and only the last is open": """
         SELECT id, tiers FROM prices WHERE tiers IS NOT NULL AND NOT are_price_tiers(tiers)
     """,
+    "K5 costs are passed through before tax": """
+        SELECT id FROM prices WHERE model = 'pass_through' AND tax_inclusive
+    """,
     "LC1 the seats in use of a licence are its live assignments, and never more than it has": """
         SELECT license.id, license.seats, license.used_seats, count(seat.id) AS assigned
         FROM licenses license
@@ -73,20 +76,20 @@ CHECKS = {
     """,
     "S1 a charge is its exact amount rounded once, and that is the full price by days": """
         SELECT id FROM (
-            SELECT id, net_amount, currency, kind, service_ends_on - service_starts_on AS charged,
+            SELECT id, amount, currency, kind, service_ends_on - service_starts_on AS charged,
                    (derivation->>'exact')::numeric AS exact, (derivation->>'full')::numeric AS in_full,
                    split_part(derivation->>'days', '/', 1)::int AS days,
                    split_part(derivation->>'days', '/', 2)::int AS whole
             FROM subscription_charges
         ) AS derived
-        WHERE net_amount <> round(exact, currency_exponent(currency)) OR charged <> days
+        WHERE amount <> round(exact, currency_exponent(currency)) OR charged <> days
            OR abs(exact * CASE kind WHEN 'credit' THEN -whole ELSE whole END - in_full * days) > 1e-30
     """,
     "S2 what is credited was charged: the same item, up to the same day, and no more": """
         SELECT c.id FROM subscription_charges c
         WHERE c.kind = 'credit' AND NOT EXISTS (
             SELECT FROM subscription_charges d
-            WHERE d.item_id = c.item_id AND d.kind IN ('recurring', 'proration') AND d.net_amount >= -c.net_amount
+            WHERE d.item_id = c.item_id AND d.kind IN ('recurring', 'proration') AND d.amount >= -c.amount
               AND d.service_starts_on <= c.service_starts_on AND d.service_ends_on = c.service_ends_on
         )
     """,

@@ -82,7 +82,7 @@ def items_of(subscription: Subscription) -> QuerySet[SubscriptionItem]:
 
 
 def charges_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[SubscriptionCharge]:
-    charges = SubscriptionCharge.objects.select_related("item__product", "subscription")
+    charges = SubscriptionCharge.objects.select_related("item__product", "item__price", "subscription")
     return visible(charges, user=user, verb=verb, entity="subscription__entity")
 
 

@@ -19,13 +19,16 @@ ROOM = Decimal("1.25")  # the picture goes on a little beyond what there is to s
 
 @dataclass(frozen=True, kw_only=True)
 class Quote:
-    """`exact_amount` is the sum of the steps; `net_amount` is it rounded, half-up, to the currency's unit."""
+    """`exact_amount` is the sum of the steps; `amount` is it rounded, half-up, to the currency's unit.
+
+    Both include tax if the price does.
+    """
 
     price: Price
     quantity: Decimal
     events: int
     exact_amount: Decimal
-    net_amount: Decimal
+    amount: Decimal
     steps: list[Step]
 
 
@@ -55,7 +58,7 @@ def quote(
         quantity=quantity,
         events=events,
         exact_amount=exact,
-        net_amount=round_half_up(exact, currency),
+        amount=round_half_up(exact, currency),
         steps=price.terms.steps(quantity, events=events),
     )
 

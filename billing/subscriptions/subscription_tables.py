@@ -70,7 +70,7 @@ def preview_tables(preview: Preview, *, subject: str) -> list[dict]:
             "headers": HEADERS,
             "rows": now,
             "note": (
-                f"{money(preview.total, currency)} together, before tax. It goes on the customer's next invoice."
+                f"{_together(preview.total, preview.inclusive_total, currency)} It goes on the customer's next invoice."
                 if now
                 else "Nothing is charged or credited now."
             ),
@@ -84,13 +84,21 @@ def preview_tables(preview: Preview, *, subject: str) -> list[dict]:
                 "headers": HEADERS,
                 "rows": later,
                 "note": (
-                    f"{money(preview.next_total, currency)} together, before tax."
+                    f"{_together(preview.next_total, preview.next_inclusive_total, currency)}"
                     if later
                     else "Nothing is charged at the beginning of the next period."
                 ),
             }
         )
     return tables
+
+
+def _together(before_tax: Decimal, with_tax: Decimal, currency: str) -> str:
+    if not with_tax:
+        return f"{money(before_tax, currency)} together, before tax."
+    if not before_tax:
+        return f"{money(with_tax, currency)} together, tax included."
+    return f"{money(before_tax, currency)} before tax, and {money(with_tax, currency)} with tax."
 
 
 HEADERS = ["What", "For", "Quantity", "Days", "How it comes about", "Amount"]
@@ -103,7 +111,7 @@ def _row(charge: SubscriptionCharge) -> list[str]:
         plain(charge.quantity),
         days(charge.service_starts_on, charge.service_ends_on),
         _how(charge),
-        money(charge.net_amount, charge.currency),
+        f"{money(charge.amount, charge.currency)}{' with tax' if charge.tax_inclusive else ''}",
     ]
 
 
@@ -150,12 +158,14 @@ def _stretches(subscription: Subscription) -> dict:
 
 
 def _charges(subscription: Subscription) -> dict:
-    charges = subscription.charges.select_related("item__product").order_by("-due_on", "-pk")[:ROWS_MAX]
+    charges = subscription.charges.select_related("item__product", "item__price").order_by("-due_on", "-pk")[
+        :ROWS_MAX
+    ]
     return {
         "title": "Charges",
         "headers": ["Due", *HEADERS],
         "rows": [[str(charge.due_on), *_row(charge)] for charge in charges],
-        "note": "Before tax; the newest first. Each goes on the first invoice on or after the day it is due.",
+        "note": "Before tax unless it says so; the newest first. Each goes on the first invoice on or after the day it is due.",
     }
 
 

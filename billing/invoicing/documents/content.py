@@ -139,7 +139,7 @@ def _common(
             {
                 "position": str(line.position),
                 "description": line.description,
-                "below": " · ".join(_told(line, say)),
+                "below": " · ".join(_told(line, say, labels)),
                 "quantity": ""
                 if line.quantity is None
                 else f"{say.number(line.quantity)} {line.unit}".strip(),
@@ -150,7 +150,7 @@ def _common(
             }
             for line, total in zip(lines, running, strict=True)
         ],
-        "taxes": [_tax(tax, say, language) for tax in taxes],
+        "taxes": [_tax(tax, say, language, document.snapshot["seller"]["country"]) for tax in taxes],
         "sums": [
             (labels["net"], say.money(document.net_amount)),
             (labels["tax"], say.money(document.tax_amount)),
@@ -159,12 +159,12 @@ def _common(
     }
 
 
-def _told(line: InvoiceLine | CreditedLine, say: Formats) -> Iterator[str]:
+def _told(line: InvoiceLine | CreditedLine, say: Formats, labels: Mapping) -> Iterator[str]:
     """The days, then what was told and what brings it down to the amount: "119.00 incl. 19 %", "100.00",
     "Welcome −10.00"."""
     yield say.period(line.service_starts_on, line.service_ends_on)
     if line.inclusive_amount is not None:
-        yield f"{say.money(line.inclusive_amount)} incl. {say.percent(line.tax_percent)}"
+        yield f"{say.money(line.inclusive_amount)} {labels['inclusive']} {say.percent(line.tax_percent)}"
     if line.discount_amount:
         yield say.money(EXACT.add(line.net_amount, line.discount_amount))
         amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]
@@ -181,9 +181,9 @@ def _account(account: Mapping | None, labels: Mapping) -> list[str]:
     return [labels["account"].format(account=", ".join(filter(None, parts)))]
 
 
-def _tax(tax: InvoiceTax | CreditNoteTax, say: Formats, language: str) -> dict:
+def _tax(tax: InvoiceTax | CreditNoteTax, say: Formats, language: str, country: str) -> dict:
     category = CATEGORIES[language][tax.category]
-    reason = reason_in(language, tax.category, tax.exemption_reason)
+    reason = reason_in(language, tax.category, tax.exemption_reason, country=country)
     return {
         "category": category,
         "reason": "" if reason.rstrip(".") == category else reason,  # said already

@@ -20,6 +20,7 @@ _TEXTS = {
     "quantity": ("Quantity", "Menge", "Quantité", "Cantidad"),
     "unit_price": ("Unit price", "Einzelpreis", "Prix unitaire", "Precio unitario"),
     "tax": ("Tax", "Steuer", "Taxe", "Impuesto"),
+    "inclusive": ("incl.", "inkl.", "TTC à", "incl."),
     "amount": ("Amount", "Betrag", "Montant", "Importe"),
     "brought_forward": (
         "Brought forward",
@@ -126,7 +127,30 @@ _CATEGORIES = {
         "Autoliquidation",
         "Inversión del sujeto pasivo",
     ),
-    "G": ("Export outside the EU", "Ausfuhr aus der EU", "Exportation hors UE", "Exportación fuera de la UE"),
+    "K": (
+        "Intra-Community supply",
+        "Innergemeinschaftliche Lieferung",
+        "Livraison intracommunautaire",
+        "Entrega intracomunitaria",
+    ),
+    "G": (
+        "Export outside the EU",
+        "Ausfuhr oder Leistung ins Drittland",
+        "Exportation ou prestation hors UE",
+        "Exportación o servicio fuera de la UE",
+    ),
+    "L": (
+        "IGIC (Canary Islands)",
+        "IGIC (Kanarische Inseln)",
+        "IGIC (îles Canaries)",
+        "IGIC (Islas Canarias)",
+    ),
+    "M": (
+        "IPSI (Ceuta and Melilla)",
+        "IPSI (Ceuta und Melilla)",
+        "IPSI (Ceuta et Melilla)",
+        "IPSI (Ceuta y Melilla)",
+    ),
     "O": ("Outside the scope of tax", "Nicht steuerbar", "Hors champ de la taxe", "No sujeto"),
 }
 _REASONS = {
@@ -136,13 +160,24 @@ _REASONS = {
         "Autoliquidation",
         "Inversión del sujeto pasivo",
     ),
+    "K": (
+        REASONS[TaxTreatment.INTRA_COMMUNITY],
+        "Steuerfreie innergemeinschaftliche Lieferung nach Art. 138 der Richtlinie 2006/112/EG.",
+        "Livraison intracommunautaire exonérée de TVA, article 138 de la directive 2006/112/CE.",
+        "Entrega intracomunitaria exenta de IVA, artículo 138 de la Directiva 2006/112/CE.",
+    ),
     "G": (
         REASONS[TaxTreatment.EXPORT],
-        "Leistung außerhalb der Europäischen Union.",
-        "Prestation fournie hors de l'Union européenne.",
-        "Prestación realizada fuera de la Unión Europea.",
+        "Lieferung oder Leistung in ein Drittland, ohne Umsatzsteuer.",
+        "Livraison ou prestation hors de l'Union européenne, sans TVA.",
+        "Entrega o servicio fuera de la Unión Europea, sin IVA.",
     ),
-    "E": (REASONS[TaxTreatment.EXEMPT], "Steuerbefreit.", "Exonéré de taxe.", "Exento de impuesto."),
+    "E": (
+        REASONS[TaxTreatment.EXEMPT],
+        "Steuerbefreit.",
+        "Exonéré de taxe.",
+        "Operación exenta de impuesto.",
+    ),
     "O": (
         REASONS[TaxTreatment.OUTSIDE_SCOPE],
         "Nicht steuerbar.",
@@ -156,6 +191,23 @@ _LATE_PAYMENT = (
     "Les pénalités de retard sont une indemnité, non le prix d'une prestation : hors champ de la TVA.",
     "Los recargos por demora son una indemnización, no una contraprestación: no sujetos al IVA.",
 )
+# Who sells in the country of the language names its own law: § 14 Abs. 4 Nr. 8 UStG, § 11 Abs. 1 UStG (Austria), art. 242
+# nonies A of annex II of the CGI, art. 6.1.j of the Real Decreto 1619/2012 ask for the exemption to be named.
+_BY_LAW = {
+    ("K", "de", "DE"): (
+        "Steuerfreie innergemeinschaftliche Lieferung nach §\N{NO-BREAK SPACE}4 Nr.\N{NO-BREAK SPACE}1"
+        " Buchst.\N{NO-BREAK SPACE}b UStG."
+    ),
+    ("K", "de", "AT"): (
+        "Steuerfreie innergemeinschaftliche Lieferung gemäß Art. 6 Abs. 1 UStG (Binnenmarktregelung)."
+    ),
+    ("K", "fr", "FR"): "Exonération de TVA, article 262 ter, I du CGI.",
+    (
+        "K",
+        "es",
+        "ES",
+    ): "Entrega intracomunitaria exenta, artículo 25 de la Ley\N{NO-BREAK SPACE}37/1992 del IVA.",
+}
 _CERTIFIED = (
     "Exempt from tax: certificate {certificate}.",
     "Steuerbefreit: Bescheinigung {certificate}.",
@@ -180,10 +232,11 @@ def language_of(wanted: str | None) -> str:
     return wanted if wanted in LABELS else DEFAULT_LANGUAGE
 
 
-def reason_in(language: str, category: str, stored: str) -> str:
+def reason_in(language: str, category: str, stored: str, *, country: str = "") -> str:
     """Why a category bears no tax, as the law of the language's countries words it (BT-120).
 
-    The mention of reverse charge is that of Directive 2006/112/EC, art. 226 no. 11a, in its language versions.
+    The mention of reverse charge is that of Directive 2006/112/EC, art. 226 no. 11a, in its language versions; an
+    exempt supply names the directive (no. 11), or the seller's own law in its own language. `country` is the seller's.
     `stored` is the reason in English, as invoices keep it; a certificate's number is taken from there.
     """
     spoken = _LANGUAGES.index(language)
@@ -191,4 +244,6 @@ def reason_in(language: str, category: str, stored: str) -> str:
         return _CERTIFIED[spoken].format(certificate=certificate)
     if stored == LATE_PAYMENT:
         return _LATE_PAYMENT[spoken]
+    if by_law := _BY_LAW.get((category, language, country)):
+        return by_law
     return _REASONS[category][spoken] if category in _REASONS else stored

@@ -6,7 +6,7 @@ from django.db.models import Q
 from billing.invoicing.models.invoices import InvoiceLine
 from billing.invoicing.triggers import (
     claims_follow_invoice,
-    line_has_the_charges_net,
+    line_has_the_charges_amount,
 )
 from billing.kernel.triggers import (
     never_truncated,
@@ -55,7 +55,7 @@ class ChargeClaim(models.Model):
             ),
             models.UniqueConstraint(fields=["line"], name="line_of_one_charge"),
         ]
-        triggers = [*claims_follow_invoice("charge_id"), line_has_the_charges_net(), never_truncated()]
+        triggers = [*claims_follow_invoice("charge_id"), line_has_the_charges_amount(), never_truncated()]
 
     def __str__(self) -> str:
         return f"{self.charge_id} in {self.line_id}"

@@ -14,7 +14,7 @@ from billing.invoicing.models.invoices import CREDIT_NOTES, Invoice, InvoiceLine
 from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.settling_triggers import CREDITS, applications_in_step, applied_by_applications
 from billing.invoicing.states import CreditRemainder
-from billing.invoicing.tax import TaxTreatment
+from billing.invoicing.tax import TaxTreatment, rate_of_its_category, reason_of_its_category
 from billing.invoicing.triggers import numbered_without_gap
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.ids import uuid7
@@ -152,6 +152,13 @@ class CreditNoteTax(models.Model):
                 fields=["credit_note", "category", "percent"], name="one_credited_tax_per_category"
             ),
             payable("credit_note_tax_payable", "taxable_amount", "tax_amount"),
+            models.CheckConstraint(
+                name="credit_note_tax_rate_of_its_category",
+                condition=rate_of_its_category("category", "percent"),
+            ),
+            models.CheckConstraint(
+                name="credit_note_tax_reason_of_its_category", condition=reason_of_its_category()
+            ),
         ]
         triggers = [*append_only(), of_a_new_credit_note()]
 

@@ -10,12 +10,13 @@ from billing.invoicing.models.kept import KeptDocument, matches_checksum
 from billing.invoicing.models.runs import BillingRun
 from billing.invoicing.settling_triggers import credited_by_applications
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
-from billing.invoicing.tax import TaxTreatment
+from billing.invoicing.tax import TaxTreatment, rate_of_its_category, reason_of_its_category
 from billing.invoicing.triggers import (
     document_of_issued_only,
     draft_parent_only,
     lines_sum_to_invoice,
     numbered_without_gap,
+    taxed_where_it_can_be,
     written_off_as_booked,
 )
 from billing.kernel.fields import CurrencyField, ExactField, MoneyField, finite, payable
@@ -208,6 +209,7 @@ class Invoice(BaseModel):
                 ),
             ),
             lines_sum_to_invoice(),
+            taxed_where_it_can_be(),
             discounts_are_used(),
             numbered_without_gap(),
             credited_by_applications(),
@@ -253,9 +255,11 @@ class InvoiceLine(models.Model):
     unit = models.CharField(max_length=32)
     unit_price = ExactField(
         null=True,
-        help_text="Before tax (BT-146). Empty for costs passed through and prices that include tax.",
+        help_text="Before tax (BT-146). Empty where no price is for each unit, or it includes tax.",
     )
-    inclusive_unit_price = ExactField(null=True, help_text="What was told for a unit, tax included.")
+    inclusive_unit_price = ExactField(
+        null=True, help_text="What was told for a unit, tax included; empty where no price is for each unit."
+    )
     inclusive_amount = MoneyField(null=True, help_text="What was told for the line, tax included.")
     discount_amount = MoneyField(
         default=0, db_default=0, help_text="Off the gross, before tax (BT-136); it has the sign of the line."
@@ -286,6 +290,10 @@ class InvoiceLine(models.Model):
                 condition=Q(net_amount__gte=0, discount_amount__gte=0)
                 | Q(net_amount__lte=0, discount_amount__lte=0),
             ),
+            models.CheckConstraint(
+                name="invoice_line_rate_of_its_category",
+                condition=rate_of_its_category("tax_category", "tax_percent"),
+            ),
             finite("invoice_line_finite", "quantity", "unit_price", "inclusive_unit_price"),
             models.CheckConstraint(
                 # A late fee is no supply: it has no product, no tax and no discount.
@@ -305,11 +313,7 @@ class InvoiceLine(models.Model):
             models.CheckConstraint(
                 name="invoice_line_price_with_or_without_tax",
                 condition=Q(inclusive_unit_price__isnull=True, inclusive_amount__isnull=True)
-                | Q(
-                    inclusive_unit_price__isnull=False,
-                    inclusive_amount__isnull=False,
-                    unit_price__isnull=True,
-                ),
+                | Q(inclusive_amount__isnull=False, unit_price__isnull=True),
             ),
         ]
         triggers = [draft_parent_only("invoice_lines"), never_truncated()]
@@ -340,6 +344,13 @@ class InvoiceTax(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["invoice", "category", "percent"], name="one_tax_per_category"),
             payable("invoice_tax_payable", "taxable_amount", "tax_amount"),
+            models.CheckConstraint(
+                name="invoice_tax_rate_of_its_category",
+                condition=rate_of_its_category("category", "percent"),
+            ),
+            models.CheckConstraint(
+                name="invoice_tax_reason_of_its_category", condition=reason_of_its_category()
+            ),
         ]
         triggers = [draft_parent_only("invoice_taxes"), never_truncated()]
 

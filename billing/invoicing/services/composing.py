@@ -16,7 +16,7 @@ from billing.invoicing.sources.making import DraftLine, nets_of
 from billing.invoicing.tax import LATE_PAYMENT, breakdown, exemption_reason
 from billing.kernel.money import round_half_up, total_of
 
-Treated = dict[str, Treatment]  # by a product's tax category
+Treated = dict[tuple[str, bool], Treatment]  # by a product's tax category, and whether it is goods
 
 
 @dataclass
@@ -34,7 +34,7 @@ def compose(
     """The invoice over the lines, and those that wait; None if all of them wait.
 
     Credits that may wait join the oldest first, each as a whole, and only while the total is not negative,
-    tax included; one that does not fit is passed over. Raises TaxRateMissing.
+    tax included; one that does not fit is passed over. Raises TaxRateMissing, TaxIdMissing.
     """
     _set_period(invoice, lines)
     treated = _treated(invoice, lines, taxes, as_of)
@@ -69,13 +69,13 @@ def _that_fit(
     taxable: dict[Treatment, Decimal] = {}
 
     def total_with(line: DraftLine) -> Decimal:
-        key, net = treated[line.tax_category], reduced.net(line.line_id)
+        key, net = treated[line.supply], reduced.net(line.line_id)
         with_it = taxable | {key: taxable.get(key, Decimal(0)) + net}
         rows = breakdown([(key.category, key.percent, net) for key, net in with_it.items()], currency)
         return total_of([amount for row in rows for amount in (row.taxable_amount, row.tax_amount)])
 
     def join(line: DraftLine) -> None:
-        key = treated[line.tax_category]
+        key = treated[line.supply]
         taxable[key] = taxable.get(key, Decimal(0)) + reduced.net(line.line_id)
 
     for line in joined:
@@ -100,8 +100,10 @@ def _treated(invoice: Invoice, lines: Sequence[DraftLine], taxes: TaxTable, as_o
     """By the last day of the period, or the day of drafting for what is billed in advance."""
     on = min(invoice.period_ends_on - timedelta(days=1), as_of)
     return {
-        category: taxes.treat(seller=invoice.seller, customer=invoice.customer, category=category, on=on)
-        for category in {line.tax_category for line in lines}
+        (category, is_goods): taxes.treat(
+            seller=invoice.seller, customer=invoice.customer, category=category, is_goods=is_goods, on=on
+        )
+        for category, is_goods in {line.supply for line in lines}
     }
 
 
@@ -109,8 +111,8 @@ def _grosses(lines: Sequence[DraftLine], treated: Treated, currency: str) -> dic
     """What each line comes to before tax and discounts, if these are all that are on the invoice."""
     rounded = nets_of([(line.exact, line.in_stream) for line in lines], currency)
     amounts = {line.line_id: amount for line, amount in zip(lines, rounded, strict=True)}
-    taxed = {line.line_id: treated[line.tax_category][:2] for line in lines}
-    inclusive = [line.line_id for line in lines if line.inclusive_unit_price is not None]
+    taxed = {line.line_id: treated[line.supply][:2] for line in lines}
+    inclusive = [line.line_id for line in lines if line.tax_inclusive]
     return before_tax(amounts, taxed, inclusive, currency)
 
 
@@ -140,14 +142,12 @@ def _lines(
             unit=line.unit,
             unit_price=line.unit_price,
             inclusive_unit_price=line.inclusive_unit_price,
-            inclusive_amount=None
-            if line.inclusive_unit_price is None
-            else round_half_up(line.exact, invoice.currency),
+            inclusive_amount=round_half_up(line.exact, invoice.currency) if line.tax_inclusive else None,
             discount_amount=reduced.discounts[line.line_id],
             net_amount=reduced.net(line.line_id),
             currency=invoice.currency,
-            tax_category=treated[line.tax_category].category,
-            tax_percent=treated[line.tax_category].percent,
+            tax_category=treated[line.supply].category,
+            tax_percent=treated[line.supply].percent,
             gl_code=line.gl_code,
             service_starts_on=line.service_starts_on,
             service_ends_on=line.service_ends_on,

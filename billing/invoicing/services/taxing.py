@@ -8,9 +8,9 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.errors import TaxRateMissing
+from billing.invoicing.errors import TaxIdMissing, TaxRateMissing
 from billing.invoicing.models import TaxExemption, TaxRate
-from billing.invoicing.tax import Party, TaxTreatment, treatment_of
+from billing.invoicing.tax import NAMES_THE_SELLER, Party, TaxTreatment, treatment_of
 from billing.kernel import audit
 from billing.kernel.errors import Conflict
 
@@ -53,13 +53,22 @@ class TaxTable:
             tuple(TaxExemption.objects.filter(customer__in=customer_ids).order_by("pk")),
         )
 
-    def treat(self, *, seller: BillingEntity, customer: BillingEntity, category: str, on: date) -> Treatment:
-        """The treatment of a supply on a day. An exempt customer needs no rate. Raises TaxRateMissing."""
+    def treat(
+        self, *, seller: BillingEntity, customer: BillingEntity, category: str, is_goods: bool, on: date
+    ) -> Treatment:
+        """The treatment of a supply on a day. An exempt customer needs no rate. Raises TaxRateMissing, TaxIdMissing."""
         treatment, country = treatment_of(
             seller=Party(seller.country, seller.tax_id),
             customer=Party(customer.country, customer.tax_id),
             product_category=category,
+            is_goods=is_goods,
         )
+        if treatment in NAMES_THE_SELLER and not seller.tax_id:
+            raise TaxIdMissing(
+                f"{seller.name} has no tax id, and what it sells to {customer.name} is {TaxTreatment(treatment).label}."
+                " Add it to the entity, then bill again.",
+                category=treatment,
+            )
         if country is None:
             return Treatment(treatment, Decimal(0))
         if certificate := self._certificate_of(customer, country, on):

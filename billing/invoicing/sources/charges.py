@@ -7,10 +7,10 @@ from uuid import UUID
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import ChargeClaim, LineKind
 from billing.invoicing.queries import unbilled_charges
-from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine
+from billing.invoicing.sources.making import SUBSCRIPTIONS, DraftLine, unit_prices
 from billing.invoicing.sources.wording import days_text, description
 from billing.kernel.ids import uuid7
-from billing.subscriptions.models import ChargeKind, PriceModel, SubscriptionCharge
+from billing.subscriptions.models import ChargeKind, SubscriptionCharge
 
 FOR_DAYS = frozenset({ChargeKind.RECURRING, ChargeKind.PRORATION})
 WHAT_IT_IS = {
@@ -72,6 +72,7 @@ def _draft_line(charge: SubscriptionCharge) -> DraftLine:
         kind=LineKind.ONE_OFF if is_one_off else LineKind.SUBSCRIPTION,
         product_id=product.pk,
         tax_category=product.tax_category,
+        is_goods=product.is_goods,
         gl_code=product.gl_code,
         description=description(
             product.name,
@@ -80,13 +81,13 @@ def _draft_line(charge: SubscriptionCharge) -> DraftLine:
         ),
         quantity=charge.quantity,
         unit=product.unit,
-        unit_price=price.unit_price if price.model == PriceModel.PER_UNIT else None,
-        exact=charge.net_amount,
+        **unit_prices(price),
+        exact=charge.amount,
         service_starts_on=charge.service_starts_on,
         service_ends_on=charge.service_ends_on,
         derivation=_derivation(charge),
         owed_on=charge.due_on,
-        may_wait=charge.net_amount < 0,
+        may_wait=charge.amount < 0,
         claim=ChargeClaim(charge=charge, line_id=line_id),
     )
 
@@ -94,7 +95,7 @@ def _draft_line(charge: SubscriptionCharge) -> DraftLine:
 def _derivation(charge: SubscriptionCharge) -> dict:
     department_id = charge.subscription.department_id
     exact = charge.derivation["exact"]
-    return {
+    told = {
         **charge.derivation,
         "from": "charge",
         "charge": str(charge.pk),
@@ -103,3 +104,4 @@ def _derivation(charge: SubscriptionCharge) -> dict:
         "rounding": "line",
         "shares": [{"department": str(department_id) if department_id else None, "exact": exact}],
     }
+    return told | {"tax_inclusive": True} if charge.tax_inclusive else told

@@ -44,6 +44,7 @@ class ClaimedLine:
     product_name: str
     gl_code: str
     tax_category: str
+    is_goods: bool
     unit: str
     counted: Counted
 
@@ -158,7 +159,7 @@ WITH candidate AS MATERIALIZED (
 )
 SELECT o.id, o.entity_id, o.currency, o.invoice_key, o.starts_on, o.ends_on, o.meter_id,
        o.group_key, o.group_values, o.price_id, o.item_id, o.subscription_id, o.is_trial,
-       x.id, x.code, x.name, x.gl_code, x.tax_category, m.unit,
+       x.id, x.code, x.name, x.gl_code, x.tax_category, x.is_goods, m.unit,
        o.line_id, o.aggregation, o.latest, o.uniques, o.department_id, o.events, o.summed, o.highest, o.cost
 FROM position o
 JOIN meters m ON m.id = o.meter_id
@@ -167,7 +168,7 @@ LEFT JOIN prices p ON p.id = o.price_id
 ORDER BY o.entity_id, o.currency, o.invoice_key, o.subscription_id, o.starts_on, x.code, m.code,
          p.starts_on, o.group_values::text, o.id, o.department_id NULLS FIRST
 """  # noqa: S608
-OF_THE_LINE = 19  # columns before those of `summed`
+OF_THE_LINE = 20  # columns before those of `summed`
 
 
 def claim_usage(*, seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> list[ClaimedLine]:

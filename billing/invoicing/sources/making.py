@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import models
 
 from billing.kernel.money import EXACT, round_half_up, split_exact, total_of
+from billing.subscriptions.models import Price, PriceModel
 
 SUBSCRIPTIONS = "subscriptions"  # the key of the invoice of everything subscribed
 NEXT = "next"  # no invoice of its own: the next one of the customer in the currency
@@ -41,12 +42,29 @@ class DraftLine:
     service_ends_on: date
     derivation: dict
     owed_on: date  # since when: the oldest credits come first
+    is_goods: bool = False  # else a service
     in_stream: bool = False
     may_wait: bool = False
-    inclusive_unit_price: Decimal | None = None  # `exact` includes tax then
+    tax_inclusive: bool = False  # whether `exact` includes tax; it is never `in_stream` then
+    inclusive_unit_price: Decimal | None = None  # of a price for each unit that includes tax
     claim: models.Model | None = None  # a row of a table of claims, saved with the line
     takes_back: tuple[UUID, ...] = ()  # lines that a credit credits, so that it is discounted as they were
     adjusts: tuple[UUID, ...] = ()  # lines of the same bucket that were billed, or drafted, before
+
+    @property
+    def supply(self) -> tuple[str, bool]:
+        """What decides, with the parties and the day, how the line is taxed."""
+        return self.tax_category, self.is_goods
+
+
+def unit_prices(price: Price) -> dict:
+    """What a line tells of a price for each unit: before tax, or what includes it."""
+    each = price.unit_price if price.model == PriceModel.PER_UNIT else None
+    return {
+        "tax_inclusive": price.tax_inclusive,
+        "unit_price": None if price.tax_inclusive else each,
+        "inclusive_unit_price": each if price.tax_inclusive else None,
+    }
 
 
 def text(value: Decimal | None) -> str | None:

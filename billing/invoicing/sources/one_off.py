@@ -86,11 +86,13 @@ def _draft_line(
         kind=LineKind.ONE_OFF,
         product_id=product.pk,
         tax_category=product.tax_category,
+        is_goods=product.is_goods,
         gl_code=product.gl_code,
         description=line.description or product.name,
         quantity=line.quantity,
         unit=product.unit,
         unit_price=None if line.tax_inclusive else line.unit_price,
+        tax_inclusive=line.tax_inclusive,
         inclusive_unit_price=line.unit_price if line.tax_inclusive else None,
         exact=line.exact,
         service_starts_on=line.service_starts_on,
@@ -128,11 +130,13 @@ def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
             kind=line.kind,
             product_id=line.product_id,
             tax_category=line.product.tax_category,
+            is_goods=line.product.is_goods,
             gl_code=line.product.gl_code,
             description=line.description,
             quantity=line.quantity,
             unit=line.unit,
             unit_price=line.unit_price,
+            tax_inclusive=line.inclusive_amount is not None,
             inclusive_unit_price=line.inclusive_unit_price,
             exact=as_written(line).exact,
             service_starts_on=line.service_starts_on,
@@ -146,7 +150,7 @@ def lines_as_they_stand(invoices: Sequence[Invoice]) -> list[DraftLine]:
 
 def as_written(line: InvoiceLine) -> OneOffLine:
     """What was asked for, from what is stored."""
-    is_inclusive = line.inclusive_unit_price is not None
+    is_inclusive = line.inclusive_amount is not None
     return OneOffLine(
         product_id=line.product_id,
         quantity=line.quantity,

@@ -16,7 +16,7 @@ from billing.invoicing.errors import PriceMissing
 from billing.invoicing.models import LineKind
 from billing.invoicing.sources.claiming import Billed, ClaimedLine, billed_before, claim_usage
 from billing.invoicing.sources.counting import NOTHING, Counted, Part, counted_in
-from billing.invoicing.sources.making import DraftLine, in_proportion, text
+from billing.invoicing.sources.making import DraftLine, in_proportion, text, unit_prices
 from billing.invoicing.sources.wording import days_text, description, group_text
 from billing.kernel.money import EXACT, total_of
 from billing.subscriptions.core.rating import PriceTerms, Step
@@ -122,11 +122,12 @@ def _draft_line(rated: Rated) -> DraftLine:
         kind=LineKind.ADJUSTMENT if is_adjustment else LineKind.USAGE,
         product_id=line.product_id,
         tax_category=line.tax_category,
+        is_goods=line.is_goods,
         gl_code=line.gl_code,
         description=_description(line, is_adjustment=is_adjustment),
         quantity=rated.quantity,
         unit=line.unit,
-        unit_price=price.unit_price if price.model == PriceModel.PER_UNIT else None,
+        **unit_prices(price),
         exact=exact,
         service_starts_on=line.service_starts_on,
         service_ends_on=line.service_ends_on,
@@ -207,6 +208,8 @@ def _derivation(rated: Rated, exact: Decimal, shares: list[tuple[Part, Decimal]]
             for part, amount in shares
         ],
     }
+    if price.tax_inclusive:
+        told |= {"tax_inclusive": True}
     if line.group_key:
         told |= {"group_key": line.group_key, "group": line.group_values}
     if line.item_id:

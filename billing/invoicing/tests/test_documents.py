@@ -166,7 +166,23 @@ def test_amounts_are_written_as_babel_writes_them(amount, language):
         ("E", "NV 31/4711", "fr", "Exonéré de taxe : attestation n° NV 31/4711."),
         ("E", "NV 31/4711", "es", "Exento de impuesto: certificado NV 31/4711."),
         ("E", "", "fr", "Exonéré de taxe."),
-        ("G", "", "de", "Leistung außerhalb der Europäischen Union."),
+        (
+            "K",
+            "",
+            "de",
+            "Steuerfreie innergemeinschaftliche Lieferung nach §\N{NO-BREAK SPACE}4 Nr.\N{NO-BREAK SPACE}1 Buchst.\N{NO-BREAK SPACE}b UStG.",
+        ),
+        (
+            "K",
+            "",
+            "fr",
+            "Livraison intracommunautaire exonérée de TVA, article 138 de la directive 2006/112/CE.",
+        ),
+        ("K", "", "es", "Entrega intracomunitaria exenta de IVA, artículo 138 de la Directiva 2006/112/CE."),
+        ("K", "", "en", "Intra-Community supply, exempt under art. 138 of Directive 2006/112/EC."),
+        ("G", "", "de", "Lieferung oder Leistung in ein Drittland, ohne Umsatzsteuer."),
+        ("L", "", "es", ""),
+        ("M", "", "en", ""),
         ("O", "", "es", "Operación no sujeta al impuesto."),
         ("S", "", "de", ""),
     ],
@@ -174,9 +190,23 @@ def test_amounts_are_written_as_babel_writes_them(amount, language):
 def test_no_tax_has_its_reason_in_the_readers_language(category, certificate, language, said):
     stored = exemption_reason(category, certificate)
 
-    assert reason_in(language, category, stored) == said
+    assert reason_in(language, category, stored, country="DE") == said
     shown = content(category=category, reason=stored, language=language)["taxes"][0]
     assert said.rstrip(".") in (shown["reason"].rstrip("."), shown["category"])
+
+
+@pytest.mark.parametrize(
+    ("language", "country", "said"),
+    [
+        ("de", "AT", "Art. 6 Abs. 1 UStG"),
+        ("de", "LU", "Art. 138 der Richtlinie 2006/112/EG"),
+        ("fr", "FR", "article 262 ter, I du CGI"),
+        ("es", "ES", "artículo 25 de la Ley\N{NO-BREAK SPACE}37/1992"),
+        ("en", "DE", "art. 138 of Directive 2006/112/EC"),
+    ],
+)
+def test_an_intra_community_supply_names_the_sellers_law_in_its_own_language(language, country, said):
+    assert said in reason_in(language, "K", exemption_reason("K"), country=country)
 
 
 def pages_of(pdf: bytes) -> list[list[str]]:

@@ -35,7 +35,7 @@ OCT, NOV = date(2024, 10, 1), date(2024, 11, 1)
             " '{\"adjusts\": [\"00000000-0000-0000-0000-000000000000\"]}' WHERE derivation ? 'adjusts'",
         ),
         ("U8 the shares of a line", 'UPDATE invoice_lines SET derivation = derivation || \'{"exact": "7"}\''),
-        ("S2 a line bills its charge in full", "UPDATE subscription_charges SET net_amount = 1"),
+        ("S2 a line bills its charge in full", "UPDATE subscription_charges SET amount = 1"),
         ("S2 every line from a charge has claimed it", "DELETE FROM charge_claims"),
     ],
 )

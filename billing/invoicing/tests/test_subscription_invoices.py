@@ -170,7 +170,7 @@ def test_a_credit_waits_for_an_invoice_that_has_enough_to_set_it_off_against():
 
     assert lines_of(invoice) == [("subscription", "Seats, rest of the period, 16–30 Sep 2024", "15.00")]
     [credit] = queries.pending_credits(subscription_ids=[subscription.pk])
-    assert credit.net_amount == -150
+    assert credit.amount == -150
     make_usage(subscription.entity, meter_of(subscription), "600")  # 150.00
     [following] = bill(subscription, OCT)
     assert lines_of(following) == [
@@ -198,7 +198,7 @@ def test_credits_that_fit_join_the_oldest_first():
 
     assert invoice.net_amount == 35
     [credit] = queries.pending_credits(subscription_ids=[subscription.pk])
-    assert (credit.due_on, credit.net_amount) == (MIDDLE, -150)
+    assert (credit.due_on, credit.amount) == (MIDDLE, -150)
     assert_books_are_sound()
 
 

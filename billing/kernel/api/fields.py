@@ -166,8 +166,9 @@ class TimeZoneField(_Text):
 
 @cache
 def countries() -> frozenset[str]:
-    """ISO 3166-1 alpha-2. CLDR adds groupings and private codes, which nobody can be invoiced in."""
-    not_countries = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
+    """ISO 3166-1 alpha-2, with the codes it reserves for the Canary Islands (IC) and for Ceuta and Melilla (EA): they
+    have taxes of their own. CLDR adds groupings and private codes, which nobody can be invoiced in."""
+    not_countries = {"AC", "CP", "CQ", "DG", "EU", "EZ", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
     codes = {code for code in Locale("en").territories if len(code) == 2 and code.isalpha()}
     return frozenset(codes - not_countries)
 

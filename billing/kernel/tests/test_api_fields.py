@@ -70,9 +70,9 @@ def test_bounds_are_kept(field, good, bad):
         field.run_validation(bad)
 
 
-def test_countries_are_those_of_iso_3166():
-    assert len(fields.countries()) == 249
-    assert {"DE", "US", "GB", "TW", "XX"} & fields.countries() == {"DE", "US", "GB", "TW"}
+def test_countries_are_those_of_iso_3166_and_spains_territories_with_taxes_of_their_own():
+    assert len(fields.countries()) == 251
+    assert {"DE", "US", "IC", "EA", "EU", "XX"} & fields.countries() == {"DE", "US", "IC", "EA"}
 
 
 def test_an_instant_keeps_its_moment_and_loses_its_offset():

@@ -485,7 +485,7 @@ def test_of_two_credits_of_sixty_percent_at_once_one_is_refused():
         " SELECT gen_random_uuid(), credit_note_id, (SELECT id FROM invoice_lines WHERE position = 2), 1, 'EUR'"
         " FROM credit_note_lines",
         "INSERT INTO credit_note_taxes (credit_note_id, category, percent, taxable_amount, tax_amount, currency, exemption_reason)"
-        " SELECT id, 'E', 0, 0, 0, 'EUR', '' FROM credit_notes",
+        " SELECT id, 'Z', 0, 0, 0, 'EUR', '' FROM credit_notes",
         "INSERT INTO credit_applications (id, created_at, credit_note_id, invoice_id, amount, currency, applied_on)"
         " SELECT gen_random_uuid(), now(), id, invoice_id, 1, 'EUR', issued_on FROM credit_notes",
     ],

@@ -23,6 +23,11 @@ from billing.subscriptions.services import INTERVAL_COUNT_MAX, ITEMS_MAX, TIERS_
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
 
+GOODS = (
+    "Something that is sent to the customer; else a service. Decides the tax between member states of the EU."
+)
+
+
 class ProductRead(ReadSerializer):
     class Meta:
         model = Product
@@ -33,6 +38,7 @@ class ProductRead(ReadSerializer):
             "name",
             "unit",
             "tax_category",
+            "is_goods",
             "gl_code",
             "is_active",
             "metadata",
@@ -47,6 +53,7 @@ class ProductUpdate(StrictSerializer):
     name = fields.StrictCharField(max_length=200)
     unit = fields.StrictCharField(max_length=32)
     tax_category = fields.StrictChoiceField(choices=TaxCategory.choices)
+    is_goods = fields.StrictBooleanField(required=False, help_text=GOODS)
     gl_code = fields.StrictCharField(max_length=64, allow_blank=True)
     is_active = fields.StrictBooleanField()
     metadata = serializers.DictField(required=False)
@@ -58,6 +65,7 @@ class ProductCreate(StrictSerializer):
     name = fields.StrictCharField(max_length=200)
     unit = fields.StrictCharField(max_length=32, default="unit")
     tax_category = fields.StrictChoiceField(choices=TaxCategory.choices, default=TaxCategory.STANDARD)
+    is_goods = fields.StrictBooleanField(default=False, help_text=GOODS)
     gl_code = fields.StrictCharField(max_length=64, allow_blank=True, default="")
     metadata = serializers.DictField(default=dict)
 
@@ -93,6 +101,7 @@ class PriceRead(ReadSerializer):
             "number",
             "currency",
             "model",
+            "tax_inclusive",
             "flat_amount",
             "unit_price",
             "package_size",
@@ -120,6 +129,9 @@ class PriceCreate(StrictSerializer):
 
     currency = fields.CurrencyCodeField()
     model = fields.StrictChoiceField(choices=PriceModel.choices)
+    tax_inclusive = fields.StrictBooleanField(
+        default=False, help_text="Whether the figures include tax; never those of pass_through."
+    )
     plan = fields.IdField(
         source="plan_id",
         required=False,
@@ -169,7 +181,8 @@ class QuoteStep(serializers.Serializer):
 
 
 class QuoteAnswer(serializers.Serializer):
-    """`exact_amount` is the sum of the steps, `net_amount` is it rounded half-up to the currency's unit."""
+    """`exact_amount` is the sum of the steps, `amount` is it rounded half-up to the currency's unit; with tax if the
+    price is `tax_inclusive`."""
 
     product = serializers.UUIDField(source="price.product_id")
     price = PriceRead()
@@ -177,7 +190,7 @@ class QuoteAnswer(serializers.Serializer):
     events = serializers.IntegerField()
     currency = serializers.CharField(source="price.currency")
     exact_amount = fields.ExactAmountField()
-    net_amount = fields.MoneyAmountField(currency_source="price.currency")
+    amount = fields.MoneyAmountField(currency_source="price.currency")
     steps = QuoteStep(many=True)
 
 

@@ -136,7 +136,8 @@ CHARGE = (
     "product",
     "product_code",
     "quantity",
-    "net_amount",
+    "amount",
+    "tax_inclusive",
     "currency",
     "service_starts_on",
     "service_ends_on",
@@ -146,10 +147,14 @@ CHARGE = (
 
 
 class PreviewedCharge(ReadSerializer):
-    """An amount before tax. `derivation` is how it came about, so that it can be computed again."""
+    """An amount before tax, or with it where the price includes it (`tax_inclusive`).
+
+    `derivation` is how it came about, so that it can be computed again.
+    """
 
     product = fields.IdField(source="item.product_id", read_only=True)
     product_code = serializers.CharField(source="item.product.code", read_only=True)
+    tax_inclusive = serializers.BooleanField(read_only=True)
     derivation = serializers.DictField(read_only=True)
 
     class Meta:
@@ -166,17 +171,26 @@ class SubscriptionChargeRead(PreviewedCharge):
 
 
 class SubscriptionPreview(serializers.Serializer):
-    """What would be charged now, and at the beginning of the next period (null: there is none). Before tax."""
+    """What would be charged now, and at the beginning of the next period (null: there is none).
+
+    The totals are of the prices before tax, and of those that include it.
+    """
 
     currency = serializers.CharField(source="subscription.currency", read_only=True)
     charges = PreviewedCharge(many=True, read_only=True)
     total_amount = fields.MoneyAmountField(
         source="total", currency_source="subscription.currency", read_only=True
     )
+    inclusive_total_amount = fields.MoneyAmountField(
+        source="inclusive_total", currency_source="subscription.currency", read_only=True
+    )
     next_on = fields.StrictDateField(read_only=True)
     next_charges = PreviewedCharge(many=True, read_only=True)
     next_total_amount = fields.MoneyAmountField(
         source="next_total", currency_source="subscription.currency", read_only=True
+    )
+    next_inclusive_total_amount = fields.MoneyAmountField(
+        source="next_inclusive_total", currency_source="subscription.currency", read_only=True
     )
 
 

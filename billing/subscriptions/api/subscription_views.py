@@ -226,7 +226,7 @@ class SubscriptionPeriodViewSet(_PartsViewSet):
 
 
 class SubscriptionChargeViewSet(_PartsViewSet):
-    """What it owes and gets back, before tax; invoicing puts each on one line."""
+    """What it owes and gets back, as its prices tell it; invoicing puts each on one line."""
 
     serializer_class = serializers.SubscriptionChargeRead
     filterset_class = ChargeFilter

@@ -31,6 +31,9 @@ class Product(BaseModel):
     name = models.CharField(max_length=200)
     unit = models.CharField(max_length=32, default="unit")
     tax_category = models.CharField(max_length=1, choices=TaxCategory, default=TaxCategory.STANDARD)
+    is_goods = models.BooleanField(
+        default=False, db_default=False, help_text="Something that is sent to the customer; else a service."
+    )
     gl_code = models.CharField(max_length=64, blank=True)
     is_active = models.BooleanField(default=True)
     metadata = models.JSONField(default=dict, blank=True)
@@ -183,7 +186,8 @@ class Price(AppendOnlyModel):
     """A version of a product's price, from a day until the next version. Never edited.
 
     Without a plan it is the list price; with one, the price on that plan, per its interval. Amounts are in
-    `currency`. A running subscription keeps the version it has until it is changed.
+    `currency`, before tax unless the price is `tax_inclusive`. A running subscription keeps the version it has
+    until it is changed.
     """
 
     product = models.ForeignKey(Product, models.PROTECT, related_name="prices")
@@ -191,6 +195,9 @@ class Price(AppendOnlyModel):
     number = models.PositiveIntegerField(help_text="Version, 1…n.")
     currency = CurrencyField()
     model = models.CharField(max_length=16, choices=PriceModel)
+    tax_inclusive = models.BooleanField(
+        default=False, db_default=False, help_text="Whether every figure of it includes tax."
+    )
     flat_amount = ExactField(null=True, help_text="flat: per period.")
     unit_price = ExactField(null=True, help_text="per_unit: per unit; package: per package.")
     package_size = ExactField(null=True, help_text="package: units in one.")
@@ -227,6 +234,11 @@ class Price(AppendOnlyModel):
             ),
             models.CheckConstraint(name="price_has_its_models_figures", condition=_has_its_figures()),
             models.CheckConstraint(name="price_not_negative", condition=_not_negative()),
+            models.CheckConstraint(
+                # What somebody else charged is passed on as it came: before tax, and rounded as one stream.
+                name="price_passed_through_before_tax",
+                condition=~Q(model=PriceModel.PASS_THROUGH, tax_inclusive=True),
+            ),
             models.CheckConstraint(
                 name="price_maximum_not_below_minimum",
                 condition=Q(minimum_amount__isnull=True)

@@ -234,14 +234,15 @@ class ChargeKind(models.TextChoices):
 class SubscriptionCharge(AppendOnlyModel):
     """An amount a subscription owes (or gets back), rounded once. Invoicing puts it on one line.
 
-    `net_amount` = round_half_up(price of `quantity` × days charged ÷ days of the whole period).
+    `amount` = round_half_up(price of `quantity` × days charged ÷ days of the whole period): before tax, or with it
+    where the item's price includes tax.
     """
 
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="charges")
     item = models.ForeignKey(SubscriptionItem, models.PROTECT, related_name="charges")
     kind = models.CharField(max_length=9, choices=ChargeKind)
     quantity = ExactField()
-    net_amount = MoneyField()
+    amount = MoneyField()
     currency = CurrencyField()
     service_starts_on = models.DateField()
     service_ends_on = models.DateField(help_text="Exclusive.")
@@ -253,12 +254,12 @@ class SubscriptionCharge(AppendOnlyModel):
     class Meta(AppendOnlyModel.Meta):
         db_table = "subscription_charges"
         constraints = [
-            payable("subscription_charge_payable", "net_amount"),
+            payable("subscription_charge_payable", "amount"),
             finite("subscription_charge_finite", "quantity"),
             models.CheckConstraint(
                 name="subscription_charge_sign",
-                condition=Q(kind=ChargeKind.CREDIT, net_amount__lte=0)
-                | (~Q(kind=ChargeKind.CREDIT) & Q(kind__in=ChargeKind.values, net_amount__gte=0)),
+                condition=Q(kind=ChargeKind.CREDIT, amount__lte=0)
+                | (~Q(kind=ChargeKind.CREDIT) & Q(kind__in=ChargeKind.values, amount__gte=0)),
             ),
             models.CheckConstraint(
                 name="subscription_charge_has_days", condition=Q(service_ends_on__gt=F("service_starts_on"))
@@ -274,7 +275,12 @@ class SubscriptionCharge(AppendOnlyModel):
         triggers = append_only()
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.net_amount} {self.currency}"
+        return f"{self.kind} {self.amount} {self.currency}"
+
+    @property
+    def tax_inclusive(self) -> bool:
+        """Whether the amount includes tax, as its price does."""
+        return self.item.price.tax_inclusive
 
 
 class SubscriptionChange(BaseModel):

@@ -48,11 +48,25 @@ class Preview:
 
     @property
     def total(self) -> Decimal:
-        return total_of([charge.net_amount for charge in self.charges])
+        """Of the prices before tax."""
+        return _told(self.charges, tax_inclusive=False)
+
+    @property
+    def inclusive_total(self) -> Decimal:
+        """Of the prices that include tax."""
+        return _told(self.charges, tax_inclusive=True)
 
     @property
     def next_total(self) -> Decimal:
-        return total_of([charge.net_amount for charge in self.next_charges])
+        return _told(self.next_charges, tax_inclusive=False)
+
+    @property
+    def next_inclusive_total(self) -> Decimal:
+        return _told(self.next_charges, tax_inclusive=True)
+
+
+def _told(charges: Iterable[SubscriptionCharge], *, tax_inclusive: bool) -> Decimal:
+    return total_of([charge.amount for charge in charges if charge.tax_inclusive == tax_inclusive])
 
 
 def locked_account(subscription_id: UUID, *, as_of: date, version: int | None = None) -> Account:

@@ -8,7 +8,12 @@ from django.db import transaction
 from billing.kernel import audit, money
 from billing.kernel.errors import Invalid, NotFound
 from billing.subscriptions.core.rating import PriceTerms
-from billing.subscriptions.errors import PassThroughNeedsUsage, PriceOutOfOrder, ProductNotOnPlan
+from billing.subscriptions.errors import (
+    PassThroughIsBeforeTax,
+    PassThroughNeedsUsage,
+    PriceOutOfOrder,
+    ProductNotOnPlan,
+)
 from billing.subscriptions.models import Basis, Plan, PlanItem, Price, PriceModel, Product
 
 TIERS_MAX = 100
@@ -25,22 +30,26 @@ def add_price(
     starts_on: date,
     plan_id: UUID | None = None,
     tiers: Sequence[TierText] | None = None,
+    tax_inclusive: bool = False,
     **figures: Decimal | int | None,
 ) -> Price:
     """Append the next version of a product's price in a currency; it holds from `starts_on` on.
 
     Without a plan it is the list price; with one, the price on that plan, per its interval. `figures` are
     those of the model (`core.rating.NEEDED` and `OPTIONAL`), amounts in the currency and not rounded, 12.5
-    for 12.5 %; `tiers` are {"up_to": "10" or None, "unit_price": "0.05", "flat_amount": "0"}, in text.
-    Versions are numbered 1…n per product, plan and currency and never edited. Raises NotFound, Invalid,
-    NotAPriceOfItsModel, ProductNotOnPlan, PassThroughNeedsUsage, and PriceOutOfOrder unless it starts after
-    the version before it.
+    for 12.5 %; `tiers` are {"up_to": "10" or None, "unit_price": "0.05", "flat_amount": "0"}, in text. With
+    `tax_inclusive` all of them include tax; costs passed through never do. Versions are numbered 1…n per
+    product, plan and currency and never edited. Raises NotFound, Invalid, NotAPriceOfItsModel,
+    ProductNotOnPlan, PassThroughIsBeforeTax, PassThroughNeedsUsage, and PriceOutOfOrder unless it starts
+    after the version before it.
     """
     money.exponent(currency)  # refuses what is no currency
     if len(tiers or ()) > TIERS_MAX:
         raise Invalid(f"A price has at most {TIERS_MAX} tiers.")
     terms = PriceTerms.from_stored(model, tiers, **figures)
     terms.require_valid()
+    if tax_inclusive and model == PriceModel.PASS_THROUGH:
+        raise PassThroughIsBeforeTax("What somebody else charged comes before tax, and is passed on so.")
     # The product's row is the queue for the versions of its prices, on every plan.
     product = Product.objects.locked().filter(pk=product_id).first()
     if product is None:
@@ -60,6 +69,7 @@ def add_price(
         number=last.number + 1 if last else 1,
         currency=currency,
         model=model,
+        tax_inclusive=tax_inclusive,
         tiers=[_normal(tier) for tier in terms.stored_tiers()] or None,
         starts_on=starts_on,
         **figures,
@@ -74,6 +84,7 @@ def add_price(
             "number": price.number,
             "currency": currency,
             "model": model,
+            "tax_inclusive": tax_inclusive,
             "plan": str(plan_id) if plan_id else None,
         },
     )

@@ -10,7 +10,7 @@ from billing.kernel.versions import require_version
 from billing.subscriptions.errors import NotASeller, ProductCodeTaken
 from billing.subscriptions.models import Product, TaxCategory
 
-EDITABLE = {"name", "unit", "tax_category", "gl_code", "is_active", "metadata"}
+EDITABLE = {"name", "unit", "tax_category", "is_goods", "gl_code", "is_active", "metadata"}
 
 
 @transaction.atomic
@@ -22,6 +22,7 @@ def create_product(
     name: str,
     unit: str = "unit",
     tax_category: str = TaxCategory.STANDARD,
+    is_goods: bool = False,
     gl_code: str = "",
     metadata: dict | None = None,
 ) -> Product:
@@ -45,6 +46,7 @@ def create_product(
         name=name,
         unit=unit,
         tax_category=tax_category,
+        is_goods=is_goods,
         gl_code=gl_code,
         metadata=metadata or {},
     )
@@ -56,7 +58,7 @@ def create_product(
 def update_product(
     *, actor: str, product_id: UUID, changes: Mapping[str, object], version: int | None = None
 ) -> Product:
-    """Change name, unit, tax category, GL code, metadata, or whether it is still sold.
+    """Change name, unit, tax category, whether it is goods, GL code, metadata, or whether it is still sold.
 
     What has been invoiced keeps what it was invoiced with. `version` is the one last seen. Raises
     NotFound, PreconditionFailed, or Invalid for what is not editable and for an unknown tax category.

@@ -180,7 +180,7 @@ def test_what_is_charged_is_what_the_days_cost(
     exact = sum((Fraction(charge.derivation["exact"]) for charge in account.charges), Fraction(0))
     assert abs(exact - reference.cost_until(end)) < Fraction(1, 10**30)
     for charge in account.charges:
-        assert charge.net_amount == round_half_up(Decimal(charge.derivation["exact"]), currency)
+        assert charge.amount == round_half_up(Decimal(charge.derivation["exact"]), currency)
 
 
 def _plan_items_of(account: Account, targets: list[Target]) -> list[PlanItem]:

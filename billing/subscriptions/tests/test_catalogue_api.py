@@ -63,9 +63,11 @@ def manager(api, product):
 def test_a_price_of_every_model_goes_in_and_comes_out(model, manager, product):
     address = f"{ROOT}/products/{product.pk}/prices"
 
-    made = manager.post(address, terms(model=model, **BODIES[model]))
+    with_tax = model != PriceModel.PASS_THROUGH
+    made = manager.post(address, terms(model=model, tax_inclusive=with_tax, **BODIES[model]))
 
     assert made.status_code == 201, made.data
+    assert made.data["tax_inclusive"] is with_tax
     figures = {*PriceTerms.__dataclass_fields__} - {"model"}
     given = BODIES[model]
     assert {name: made.data[name] for name in figures} == dict.fromkeys(figures) | given
@@ -84,7 +86,7 @@ def test_the_examples_of_the_guide_work(manager, product):
 
     [asked] = re.findall(r"price-quote(\?[^\"]+)", guide)
     quoted = manager.get(f"{ROOT}/products/{product.pk}/price-quote{asked}").data
-    assert f'"net_amount": "{quoted["net_amount"]}"' in guide
+    assert f'"amount": "{quoted["amount"]}"' in guide
 
 
 def test_a_price_on_a_plan_names_it_and_can_be_asked_for(manager, product):
@@ -122,6 +124,12 @@ def test_a_price_on_a_plan_names_it_and_can_be_asked_for(manager, product):
         ("a model there is not", {"model": "barter"}, 400, None),
         ("a fraction of an event", {"model": "percentage", "percent": "1", "free_events": 1.5}, 400, None),
         ("a figure of another model", {"model": "flat", "unit_price": "1"}, 422, "not-a-price-of-its-model"),
+        (
+            "cost passed on with tax",
+            {"model": "pass_through", "markup_percent": "0", "tax_inclusive": True},
+            422,
+            "pass-through-is-before-tax",
+        ),
         ("no tiers", {"model": "volume", "tiers": []}, 422, "not-a-price-of-its-model"),
         ("no open tier", {"model": "volume", "tiers": TIERS[:1]}, 422, "not-a-price-of-its-model"),
         ("below zero", {"model": "flat", "flat_amount": "-1"}, 422, "not-a-price-of-its-model"),
@@ -165,14 +173,14 @@ def test_a_quote_shows_the_amount_and_how_it_comes_about(manager, product):
     assert (answer.data["price"]["id"], answer.data["price"]["number"]) == (str(listed.pk), 1)
     assert {
         name: answer.data[name]
-        for name in ("product", "quantity", "events", "currency", "exact_amount", "net_amount")
+        for name in ("product", "quantity", "events", "currency", "exact_amount", "amount")
     } == {
         "product": str(product.pk),
         "quantity": "150.123",
         "events": 0,
         "currency": "USD",
         "exact_amount": "75.0492",
-        "net_amount": "75.05",
+        "amount": "75.05",
     }
     assert answer.data["steps"] == [
         {"label": "Up to 100", "quantity": "100", "unit_price": "0.5", "amount": "50"},
@@ -190,8 +198,8 @@ def test_a_quote_of_a_percentage_counts_its_events_and_is_of_today_unless_told(m
     make_price(product=product, model="percentage", per_event_amount=Decimal("0.30"), free_events=10)
     address = f"{ROOT}/products/{product.pk}/price-quote?quantity=1000&currency=USD"
 
-    assert manager.get(f"{address}&events=12").data["net_amount"] == "29.60"
-    assert manager.get(address).data["net_amount"] == "29.00"
+    assert manager.get(f"{address}&events=12").data["amount"] == "29.60"
+    assert manager.get(address).data["amount"] == "29.00"
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,23 @@ def test_a_price_is_added_on_the_page_of_the_plan_for_what_is_on_it(console, pro
     assert "not one of the available choices" in text_of(refused)
     assert made.status_code == 302
     assert Price.objects.get().plan == plan
+    assert not Price.objects.get().tax_inclusive
+
+
+def test_a_price_with_tax_is_added_and_said_to_be_one(console, product):
+    given = {"currency": "EUR", "unit_price": "119", "starts_on": DAY, "tax_inclusive": "on"}
+    url = page("product_verb_add_price", product.pk)
+
+    refused = confirm(
+        console(), url, **given | {"model": "pass_through", "unit_price": "", "markup_percent": "0"}
+    )
+    assert not Price.objects.exists()
+    made = confirm(console(), url, **given | {"model": "per_unit"})
+
+    assert "comes before tax" in " ".join(messages_of(refused))
+    assert made.status_code == 302
+    assert Price.objects.get().tax_inclusive
+    assert "119 EUR, with tax" in text_of(console().get(page("product_change", product.pk)))
 
 
 def plan_terms(product, **changes):
@@ -324,6 +341,7 @@ def test_nobody_tries_the_products_of_another_seller(console, client, product):
         ({"model": "percentage"}, "2.9 %"),
         ({"model": "percentage", "per_event_amount": Decimal("0.3")}, "2.9 % + 0.3 USD per event"),
         ({"model": "pass_through"}, "cost + 0 %"),
+        ({"model": "per_unit", "tax_inclusive": True}, "0.25 USD, with tax"),
     ],
 )
 def test_a_price_in_words(terms, words):

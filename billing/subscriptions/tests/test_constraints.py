@@ -84,6 +84,10 @@ def test_a_price_has_the_figures_of_its_model_and_no_other(_case, figures):
         ("price_not_negative", {"model": "percentage", "percent": 1, "minimum_amount": -1}),
         ("price_not_negative", {"model": "percentage", "percent": 1, "maximum_amount": -1}),
         ("price_not_negative", {"model": "pass_through", "markup_percent": -100}),
+        (
+            "price_passed_through_before_tax",
+            {"model": "pass_through", "markup_percent": 1, "tax_inclusive": True},
+        ),
         ("price_finite", {"flat_amount": "NaN"}),
         ("price_finite", {"model": "percentage", "percent": 1, "maximum_amount": "NaN"}),
         (
@@ -213,6 +217,8 @@ BENDS = {
     "K3  ": "UPDATE products SET entity_id = (SELECT id FROM billing_entities WHERE NOT is_seller)"
     " WHERE id IN (SELECT product_id FROM plan_items)",
     "K3   ": "DELETE FROM prices WHERE plan_id IS NOT NULL; DELETE FROM plan_items",
+    "K5": """UPDATE prices SET model = 'pass_through', markup_percent = 0, unit_price = NULL, tax_inclusive = true
+        WHERE plan_id IS NULL""",
     "K4": """UPDATE prices SET tiers = tiers || tiers WHERE tiers IS NOT NULL""",
 }
 
@@ -226,6 +232,7 @@ def unguarded():
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("ALTER TABLE prices DROP CONSTRAINT price_has_its_models_figures")
             cursor.execute("ALTER TABLE prices DROP CONSTRAINT price_tiers_contiguous")
+            cursor.execute("ALTER TABLE prices DROP CONSTRAINT price_passed_through_before_tax")
             cursor.execute("SET session_replication_role = replica")
             cursor.execute(statement)
             cursor.execute("SET session_replication_role = origin")

@@ -56,7 +56,7 @@ def as_rows(charges) -> list[tuple]:
             c.kind,
             c.item.product_id,
             c.quantity,
-            c.net_amount,
+            c.amount,
             c.service_starts_on,
             c.service_ends_on,
             c.due_on,

@@ -17,6 +17,7 @@ from billing.subscriptions.core.rating import PriceModel
 from billing.subscriptions.errors import (
     NoPriceInForce,
     NotAPriceOfItsModel,
+    PassThroughIsBeforeTax,
     PassThroughNeedsUsage,
     PriceOutOfOrder,
     ProductNotOnPlan,
@@ -115,6 +116,24 @@ def test_refuses_what_is_no_price_of_its_model_and_adds_nothing(_case, terms):
     assert not Price.objects.exists()
 
 
+def test_a_price_of_any_model_but_cost_passed_through_may_include_tax():
+    product = make_product()
+
+    with pytest.raises(PassThroughIsBeforeTax):
+        make_price(product=product, model="pass_through", tax_inclusive=True)
+
+    assert not Price.objects.exists()
+    for number, model in enumerate(PriceModel, start=1):
+        made = make_price(
+            product=product,
+            model=model,
+            tax_inclusive=model != "pass_through",
+            starts_on=date(2024, number, 1),
+        )
+        made.refresh_from_db()
+        assert made.tax_inclusive == (model != "pass_through")
+
+
 def test_refuses_more_tiers_than_a_person_could_read():
     product = make_product()
 
@@ -157,7 +176,14 @@ def test_a_price_on_a_plan_is_written_into_the_audit_trail():
     said = AuditEntry.objects.get(action="price.added", subject_id=str(made.pk))
     assert (said.entity_id, said.detail) == (
         product.entity_id,
-        {"product": product.code, "number": 1, "currency": "USD", "model": "flat", "plan": str(plan.pk)},
+        {
+            "product": product.code,
+            "number": 1,
+            "currency": "USD",
+            "model": "flat",
+            "tax_inclusive": False,
+            "plan": str(plan.pk),
+        },
     )
 
 
@@ -227,7 +253,7 @@ def test_a_quote_is_exact_then_rounded_once_and_explained():
 
     quoted = quoting.quote(product, quantity=Decimal("150.123"), currency="USD", on=DAY)
 
-    assert (quoted.price, quoted.exact_amount, quoted.net_amount) == (
+    assert (quoted.price, quoted.exact_amount, quoted.amount) == (
         made,
         Decimal("75.0492"),  # 100 x 0.50 + 5, 50.123 x 0.40
         Decimal("75.05"),
@@ -246,7 +272,7 @@ def test_a_quote_is_rounded_to_the_unit_of_its_currency(currency, net):
 
     quoted = quoting.quote(product, quantity=Decimal(10), currency=currency, on=DAY)
 
-    assert str(quoted.net_amount) == net
+    assert str(quoted.amount) == net
 
 
 def test_nothing_is_quoted_before_the_first_price_nor_in_another_currency():

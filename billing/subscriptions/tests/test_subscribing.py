@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 def charges_of(subscription: Subscription) -> list[tuple[str, str, date, date]]:
     """Kind, amount and days of every charge, as they came."""
     return [
-        (charge.kind, f"{charge.net_amount:.2f}", charge.service_starts_on, charge.service_ends_on)
+        (charge.kind, f"{charge.amount:.2f}", charge.service_starts_on, charge.service_ends_on)
         for charge in subscription.charges.order_by("id")
     ]
 
@@ -258,7 +258,7 @@ def test_canceled_on_its_first_day_it_gives_back_everything():
 
     services.cancel_subscription(actor="test", subscription_id=subscription.pk, as_of=SEP)
 
-    assert sum(charge.net_amount for charge in subscription.charges.all()) == 0
+    assert sum(charge.amount for charge in subscription.charges.all()) == 0
 
 
 def test_canceled_at_the_end_of_the_period_it_runs_until_then():

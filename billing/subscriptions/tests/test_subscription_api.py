@@ -62,7 +62,7 @@ def figures(charges: list[dict]) -> list[tuple]:
         "kind",
         "product_code",
         "quantity",
-        "net_amount",
+        "amount",
         "service_starts_on",
         "service_ends_on",
         "due_on",
@@ -190,7 +190,7 @@ def test_a_change_charges_what_was_previewed(api):
 
     assert (changed.status_code, changed.json()["quantity"]) == (200, "4")
     # half of September is left: -30.00 × 15/30, and 4 × 30.00 × 15/30
-    assert [charge["net_amount"] for charge in shown["charges"]] == ["-15.00", "60.00"]
+    assert [charge["amount"] for charge in shown["charges"]] == ["-15.00", "60.00"]
     assert (shown["total_amount"], shown["next_total_amount"]) == ("45.00", "120.00")
     assert len(unchanged[3]) == 1
     assert figures(shown["charges"]) == figures(charges_of(client, subscription.pk)[1:])
@@ -230,7 +230,7 @@ def test_a_pause_credits_and_a_resumption_charges_the_days_that_are_left(api):
 
     assert (paused.json()["state"], resumed.json()["state"]) == ("paused", "active")
     assert (twice.status_code, twice.json()["code"]) == (409, "illegal-move")
-    amounts = [(charge["kind"], charge["net_amount"]) for charge in charges_of(client, subscription.pk)]
+    amounts = [(charge["kind"], charge["amount"]) for charge in charges_of(client, subscription.pk)]
     # 20 of 30 days back from the 11th, 15 of 30 again from the 16th
     assert amounts == [("recurring", "30.00"), ("credit", "-20.00"), ("proration", "15.00")]
 
@@ -492,8 +492,8 @@ def test_one_off_and_arrears_are_previewed_where_they_fall_due(api):
         f"{API}subscriptions/preview", terms(plan, customer, quantity="2"), format="json"
     ).json()
 
-    assert [(c["kind"], c["net_amount"]) for c in shown["charges"]] == [("one_off", "100.00")]
-    assert [(c["kind"], c["net_amount"], c["due_on"]) for c in shown["next_charges"]] == [
+    assert [(c["kind"], c["amount"]) for c in shown["charges"]] == [("one_off", "100.00")]
+    assert [(c["kind"], c["amount"], c["due_on"]) for c in shown["next_charges"]] == [
         ("recurring", "20.00", "2024-10-16")
     ]
 

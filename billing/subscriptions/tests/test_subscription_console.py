@@ -69,7 +69,7 @@ def shown_then_confirmed(client, address: str, given: dict) -> tuple[str, str]:
 
 
 def amounts(subscription) -> list[str]:
-    return [f"{charge.net_amount:.2f}" for charge in subscription.charges.order_by("pk")]
+    return [f"{charge.amount:.2f}" for charge in subscription.charges.order_by("pk")]
 
 
 CHANGE = {"plan": "", "quantity": "", "when": "now", "on": ""}

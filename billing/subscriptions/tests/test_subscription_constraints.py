@@ -25,7 +25,7 @@ COPY_PERIOD = """
         whole_ends_on + {later}, false, {closed}, 1 FROM subscription_periods WHERE subscription_id = %(id)s
 """
 COPY_CHARGE = """
-    INSERT INTO subscription_charges (id, subscription_id, item_id, kind, quantity, net_amount, currency,
+    INSERT INTO subscription_charges (id, subscription_id, item_id, kind, quantity, amount, currency,
         service_starts_on, service_ends_on, due_on, derivation)
     SELECT gen_random_uuid(), subscription_id, item_id, '{kind}', quantity, {net}, currency,
         service_starts_on, service_ends_on, due_on, derivation
@@ -74,7 +74,7 @@ def run(sql: str, subscription: Subscription) -> None:
         (
             "a charge is changed",
             "append-only",
-            "UPDATE subscription_charges SET net_amount = 1 WHERE subscription_id = %(id)s",
+            "UPDATE subscription_charges SET amount = 1 WHERE subscription_id = %(id)s",
         ),
         (
             "a charge is deleted",
@@ -121,7 +121,7 @@ def test_what_is_canceled_is_final():
 @pytest.mark.parametrize(
     ("invariant", "sql"),
     [
-        ("S1", "UPDATE subscription_charges SET net_amount = 29.99 WHERE subscription_id = %(id)s"),
+        ("S1", "UPDATE subscription_charges SET amount = 29.99 WHERE subscription_id = %(id)s"),
         (
             "S1",
             """UPDATE subscription_charges SET derivation = derivation || '{"days": "29/30"}'
@@ -129,7 +129,7 @@ def test_what_is_canceled_is_final():
         ),
         (
             "S2",
-            """UPDATE subscription_charges SET kind = 'credit', net_amount = -net_amount,
+            """UPDATE subscription_charges SET kind = 'credit', amount = -amount,
                derivation = derivation || '{"exact": "-30"}' WHERE subscription_id = %(id)s""",
         ),
         ("S3", "UPDATE subscriptions SET next_on = next_on + 1 WHERE id = %(id)s"),
