@@ -26,7 +26,7 @@ from billing.invoicing import (
     services,
 )
 from billing.invoicing.console_crediting import CREDIT, RECOVER
-from billing.invoicing.console_one_off import DELETE, OneOffLines
+from billing.invoicing.console_one_off import DELETE, REVISE, OneOffInvoices
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
@@ -85,7 +85,7 @@ def _rerate(request, invoice, *, as_of, reason):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
+class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
     list_display = (
         "shown_number",
         "customer",
@@ -150,6 +150,7 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
             icon="send",
             applies=lambda invoice: invoice.state == InvoiceState.DRAFT,
         ),
+        REVISE,
         AdminVerb(
             name="void",
             description="Void…",

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.recomputing import Difference
 from billing.invoicing.timeline import timeline_of
@@ -48,8 +48,8 @@ def invoice_tables(invoice: Invoice, *, names: Mapping[str, str]) -> list[Table]
     """
     proof = proof_of(invoice)
     return [
-        _lines(proof),
-        _taxes(invoice),
+        lines_table([proven.line for proven in proof.lines]),
+        taxes_table(invoice.taxes.order_by("category", "percent")),
         _places(proof),
         _entries(proof),
         _checks(proof),
@@ -87,9 +87,9 @@ def link(obj: Model, page: str) -> str:
     )
 
 
-def _lines(proof: Proof) -> Table:
+def lines_table(lines: Iterable[InvoiceLine], *, title: str = "Lines") -> Table:
     return Table(
-        title="Lines",
+        title=title,
         headers=[
             "#",
             "What",
@@ -113,7 +113,7 @@ def _lines(proof: Proof) -> Table:
                 f"{line.tax_category} {number(line.tax_percent)} %",
                 line.gl_code or "–",
             ]
-            for line in _of(proof)
+            for line in lines
         ],
     )
 
@@ -124,7 +124,7 @@ def _unit_price(line: InvoiceLine) -> str:
     return number(line.unit_price)
 
 
-def _taxes(invoice: Invoice) -> Table:
+def taxes_table(taxes: Iterable[InvoiceTax]) -> Table:
     return Table(
         title="Tax",
         headers=["Category", "Rate", "Taxable", "Tax", "Reason"],
@@ -136,7 +136,7 @@ def _taxes(invoice: Invoice) -> Table:
                 money(tax.tax_amount, tax.currency),
                 tax.exemption_reason or "–",
             ]
-            for tax in invoice.taxes.order_by("category", "percent")
+            for tax in taxes
         ],
     )
 
@@ -211,7 +211,7 @@ def _derivations(proof: Proof) -> Table:
                 _readable(line.derivation),
                 _recomputed(differing[line.pk]),
             ]
-            for line in _of(proof)
+            for line in (proven.line for proven in proof.lines)
         ],
         note="Every line is computed once more from the stored events, prices and days."
         " An adjustment's steps are those of the whole period; what was billed before is taken off.",
@@ -267,7 +267,3 @@ def _story(invoice: Invoice, names: Mapping[str, str]) -> Table:
             for moment in timeline_of(invoice)
         ],
     )
-
-
-def _of(proof: Proof) -> Iterable[InvoiceLine]:
-    return (proven.line for proven in proof.lines)
