@@ -86,6 +86,7 @@ def _rerate(request, invoice, *, as_of, reason):
 
 @admin.register(Invoice)
 class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
+    empty_hint = "Invoices come from billing runs. Start one, or write an invoice by hand."
     list_display = (
         "shown_number",
         "customer",
@@ -377,6 +378,7 @@ class ExemptionForm(ScopedForm):
 
 @admin.register(TaxExemption)
 class TaxExemptionAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Customers pay tax as the rates say, unless a certificate of theirs is recorded here."
     creates = "invoicing.create_tax_exemption"
     create_form = ExemptionForm
     list_display = ("certificate", "customer", "country", "starts_on", "shown_end")

@@ -17,6 +17,11 @@ from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.recomputing import Difference
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.money import minor_unit, plain
+from billing.subscriptions.models import Price, Subscription
+from billing.usage.models import Meter
+
+TOLD_ELSEWHERE = {"exact", "shares", "steps", "days", "discounts"}
+REFERENCES = {"adjusts", "charge", "event", "item", "sha256"}  # ids and checksums, which the API answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +201,7 @@ def _checks(proof: Proof) -> Table:
 
 
 def _derivations(proof: Proof) -> Table:
+    names = _names_in(proof)
     differing = defaultdict(list)
     for difference in proof.differences:
         differing[difference.line_id].append(difference)
@@ -208,7 +214,7 @@ def _derivations(proof: Proof) -> Table:
                 str(line.derivation.get("exact", "–")),
                 money(line.gross_amount, line.currency),
                 _steps(line.derivation),
-                _readable(line.derivation),
+                _readable(line.derivation, names),
                 _recomputed(differing[line.pk]),
             ]
             for line in (proven.line for proven in proof.lines)
@@ -243,12 +249,27 @@ def _recomputed(differences: Sequence[Difference]) -> str:
     )
 
 
-def _readable(derivation: Mapping[str, object]) -> str:
-    """`events: 3 · model: per_unit · unit_price: 0.25`: nothing is left out but what has its own column."""
+def _names_in(proof: Proof) -> Mapping[str, str]:
+    """What the derivations name by id, by that id: one query for each kind, however many lines."""
+    told = [proven.line.derivation for proven in proof.lines]
+    ids = {kind: {d[kind] for d in told if d.get(kind)} for kind in ("meter", "price", "subscription")}
+    meters = Meter.objects.in_bulk(ids["meter"])
+    prices = Price.objects.in_bulk(ids["price"])
+    subscriptions = Subscription.objects.in_bulk(ids["subscription"])
+    return {
+        **{str(pk): meter.code for pk, meter in meters.items()},
+        **{str(pk): f"version {price.number} in {price.currency}" for pk, price in prices.items()},
+        **{str(pk): str(subscription) for pk, subscription in subscriptions.items()},
+    }
+
+
+def _readable(derivation: Mapping[str, object], names: Mapping[str, str]) -> str:
+    """`events: 3 · model: per_unit · unit_price: 0.25`: nothing is left out but what has its own column, and
+    mere references."""
     return " · ".join(
-        f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
+        f"{name}: {names.get(value, value) if isinstance(value, str) else json.dumps(value)}"
         for name, value in derivation.items()
-        if value not in (None, "", []) and name not in {"exact", "shares", "steps", "days", "discounts"}
+        if value not in (None, "", []) and name not in TOLD_ELSEWHERE | REFERENCES
     )
 
 
@@ -262,7 +283,10 @@ def _story(invoice: Invoice, names: Mapping[str, str]) -> Table:
                 names.get(moment.who, moment.who) or "–",
                 moment.what,
                 moment.reason or "–",
-                " · ".join(f"{name}: {value}" for name, value in moment.detail.items()) or "–",
+                " · ".join(
+                    f"{name}: {value}" for name, value in moment.detail.items() if name not in REFERENCES
+                )
+                or "–",
             ]
             for moment in timeline_of(invoice)
         ],
