@@ -126,7 +126,7 @@ def revise_page(shown: ModelAdmin, request: HttpRequest, invoice: Invoice) -> Ht
     here = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
     asked = _asked(request)
     if asked is None and not REVISE.applies(invoice):
-        shown.message_user(request, f"{invoice} is no draft that was written by hand.", messages.WARNING)
+        shown.message_user(request, f"{invoice} is not a draft that was written by hand.", messages.WARNING)
         return HttpResponseRedirect(here)
     rows = line_rows(
         asked,
@@ -148,7 +148,7 @@ def revise_page(shown: ModelAdmin, request: HttpRequest, invoice: Invoice) -> Ht
         request,
         form,
         seen,
-        title=f"Revise {invoice}",
+        title="Revise the draft",
         back=here,
         invoice=invoice,
         theirs=_told(invoice) if theirs else None,

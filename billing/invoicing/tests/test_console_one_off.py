@@ -307,7 +307,7 @@ def test_only_a_draft_written_by_hand_is_revised(made, clerk, seller, customer):
     assert revise_of(invoice) not in page.content.decode()
     answer = clerk.get(revise_of(invoice), follow=True)
 
-    assert "is no draft that was written by hand" in answer.content.decode()
+    assert "is not a draft that was written by hand" in answer.content.decode()
     assert state_of_everything() == before
 
 
