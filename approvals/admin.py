@@ -174,6 +174,7 @@ class RequestPages(ReadOnlyAdmin):
 class InboxAdmin(RequestPages):
     """What waits for the reader's own decision."""
 
+    empty_hint = "Nothing waits for your decision."
     list_filter = ("kind", "due_on")
     ordering = ("due_on", "id")
     verbs = (APPROVE, REJECT)
@@ -209,6 +210,7 @@ class CreditNoteRequestForm(ScopedForm):
 
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(CreatesByService, RequestPages):
+    empty_hint = "Nobody has asked for consent yet."
     creates = "approvals.request_credit_note"
     create_form = CreditNoteRequestForm
     verbs = (
@@ -322,6 +324,7 @@ def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
 
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ReadOnlyAdmin):
+    empty_hint = "Without a rule, nothing needs consent."
     list_display = ("name", "entity", "kind", "shown_band", "is_fallback", "shown_state")
     list_filter = ("versions__state", "kind", "is_fallback")
     search_fields = ("name", "entity__name", "entity__code")
@@ -447,6 +450,7 @@ def _revoke(request, delegation):
 
 @admin.register(ApprovalDelegation)
 class ApprovalDelegationAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Name who decides for you while you are away."
     creates = "approvals.delegate_approvals"
     create_form = DelegationForm
     list_display = ("delegator", "delegate", "starts_on", "ends_on", "shown_limits", "revoked_at")

@@ -1,6 +1,7 @@
 """What has been done about unpaid invoices: cases with their steps, pauses, late fees, runs."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,7 +17,7 @@ from billing.dunning import queries, services
 from billing.dunning.models import DunningCase, DunningNotice, DunningPause, DunningRun, LateFee
 from billing.dunning.states import CaseState, FeeState, ItemState, Outcome, PauseKind, RunState
 from billing.entities.queries import today_at
-from billing.invoicing.console import Table, link, money
+from billing.invoicing.console import Table, link, money, number
 from billing.invoicing.queries import invoices_for
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled
@@ -28,6 +29,7 @@ PAUSE = "dunning.pause_dunning"
 
 @admin.register(DunningCase)
 class DunningCaseAdmin(ReadOnlyAdmin):
+    empty_hint = "Nobody is late. A dunning run opens a case for each invoice that its policy asks for."
     list_display = ("invoice", "customer", "shown_state", "policy", "opened_on", "shown_open")
     list_filter = ("state", "opened_on")
     list_select_related = ("invoice", "customer", "policy")
@@ -77,7 +79,7 @@ def _steps(case: DunningCase) -> Table:
                 money(notice.open_amount, notice.currency),
                 money(notice.collectable_amount, notice.currency),
                 link(notice.mail, "dunning_dunningmail") if notice.mail else "–",
-                " · ".join(f"{name}: {value}" for name, value in notice.detail.items()) or "–",
+                _said(notice),
             ]
             for notice in notices
         ],
@@ -103,6 +105,7 @@ def _suspensions(case: DunningCase) -> Table:
 
 @admin.register(DunningNotice)
 class DunningNoticeAdmin(ReadOnlyAdmin):
+    empty_hint = "No step was taken. Dunning runs take them, by the policy of each customer."
     list_display = ("invoice", "customer", "step", "shown_outcome", "noticed_on", "days_late", "shown_asked")
     list_filter = ("outcome", "step__effect", "noticed_on")
     list_select_related = ("invoice", "customer", "step")
@@ -112,10 +115,10 @@ class DunningNoticeAdmin(ReadOnlyAdmin):
     fields = (
         ("invoice", "customer", "step"),
         ("shown_outcome", "noticed_on", "days_late"),
-        ("shown_open", "shown_asked", "mail"),
-        "detail",
+        ("shown_open", "shown_asked"),
+        ("mail", "shown_detail"),
     )
-    readonly_fields = ("shown_outcome", "shown_open", "shown_asked")
+    readonly_fields = ("shown_outcome", "shown_open", "shown_asked", "shown_detail")
 
     def get_queryset(self, request):
         return queries.notices_for(request.user).select_related("mail").order_by(*self.ordering)
@@ -131,6 +134,15 @@ class DunningNoticeAdmin(ReadOnlyAdmin):
     @display(description="Asked for", ordering="collectable_amount")
     def shown_asked(self, notice):
         return money(notice.collectable_amount, notice.currency)
+
+    @display(description="Detail")
+    def shown_detail(self, notice):
+        return _said(notice)
+
+
+def _said(notice: DunningNotice) -> str:
+    """Why it was passed over, or what it came to."""
+    return " · ".join(f"{name}: {value}" for name, value in notice.detail.items()) or "–"
 
 
 class PauseForm(forms.Form):
@@ -161,6 +173,7 @@ def _resume(request, pause, *, reason):
 
 @admin.register(DunningPause)
 class DunningPauseAdmin(ReadOnlyAdmin):
+    empty_hint = "Pause an invoice, or the part of it that is in dispute, and nobody is reminded of that."
     list_display = ("invoice", "customer", "kind", "shown_amount", "starts_on", "shown_end", "reason")
     list_filter = ("kind", "starts_on")
     list_select_related = ("invoice", "customer")
@@ -241,6 +254,7 @@ def _waive(request, fee, *, reason):
 
 @admin.register(LateFee)
 class LateFeeAdmin(ReadOnlyAdmin):
+    empty_hint = "No fee was charged. Policies say whether and when there is one."
     list_display = ("invoice", "customer", "basis", "shown_amount", "charged_on", "shown_state", "billed_on")
     list_filter = ("state", "basis", "currency", "charged_on")
     list_select_related = ("invoice", "customer")
@@ -251,10 +265,10 @@ class LateFeeAdmin(ReadOnlyAdmin):
     fields = (
         ("invoice", "customer", "basis"),
         ("shown_amount", "charged_on", "shown_state", "billed_on"),
-        ("starts_on", "shown_last", "percent"),
+        ("starts_on", "shown_last", "shown_percent"),
         "reference",
     )
-    readonly_fields = ("shown_amount", "shown_last", "shown_state", "billed_on")
+    readonly_fields = ("shown_amount", "shown_last", "shown_percent", "shown_state", "billed_on")
     verbs = (
         AdminVerb(
             name="waive",
@@ -281,6 +295,10 @@ class LateFeeAdmin(ReadOnlyAdmin):
     def shown_amount(self, fee):
         return money(fee.amount, fee.currency)
 
+    @display(description="Interest per year")
+    def shown_percent(self, fee):
+        return f"{number(fee.percent)} %" if fee.percent else "–"
+
     @display(description="Last day charged")
     def shown_last(self, fee):
         return fee.ends_on - timedelta(days=1) if fee.ends_on else "–"
@@ -303,7 +321,7 @@ def _derivation(fee: LateFee) -> Table:
         title="How it came about",
         headers=["From", "To", "Days", "Amount that bore interest"],
         rows=[
-            [one["since"], one["until"], str(one["days"]), f"{one['amount']} {fee.currency}"]
+            [one["since"], one["until"], str(one["days"]), money(Decimal(one["amount"]), fee.currency)]
             for one in fee.derivation.get("stretches", ())
         ],
         note="Σ amount × days × percent / 100 / 365, rounded half-up once. “To” is exclusive."
@@ -314,6 +332,7 @@ def _derivation(fee: LateFee) -> Table:
 
 @admin.register(DunningRun)
 class DunningRunAdmin(ReadOnlyAdmin):
+    empty_hint = "Dunning runs once a day, as soon as a seller has an active policy."
     list_display = ("as_of", "seller", "shown_state", "done", "failed", "created_at", "finished_at")
     list_filter = ("state", "as_of")
     search_fields = ("seller__code", "seller__name")

@@ -42,6 +42,7 @@ class PreviewForm(forms.Form):
 
 @admin.register(DunningMail)
 class DunningMailAdmin(ReadOnlyAdmin):
+    empty_hint = "No letter was written. A dunning run writes them."
     list_display = ("subject", "customer", "recipient", "shown_state", "written_on", "sent_at", "last_error")
     list_filter = ("state", "template", "language", "written_on")
     list_select_related = ("customer",)

@@ -164,6 +164,7 @@ def _retire(request, policy, *, reason):
 
 @admin.register(DunningPolicy)
 class DunningPolicyAdmin(ReadOnlyAdmin):
+    empty_hint = "A policy says when late customers are reminded. Create one, then activate it."
     list_display = ("code", "revision", "name", "entity_class", "seller", "is_default", "shown_state")
     list_filter = ("state", "entity_class", "is_default")
     list_select_related = ("seller",)
@@ -331,6 +332,7 @@ def _end(request, assignment, *, ends_on, reason):
 
 @admin.register(DunningAssignment)
 class DunningAssignmentAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Customers follow the policy of their class; assign one here to make an exception."
     creates = "dunning.assign_policy"
     create_form = AssignmentForm
     list_display = ("customer", "policy", "starts_on", "shown_end")

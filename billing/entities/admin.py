@@ -198,6 +198,7 @@ class BillingEntityAdmin(CreatingAdmin):
     list_display = ("code", "indented", "shown_state", "currency", "country", "is_seller", "consolidation")
     list_filter = ("state", "currency", "country", "consolidation", "is_seller")
     search_fields = ("code", "name", "legal_name", "external_reference")
+    search_help_text = "Code, name or external reference"
     ordering = ("path",)
     fields = (
         *("code", "name", "legal_name", "shown_state", "shown_tree", "is_seller", "is_customer"),
@@ -207,13 +208,13 @@ class BillingEntityAdmin(CreatingAdmin):
             "country",
             "shown_tax_id",
             "email",
-            "address",
+            "shown_address",
             "time_zone",
             "language",
         ),
         *("payment_terms_days", "fiscal_year_starts_in", "external_reference", "metadata", "created_at"),
     )
-    readonly_fields = ("shown_state", "shown_tree", "shown_tax_id", "created_at")
+    readonly_fields = ("shown_state", "shown_tree", "shown_tax_id", "shown_address", "created_at")
     inlines = (DepartmentInline, GrantInline, RelationInline)
     verbs = (
         _state_verb("activate", "The entity becomes active and can be billed.", icon="check_circle"),
@@ -231,6 +232,13 @@ class BillingEntityAdmin(CreatingAdmin):
             applies=lambda entity: entity.state != EntityState.CLOSED,
         ),
     )
+
+    @display(description="Address")
+    def shown_address(self, entity):
+        address = entity.address or {}
+        town = " ".join(str(address[part]) for part in ("postal_code", "city") if address.get(part))
+        lines = [address.get("line1"), address.get("line2"), town, address.get("region")]
+        return ", ".join(str(line) for line in [*lines, address.get("country")] if line) or "–"
 
     def get_object(self, request, object_id, from_field=None):
         found = super().get_object(request, object_id, from_field)

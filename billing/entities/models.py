@@ -246,7 +246,7 @@ class RoleGrant(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_role_display()} in {self.entity_id}"
+        return f"{self.get_role_display()} in {self.entity}"
 
 
 class RoleGrantLimit(AppendOnlyModel):

@@ -27,7 +27,7 @@ from billing.invoicing import (
     services,
 )
 from billing.invoicing.console_crediting import CREDIT, RECOVER
-from billing.invoicing.console_one_off import DELETE, OneOffLines
+from billing.invoicing.console_one_off import DELETE, REVISE, OneOffInvoices
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
@@ -86,7 +86,8 @@ def _rerate(request, invoice, *, as_of, reason):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
+class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
+    empty_hint = "Invoices come from billing runs. Start one, or write an invoice by hand."
     list_display = (
         "shown_number",
         "customer",
@@ -151,6 +152,7 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
             icon="send",
             applies=lambda invoice: invoice.state == InvoiceState.DRAFT,
         ),
+        REVISE,
         AdminVerb(
             name="void",
             description="Void…",
@@ -388,6 +390,7 @@ class ExemptionForm(ScopedForm):
 
 @admin.register(TaxExemption)
 class TaxExemptionAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Customers pay tax as the rates say, unless a certificate of theirs is recorded here."
     creates = "invoicing.create_tax_exemption"
     create_form = ExemptionForm
     list_display = ("certificate", "customer", "country", "starts_on", "shown_end")

@@ -12,11 +12,16 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.recomputing import Difference
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.money import minor_unit, plain
+from billing.subscriptions.models import Price, Subscription
+from billing.usage.models import Meter
+
+TOLD_ELSEWHERE = {"exact", "shares", "steps", "days", "discounts"}
+REFERENCES = {"adjusts", "charge", "event", "item", "sha256"}  # ids and checksums, which the API answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +53,8 @@ def invoice_tables(invoice: Invoice, *, names: Mapping[str, str]) -> list[Table]
     """
     proof = proof_of(invoice)
     return [
-        _lines(proof),
-        _taxes(invoice),
+        lines_table([proven.line for proven in proof.lines]),
+        taxes_table(invoice.taxes.order_by("category", "percent")),
         _places(proof),
         _entries(proof),
         _checks(proof),
@@ -87,9 +92,9 @@ def link(obj: Model, page: str) -> str:
     )
 
 
-def _lines(proof: Proof) -> Table:
+def lines_table(lines: Iterable[InvoiceLine], *, title: str = "Lines") -> Table:
     return Table(
-        title="Lines",
+        title=title,
         headers=[
             "#",
             "What",
@@ -113,7 +118,7 @@ def _lines(proof: Proof) -> Table:
                 f"{line.tax_category} {number(line.tax_percent)} %",
                 line.gl_code or "–",
             ]
-            for line in _of(proof)
+            for line in lines
         ],
     )
 
@@ -126,7 +131,7 @@ def _unit_price(line: InvoiceLine) -> str:
     return number(line.unit_price)
 
 
-def _taxes(invoice: Invoice) -> Table:
+def taxes_table(taxes: Iterable[InvoiceTax]) -> Table:
     return Table(
         title="Tax",
         headers=["Category", "Rate", "Taxable", "Tax", "Reason"],
@@ -138,7 +143,7 @@ def _taxes(invoice: Invoice) -> Table:
                 money(tax.tax_amount, tax.currency),
                 tax.exemption_reason or "–",
             ]
-            for tax in invoice.taxes.order_by("category", "percent")
+            for tax in taxes
         ],
     )
 
@@ -198,6 +203,7 @@ def _checks(proof: Proof) -> Table:
 
 
 def _derivations(proof: Proof) -> Table:
+    names = _names_in(proof)
     differing = defaultdict(list)
     for difference in proof.differences:
         differing[difference.line_id].append(difference)
@@ -210,10 +216,10 @@ def _derivations(proof: Proof) -> Table:
                 str(line.derivation.get("exact", "–")),
                 money(line.gross_amount, line.currency),
                 _steps(line.derivation),
-                _readable(line.derivation),
+                _readable(line.derivation, names),
                 _recomputed(differing[line.pk]),
             ]
-            for line in _of(proof)
+            for line in (proven.line for proven in proof.lines)
         ],
         note="Every line is computed once more from the stored events, prices and days."
         " An adjustment's steps are those of the whole period; what was billed before is taken off.",
@@ -245,12 +251,27 @@ def _recomputed(differences: Sequence[Difference]) -> str:
     )
 
 
-def _readable(derivation: Mapping[str, object]) -> str:
-    """`events: 3 · model: per_unit · unit_price: 0.25`: nothing is left out but what has its own column."""
+def _names_in(proof: Proof) -> Mapping[str, str]:
+    """What the derivations name by id, by that id: one query for each kind, however many lines."""
+    told = [proven.line.derivation for proven in proof.lines]
+    ids = {kind: {d[kind] for d in told if d.get(kind)} for kind in ("meter", "price", "subscription")}
+    meters = Meter.objects.in_bulk(ids["meter"])
+    prices = Price.objects.in_bulk(ids["price"])
+    subscriptions = Subscription.objects.in_bulk(ids["subscription"])
+    return {
+        **{str(pk): meter.code for pk, meter in meters.items()},
+        **{str(pk): f"version {price.number} in {price.currency}" for pk, price in prices.items()},
+        **{str(pk): str(subscription) for pk, subscription in subscriptions.items()},
+    }
+
+
+def _readable(derivation: Mapping[str, object], names: Mapping[str, str]) -> str:
+    """`events: 3 · model: per_unit · unit_price: 0.25`: nothing is left out but what has its own column, and
+    mere references."""
     return " · ".join(
-        f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
+        f"{name}: {names.get(value, value) if isinstance(value, str) else json.dumps(value)}"
         for name, value in derivation.items()
-        if value not in (None, "", []) and name not in {"exact", "shares", "steps", "days", "discounts"}
+        if value not in (None, "", []) and name not in TOLD_ELSEWHERE | REFERENCES
     )
 
 
@@ -264,12 +285,11 @@ def _story(invoice: Invoice, names: Mapping[str, str]) -> Table:
                 names.get(moment.who, moment.who) or "–",
                 moment.what,
                 moment.reason or "–",
-                " · ".join(f"{name}: {value}" for name, value in moment.detail.items()) or "–",
+                " · ".join(
+                    f"{name}: {value}" for name, value in moment.detail.items() if name not in REFERENCES
+                )
+                or "–",
             ]
             for moment in timeline_of(invoice)
         ],
     )
-
-
-def _of(proof: Proof) -> Iterable[InvoiceLine]:
-    return (proven.line for proven in proof.lines)

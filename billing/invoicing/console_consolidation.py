@@ -63,6 +63,7 @@ def _void(request, document, *, voided_on, reason):
 
 @admin.register(ConsolidatedInvoice)
 class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
+    empty_hint = "One document for a group of companies: issue their invoices first, then gather them here."
     list_display = (
         "number",
         "payer",
@@ -90,7 +91,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Amounts", {"fields": (("shown_total", "shown_open", "shown_converted"), "child_count")}),
+        ("Amounts", {"fields": (("shown_total", "shown_open"), ("shown_converted", "shown_count"))}),
     )
     readonly_fields = (
         "shown_state",
@@ -99,6 +100,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         "shown_total",
         "shown_open",
         "shown_converted",
+        "shown_count",
         "shown_document",
     )
     verbs = (
@@ -179,7 +181,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         return Labelled(document.state, ConsolidatedState)
 
     @display(
-        description="Paid",
+        description="Payment",
         label={"open": "warning", "partially_paid": "info", "paid": "success", "void": "danger"},
     )
     def shown_payment_state(self, document):
@@ -188,7 +190,9 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
     @display(description="Invoices issued", ordering="period_starts_on")
     def shown_period(self, document):
         later = f", part {document.part}" if document.part > 1 else ""
-        return f"{document.period_starts_on} – {document.period_ends_on - timedelta(days=1)}{later}"
+        last = document.period_ends_on - timedelta(days=1)
+        days = f"{last}" if last == document.period_starts_on else f"{document.period_starts_on} – {last}"
+        return f"{days}{later}"
 
     @display(description="Due in total")
     def shown_total(self, document):
@@ -197,6 +201,10 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
     @display(description="Open")
     def shown_open(self, document):
         return " + ".join(money(total.open_amount, total.currency) for total in document.totals.all())
+
+    @display(description="Invoices in it")
+    def shown_count(self, document):
+        return document.child_count
 
     @display(description="At the rates shown")
     def shown_converted(self, document):
@@ -245,11 +253,13 @@ class ExchangeRateForm(ScopedForm):
 
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Needed only where a group has invoices in several currencies."
     creates = "invoicing.create_exchange_rate"
     create_form = ExchangeRateForm
     list_display = ("rate_on", "from_currency", "to_currency", "shown_rate", "source", "created_at")
     list_filter = ("from_currency", "to_currency", "rate_on")
     search_fields = ("from_currency", "to_currency", "source")
+    search_help_text = "Currency or source"
     ordering = ("-rate_on", "-id")
     fields = (("from_currency", "to_currency", "shown_rate"), ("rate_on", "source"), "created_at")
     readonly_fields = ("shown_rate", "created_at")

@@ -100,6 +100,7 @@ CREDIT = AdminVerb(
     form=CreditForm,
     prepare=_offer_lines,
     preview=_preview,
+    preview_label="Show what it takes back",
     icon="undo",
     danger=True,
     applies=lambda invoice: invoice.state in (InvoiceState.ISSUED, InvoiceState.PAID),
@@ -170,6 +171,7 @@ class Unapplied(admin.SimpleListFilter):
 
 @admin.register(CreditNote)
 class CreditNoteAdmin(ReadOnlyAdmin):
+    empty_hint = "A credit note is issued from its invoice: open the invoice and choose “Credit…”."
     list_display = (
         "number",
         "customer",

@@ -77,6 +77,7 @@ def _retire(request, discount, *, reason):
 
 @admin.register(Discount)
 class DiscountAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Create a discount first, then grant it to customers."
     creates = CREATE
     create_form = DiscountForm
     list_display = ("code", "name", "seller", "worth", "lasts", "redemptions", "is_active")
@@ -171,6 +172,7 @@ def _end(request, grant, *, ends_on, reason):
 
 @admin.register(DiscountGrant)
 class DiscountGrantAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Grant a discount to a customer, and it is taken off what is drafted from then on."
     creates = GRANT
     create_form = GrantForm
     list_display = ("discount", "customer", "subscription", "starts_on", "shown_end")

@@ -60,6 +60,7 @@ def _end(request, mapping, *, ends_on, reason):
 
 @admin.register(GLCodeMapping)
 class GLCodeMappingAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Without a mapping, cost is posted under the GL code of its product or department."
     creates = "invoicing.create_gl_code_mapping"
     create_form = MappingForm
     list_display = (

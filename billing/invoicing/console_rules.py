@@ -89,11 +89,17 @@ class PeriodForm(forms.Form):
         widget=forms.DateInput(), label="Compare from", initial=lambda: _last_month()[0]
     )
     ends_on = forms.DateField(
-        widget=forms.DateInput(), label="until", initial=lambda: _last_month()[1], help_text="Exclusive."
+        widget=forms.DateInput(), label="Until", initial=lambda: _last_month()[1], help_text="Exclusive."
     )
 
 
 class RunForm(PeriodForm):
+    starts_on = forms.DateField(
+        widget=forms.DateInput(), label="From", initial=lambda: _last_month()[0], help_text="By service day."
+    )
+    ends_on = forms.DateField(
+        widget=forms.DateInput(), label="Until", initial=lambda: _last_month()[1], help_text="Exclusive."
+    )
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
@@ -192,11 +198,13 @@ def simulation_table(simulation: Simulation, *, title: str) -> Table:
 
 @admin.register(AllocationRule)
 class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
+    empty_hint = "Without a rule, what names no department is the cost of the default department."
     creates = "invoicing.create_allocation_rule"
     create_form = RuleForm
     list_display = ("code", "name", "entity", "shown_state", "shown_last", "shown_targets")
     list_select_related = ("entity",)
     search_fields = ("code", "name", "entity__code", "entity__name")
+    search_help_text = "Code or name of the rule or of its entity"
     ordering = ("entity__code", "code")
     fields = (("entity", "code", "name"), ("shown_state", "created_at"))
     readonly_fields = ("shown_state", "created_at")
@@ -358,6 +366,7 @@ class StepDownForm(ScopedForm):
 class AllocationRunAdmin(CreatesByService, ReadOnlyAdmin):
     """Runs by a rule begin on the rule's page; what is added here is a step-down."""
 
+    empty_hint = "A rule is run from its own page; here costs are stepped down from department to department."
     creates = "invoicing.run_allocation"
     create_form = StepDownForm
     change_form_after_template = "admin/invoicing/tables.html"
@@ -377,7 +386,8 @@ class AllocationRunAdmin(CreatesByService, ReadOnlyAdmin):
         ("entity", "shown_what", "shown_state"),
         ("starts_on", "ends_on", "posted_on"),
         ("lines_moved", "lines_kept"),
-        ("reason", "asked_by", "created_at", "finished_at"),
+        "reason",
+        ("asked_by", "created_at", "finished_at"),
         ("reversed_on", "reversal_reason"),
     )
     readonly_fields = ("shown_what", "shown_state", "asked_by", "created_at")

@@ -79,6 +79,7 @@ def _continue(request, run):
 
 @admin.register(BillingRun)
 class BillingRunAdmin(ReadOnlyAdmin):
+    empty_hint = "A run drafts and issues all that is due. You see what it would issue before it starts."
     list_display = ("as_of", "seller", "shown_state", "done", "failed", "pending", "invoices", "finished_at")
     list_filter = ("state", "as_of")
     list_select_related = ("seller",)

@@ -52,6 +52,7 @@ class ReadOnlyAdmin(VerbsMixin, ModelAdmin):
     list_filter_submit = True
     list_per_page = 50
     show_full_result_count = False  # counting a whole table for one line of text
+    empty_hint = ""  # what to do next when there is nothing yet
 
     def scope(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """The rows this person may see."""

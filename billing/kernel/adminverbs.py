@@ -60,6 +60,9 @@ class AdminVerb:
 
     With a `preview` nobody confirms what he has not seen: `preview(request, obj, **cleaned)` computes the
     tables that are shown first, and what would come out differently by then is shown anew instead of done.
+
+    With a `page` the object's button leads there, `page(model_admin, request, obj)`, instead of to the
+    question; a list has no such action, as the page is about one object.
     """
 
     name: str
@@ -73,6 +76,7 @@ class AdminVerb:
     preview_label: str = "Show what it charges"
     icon: str = "play_arrow"
     danger: bool = False
+    page: Callable[..., HttpResponse] | None = None
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
 
     @property
@@ -121,7 +125,7 @@ class VerbsMixin:
     def get_actions(self, request):
         actions = super().get_actions(request)
         for verb in self.verbs:
-            if request.user.has_perm(verb.permission):
+            if verb.page is None and request.user.has_perm(verb.permission):
                 actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)
         return actions
 
@@ -136,6 +140,10 @@ class VerbsMixin:
         obj = self.get_object(request, object_id)
         if obj is None:
             raise Http404
+        if verb.page is not None:
+            if not self.may(request, verb, obj):
+                raise PermissionDenied
+            return verb.page(self, request, obj)
         view = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         here = reverse(view, args=[obj.pk])
         return self._page(verb, request, [obj], back=here) or HttpResponseRedirect(here)
@@ -169,9 +177,11 @@ class VerbsMixin:
             "title": verb.description,
             "opts": self.opts,
             "verb": verb,
+            "heading": verb.description.rstrip("…"),
             "form": styled(form),
             "has_preview": verb.preview is not None,
             "seen": seen,
+            "preview_variant": "default" if seen else "primary",
             "objects": [(obj.pk, self.described(obj)) for obj in allowed],
             "selected_name": ACTION_CHECKBOX_NAME,
             "once": request.POST.get("once") or uuid4().hex,

@@ -73,6 +73,7 @@ class Unapplied(admin.SimpleListFilter):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
+    empty_hint = "Record what arrived at the bank: the invoices due first are settled first."
     list_display = ("received_on", "customer", "shown_amount", "shown_left", "method", "reference")
     list_filter = (Unapplied, "method", "currency", "received_on")
     list_select_related = ("customer", "seller")

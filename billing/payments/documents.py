@@ -16,7 +16,7 @@ def statement_content(statement: Statement, *, language: str) -> dict:
     closing = say.money(statement.closing_balance)
     return {
         "language": language,
-        "labels": labels,
+        "labels": labels | {"customer": labels["counterparty"]},
         "currency": statement.currency,
         "title": labels["statement"],
         "number": period,

@@ -62,7 +62,7 @@ class Payment(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{round_half_up(self.amount, self.currency)} {self.currency} ({self.reference})"
+        return f"{round_half_up(self.amount, self.currency):,f} {self.currency} ({self.reference})"
 
     @property
     def entity_id(self):

@@ -266,6 +266,7 @@ def _shown_quote(product: Product, form: console.QuoteForm) -> dict:
 
 @admin.register(Plan)
 class PlanAdmin(ReadOnlyAdmin):
+    empty_hint = "Create products first; a plan bundles them at its own prices."
     list_display = ("code", "name", "entity", "billed", "trial_days", "is_active")
     list_filter = ("is_active", "interval")
     search_fields = ("code", "name")
@@ -389,6 +390,7 @@ class PriceAdmin(ShowsPrice, ReadOnlyAdmin):
     list_display = ("product", "on_plan", "number", "currency", "shown_model", "shown_price", "starts_on")
     list_filter = ("currency", "model", "starts_on", ("plan", admin.EmptyFieldListFilter))
     search_fields = ("product__code", "product__name", "plan__code")
+    search_help_text = "Code or name of the product, or code of the plan"
     list_select_related = ("product", "plan")
     ordering = ("-id",)
     change_form_after_template = TABLES

@@ -143,6 +143,7 @@ class TermsInline(_Shown):
 
 @admin.register(License)
 class LicenseAdmin(ReadOnlyAdmin):
+    empty_hint = "A licence comes with a subscription, or is granted over the API."
     list_display = ("entity", "product", "tier", "shown_state", "seats_picture", "starts_on", "ends_on")
     list_filter = ("state", "tier", "ends_on")
     search_fields = ("entity__code", "entity__name", "product__code", "tier")

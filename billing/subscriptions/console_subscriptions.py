@@ -186,6 +186,7 @@ def _withdraw(request, subscription):
 
 
 class SubscriptionAdmin(ReadOnlyAdmin):
+    empty_hint = "Create a plan with its prices first, then subscribe a customer to it."
     list_display = ("name", "entity", "plan", "shown_quantity", "shown_state", "starts_on", "next_on")
     list_filter = ("state", "plan", "currency", "starts_on")
     list_select_related = ("entity", "plan")

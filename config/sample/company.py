@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from billing.access.roles import AU, BO, BU, FC, SY, VW
+from billing.entities.models import Consolidation
 
 ROOT = "NORTHWIND"
 FOUNDED_ON = date(2024, 1, 1)
@@ -27,6 +28,7 @@ class Company:
     size: int = 0  # how much it uses; a holding uses nothing
     cloud_account: str = ""
     city: str = ""
+    consolidation: str = Consolidation.STANDALONE
 
 
 GROUP = {
@@ -90,6 +92,7 @@ COMPANIES = [
         45,
         6,
         city="Paris",
+        consolidation=Consolidation.ROLL_UP,
     ),
     Company(
         "BOREAL-LYON",
@@ -102,6 +105,7 @@ COMPANIES = [
         45,
         2,
         city="Lyon",
+        consolidation=Consolidation.ROLL_UP,
     ),
     Company(
         "BOREAL-US",
@@ -113,6 +117,7 @@ COMPANIES = [
         terms=60,
         size=3,
         city="Boston",
+        consolidation=Consolidation.ROLL_UP,
     ),
     Company("PRAIRIE", ROOT, "Prairie Clinics", "US", "USD", time_zone="America/Chicago", city="Omaha"),
     Company(

@@ -30,7 +30,7 @@ from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
 from config.sample import company as facts
-from config.sample import conceding, reminding, signins, subscribing
+from config.sample import conceding, dividing, grouping, reminding, signins, subscribing
 from config.sample.usage import Places, cloud_bill, reports
 
 ACTOR = "command:seed_demo"
@@ -75,6 +75,7 @@ class _Loading:
         self.say("products, prices, meters, tax rates")
         self._catalogue()
         subscribing.offer_plans(self.root, facts.FOUNDED_ON)
+        dividing.map_gl_code(seller=self.root, actor=ACTOR, starts_on=facts.FOUNDED_ON)
         self._quota()
         for month, run_day in zip(facts.MONTHS, facts.RUNS, strict=True):
             self.say(f"subscriptions, usage and billing of {month:%B %Y}")
@@ -89,6 +90,8 @@ class _Loading:
         self._move_cost()
         self.say("a credit note")
         self._credit()
+        self.say("cost divided by a rule")
+        self._divide()
         self.say("reminders")
         reminding.remind(
             seller=self.root,
@@ -96,6 +99,8 @@ class _Loading:
             operator=self.people["ben"],
             today=facts.TODAY,
         )
+        self.say("one invoice for a group")
+        self._consolidate()
         with transaction.atomic():
             make_key()
             entities.update_entity(
@@ -321,6 +326,14 @@ class _Loading:
                 posted_on=facts.TODAY,
             )
 
+    def _divide(self) -> None:
+        dividing.divide(
+            seller=self.root, controller=self.people["fiona"], month=facts.MONTHS[-1], today=facts.TODAY
+        )
+
+    def _consolidate(self) -> None:
+        grouping.consolidate(seller=self.root, operator=self.people["ben"], today=facts.TODAY)
+
 
 def make_key() -> None:
     """A key of the service account that carries every scope and is kept in its file, unless it is there."""
@@ -361,6 +374,7 @@ def _facts_of(company: facts.Company) -> dict[str, object]:
         "time_zone": company.time_zone,
         "payment_terms_days": company.terms,
         "external_reference": company.cloud_account,
+        "consolidation": company.consolidation,
         "email": f"accounts@{company.code.lower()}.example",
         "address": {"city": company.city, "country": company.country} if company.city else {},
     }

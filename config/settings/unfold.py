@@ -79,6 +79,7 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
     ],
+    "STYLES": [lambda request: static("console.css")],
     "SITE_URL": None,
     "DASHBOARD_CALLBACK": "config.home.home",
     "SHOW_HISTORY": True,

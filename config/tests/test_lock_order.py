@@ -719,6 +719,13 @@ def _():
     return lambda: invoicing.revise_one_off_invoice(actor=ME, invoice_id=draft.pk, **lines)
 
 
+@scene(invoicing.preview_one_off_revision)
+def _():
+    terms, lines = written_by_hand()
+    draft = invoicing.draft_one_off_invoice(actor=ME, **terms)
+    return lambda: invoicing.preview_one_off_revision(invoice_id=draft.pk, **lines)
+
+
 @scene(invoicing.delete_one_off_invoice)
 def _():
     draft = invoicing.draft_one_off_invoice(actor=ME, **written_by_hand()[0])

@@ -13,9 +13,13 @@ from billing.dunning.models import DunningMail, DunningRun, LateFee
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing.models import (
+    AllocationRun,
     BillingRunItem,
+    ConsolidatedInvoice,
+    ConsolidatedTotal,
     CostAllocation,
     CreditNote,
+    GLCodeMapping,
     Invoice,
     InvoiceLine,
     UsageClaim,
@@ -44,9 +48,12 @@ COUNTS = {
     UsageEvent: 3047,
     UsageClaim: 2954,  # the rest is of the customer who cannot be billed
     Invoice: 39,
-    CostAllocation: 429,
+    CostAllocation: 433,
     Payment: 25,
     ApiKey: 1,
+    ConsolidatedInvoice: 1,
+    AllocationRun: 1,
+    GLCodeMapping: 1,
     Plan: 3,
     Subscription: 6,
     LicenseAssignment: 15,
@@ -90,6 +97,11 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     assert [counter.used_quantity for counter in QuotaCounter.objects.all()] == [Decimal("38.5")]
     assert sum(payment.unapplied_amount for payment in Payment.objects.all()) == 100
     assert CostAllocation.objects.filter(basis="manual", reverses=None, net_amount__gt=0).count() == 2
+    totals = ConsolidatedTotal.objects.order_by("currency").values_list("currency", "total_amount")
+    assert dict(totals) == {"EUR": Decimal("10119.67"), "USD": Decimal("3749.53")}
+    run = AllocationRun.objects.get()
+    assert (run.state, run.lines_moved) == ("finished", 1)
+    assert CostAllocation.objects.filter(gl_code="6470", entity__code="PRAIRIE-OMAHA").exists()
     assert DunningRun.objects.get().items.filter(state="failed").count() == 0
     assert DunningMail.objects.filter(template="final_notice").exists()
     assert set(LateFee.objects.values_list("basis", "state")) == {
@@ -127,7 +139,9 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)  # what is credited was issued in a transaction before
-@pytest.mark.parametrize("step", ["_departments", "_bill", "_move_cost", "_discount", "_credit"])
+@pytest.mark.parametrize(
+    "step", ["_departments", "_bill", "_move_cost", "_discount", "_credit", "_divide", "_consolidate"]
+)
 def test_loading_goes_on_where_it_was_stopped(monkeypatch, step):
     class Killed(BaseException):
         pass

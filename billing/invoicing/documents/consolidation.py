@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from billing.invoicing.documents.formats import Formats, party
-from billing.invoicing.documents.wording import LABELS
+from billing.invoicing.documents.wording import LABELS, terms_in
 from billing.invoicing.models import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
 from billing.kernel.money import EXACT
 
@@ -21,6 +21,8 @@ def consolidated_content(
     `children` come with their invoices and customers, in the order in which they are shown.
     """
     labels, say = LABELS[language], Formats(language, document.currency)
+    if not any(total.exchange_rate_id for total in totals):  # nothing is converted: do not speak of it
+        labels = labels | {"converted": labels["amount"], "converted_total": labels["total"]}
     in_their_own = {total.currency: Formats(language, total.currency) for total in totals}
     running = accumulate((child.converted_amount for child in children), EXACT.add)
     due_on, days = say.day(document.due_on), document.snapshot["payment_terms_days"]
@@ -47,7 +49,7 @@ def consolidated_content(
             {"key": "total", "title": labels["total"], "align": "right"},
             {
                 "key": "converted",
-                "title": f"{labels['amount']} ({document.currency})",
+                "title": f"{labels['converted']} ({document.currency})",
                 "align": "right",
             },
         ],
@@ -55,10 +57,10 @@ def consolidated_content(
             _line(number, child, in_their_own[child.currency], say) | {"sum": say.money(total)}
             for number, (child, total) in enumerate(zip(children, running, strict=True), start=1)
         ],
-        "sums": [(labels["total"], say.money(document.converted_amount))],
+        "sums": [(labels["converted_total"], say.money(document.converted_amount))],
         "dues": [_due(total, in_their_own[total.currency], say) for total in totals],
         "notes": [
-            labels["terms"].format(day=due_on, days=days),
+            terms_in(language, day=due_on, days=days, total=document.converted_amount),
             *(_rate(total, document, say) for total in totals if total.exchange_rate_id),
         ],
     }

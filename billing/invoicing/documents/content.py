@@ -17,7 +17,7 @@ from itertools import accumulate
 from stdnum import iban
 
 from billing.invoicing.documents.formats import Formats, party
-from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in
+from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in, terms_in
 from billing.invoicing.models import (
     CreditNote,
     CreditNoteLine,
@@ -72,6 +72,7 @@ def content_of(
         max((line.service_ends_on for line in lines), default=invoice.period_ends_on),
     )
     due_on, days = say.day(invoice.due_on), invoice.snapshot["payment_terms_days"]
+    account = invoice.snapshot.get("account") if invoice.total_amount > 0 else None
     content = _common(invoice, "invoice", lines, taxes, say, language)
     return content | {
         "facts": [
@@ -82,8 +83,8 @@ def content_of(
         ],
         "sums": [*content["sums"], (labels["due"], say.money(invoice.total_amount))],
         "notes": [
-            labels["terms"].format(day=due_on, days=days),
-            *_account(invoice.snapshot.get("account"), labels),
+            terms_in(language, day=due_on, days=days, total=invoice.total_amount),
+            *_account(account, labels),
         ],
     }
 
@@ -99,6 +100,7 @@ def credit_note_content(
     credited = [CreditedLine.of(credit) for credit in lines]
     content = _common(note, "credit_note", credited, taxes, say, language)
     return content | {
+        "labels": labels | {"customer": labels["counterparty"]},  # nothing is billed to it
         "facts": [
             (labels["credit_note_number"], note.number),
             (labels["day"], say.day(note.issued_on)),
@@ -143,7 +145,7 @@ def _common(
                 "quantity": ""
                 if line.quantity is None
                 else f"{say.number(line.quantity)} {line.unit}".strip(),
-                "unit_price": "" if line.unit_price is None else say.number(line.unit_price),
+                "unit_price": "" if line.unit_price is None else say.price(line.unit_price),
                 "tax": say.percent(line.tax_percent),
                 "amount": say.money(line.net_amount),
                 "sum": say.money(total),
@@ -164,7 +166,9 @@ def _told(line: InvoiceLine | CreditedLine, say: Formats, labels: Mapping) -> It
     "Welcome −10.00"."""
     yield say.period(line.service_starts_on, line.service_ends_on)
     if line.inclusive_amount is not None:
-        yield f"{say.money(line.inclusive_amount)} {labels['inclusive']} {say.percent(line.tax_percent)}"
+        yield labels["inclusive"].format(
+            amount=say.money(line.inclusive_amount), percent=say.percent(line.tax_percent)
+        )
     if line.discount_amount:
         yield say.money(EXACT.add(line.net_amount, line.discount_amount))
         amounts = [(each["name"], Decimal(each["amount"])) for each in line.derivation.get("discounts", ())]

@@ -11,6 +11,8 @@ from babel.numbers import format_decimal
 
 from billing.kernel.money import exponent
 
+PRICE_DECIMALS = 12  # as prices are kept
+
 
 class Formats:
     """Numbers and days as a language writes them; amounts with the decimals ISO 4217 has for the currency.
@@ -22,7 +24,8 @@ class Formats:
         self.language, self.locale, self.decimals = language, Locale.parse(language), exponent(currency)
         signs = self.locale.number_symbols["latn"]
         self.signs = str.maketrans({",": signs["group"], ".": signs["decimal"], "-": signs["minusSign"]})
-        self.number, self.day, self.period = cache(self._number), cache(self._day), cache(self._period)
+        self.number, self.price = cache(self._number), cache(self._price)
+        self.day, self.period = cache(self._day), cache(self._period)
 
     def money(self, amount: Decimal) -> str:
         """Grouped by thousands: what babel says, in a seventh of its time."""
@@ -30,6 +33,11 @@ class Formats:
 
     def percent(self, value: Decimal) -> str:
         return f"{self.number(value)}\N{NO-BREAK SPACE}%"
+
+    def _price(self, value: Decimal) -> str:
+        """All that is there, and at least the decimals of an amount."""
+        always, more = "0" * self.decimals, "#" * (PRICE_DECIMALS - self.decimals)
+        return format_decimal(value, format=f"#,##0.{always}{more}", locale=self.locale)
 
     def _number(self, value: Decimal) -> str:
         """All that is there and no more."""

@@ -1,6 +1,7 @@
 """The words on documents, by language. A language is here or is not offered."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from billing.invoicing.tax import LATE_PAYMENT, REASONS, TaxTreatment, certificate_in
 
@@ -8,6 +9,7 @@ DEFAULT_LANGUAGE = "en"
 _LANGUAGES = ("en", "de", "fr", "es")
 _TEXTS = {
     "invoice": ("Invoice", "Rechnung", "Facture", "Factura"),
+    "counterparty": ("Customer", "Kunde", "Client", "Cliente"),
     "seller": ("From", "Von", "De", "De"),
     "customer": ("Bill to", "Rechnung an", "Facturé à", "Facturar a"),
     "number": ("Invoice number", "Rechnungsnummer", "Numéro de facture", "Número de factura"),
@@ -20,7 +22,6 @@ _TEXTS = {
     "quantity": ("Quantity", "Menge", "Quantité", "Cantidad"),
     "unit_price": ("Unit price", "Einzelpreis", "Prix unitaire", "Precio unitario"),
     "tax": ("Tax", "Steuer", "Taxe", "Impuesto"),
-    "inclusive": ("incl.", "inkl.", "TTC à", "incl."),
     "amount": ("Amount", "Betrag", "Montant", "Importe"),
     "brought_forward": (
         "Brought forward",
@@ -40,6 +41,30 @@ _TEXTS = {
         "Zahlbar ohne Abzug bis {day} ({days} Tage).",
         "Payable sans escompte au plus tard le {day} ({days} jours).",
         "A pagar sin deducción hasta el {day} ({days} días).",
+    ),
+    "terms_one_day": (
+        "Payable without deduction by {day} (1 day).",
+        "Zahlbar ohne Abzug bis {day} (1 Tag).",
+        "Payable sans escompte au plus tard le {day} (1 jour).",
+        "A pagar sin deducción hasta el {day} (1 día).",
+    ),
+    "terms_at_once": (
+        "Payable on receipt, without deduction.",
+        "Zahlbar bei Erhalt ohne Abzug.",
+        "Payable à réception, sans escompte.",
+        "A pagar a la recepción, sin deducción.",
+    ),
+    "nothing_due": (
+        "There is nothing to pay.",
+        "Es ist nichts zu zahlen.",
+        "Il n'y a rien à payer.",
+        "No hay nada que pagar.",
+    ),
+    "inclusive": (
+        "{amount} incl. {percent}",
+        "{amount} inkl. {percent}",
+        "{amount} taxe {percent} comprise",
+        "{amount} con {percent} incluido",
     ),
     "account": (
         "Please pay to: {account}.",
@@ -70,6 +95,8 @@ _TEXTS = {
         "Factura consolidada",
     ),
     "invoices_of": ("Invoices of", "Rechnungen vom", "Factures du", "Facturas del"),
+    "converted": ("Converted", "Umgerechnet", "Converti", "Convertido"),
+    "converted_total": ("Total, converted", "Summe, umgerechnet", "Total converti", "Total convertido"),
     "company": ("Company", "Gesellschaft", "Société", "Sociedad"),
     "statement": ("Statement of account", "Kontoauszug", "Relevé de compte", "Estado de cuenta"),
     "account_period": ("Period", "Zeitraum", "Période", "Periodo"),
@@ -85,9 +112,9 @@ _TEXTS = {
     "kind_credit_note": ("Credit note", "Gutschrift", "Avoir", "Factura rectificativa"),
     "kind_payment": ("Payment", "Zahlung", "Paiement", "Pago"),
     "kind_entry": ("Entry", "Buchung", "Écriture", "Asiento"),
-    "event_applied": ("Applied", "Verrechnet", "Imputé", "Aplicado"),
-    "event_reversed": ("Void", "Storniert", "Annulée", "Anulada"),
-    "event_written_off": ("Written off", "Ausgebucht", "Passée en perte", "Dada de baja"),
+    "event_applied": ("Applied", "Verrechnet", "Imputation", "Aplicación"),
+    "event_reversed": ("Voided", "Storniert", "Annulation", "Anulación"),
+    "event_written_off": ("Written off", "Ausgebucht", "Passage en perte", "Baja"),
     "event_recovered": (
         "Write-off taken back",
         "Ausbuchung zurückgenommen",
@@ -230,6 +257,14 @@ CATEGORIES = _by_language(_CATEGORIES)
 def language_of(wanted: str | None) -> str:
     """The language itself if it is spoken here, else English: older invoices name none."""
     return wanted if wanted in LABELS else DEFAULT_LANGUAGE
+
+
+def terms_in(language: str, *, day: str, days: int, total: Decimal) -> str:
+    """When `total` is to be paid; `day` as the language writes it."""
+    if total <= 0:
+        return LABELS[language]["nothing_due"]
+    named = {0: "terms_at_once", 1: "terms_one_day"}.get(days, "terms")
+    return LABELS[language][named].format(day=day, days=days)
 
 
 def reason_in(language: str, category: str, stored: str, *, country: str = "") -> str:

@@ -27,6 +27,7 @@ from billing.invoicing.services.one_off import (
     delete_one_off_invoice,
     draft_one_off_invoice,
     preview_one_off_invoice,
+    preview_one_off_revision,
     revise_one_off_invoice,
 )
 from billing.invoicing.services.previewing import BillingPreview, preview_billing
@@ -104,6 +105,7 @@ __all__ = [
     "preview_consolidation",
     "preview_credit_note",
     "preview_one_off_invoice",
+    "preview_one_off_revision",
     "queue_billing_run",
     "recover_invoice",
     "redirect_credit",

@@ -133,8 +133,18 @@ def delete_one_off_invoice(*, actor: str, invoice_id: UUID, version: int | None 
 @transaction.atomic
 def preview_one_off_invoice(*, as_of: date, **terms: object) -> InvoicePreview:
     """What `draft_one_off_invoice` with the same terms would draft, by the same code. Changes nothing."""
-    drafted = draft_one_off_invoice(actor="preview", as_of=as_of, **terms)
-    invoice = Invoice.objects.get(pk=drafted.pk)
+    return _undone(draft_one_off_invoice(actor="preview", as_of=as_of, **terms))
+
+
+@transaction.atomic
+def preview_one_off_revision(*, invoice_id: UUID, as_of: date, **terms: object) -> InvoicePreview:
+    """What `revise_one_off_invoice` with the same terms would make of the draft. Changes nothing."""
+    return _undone(revise_one_off_invoice(actor="preview", invoice_id=invoice_id, as_of=as_of, **terms))
+
+
+def _undone(made: Invoice) -> InvoicePreview:
+    """Its rows are read, then the transaction of the caller is rolled back."""
+    invoice = Invoice.objects.get(pk=made.pk)
     shown = InvoicePreview(
         invoice=invoice,
         lines=list(invoice.lines.order_by("position")),

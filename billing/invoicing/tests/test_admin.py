@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 from uuid import uuid4
 
@@ -80,6 +81,41 @@ def test_the_page_tells_the_whole_invoice(console):
         assert part in text, part
     assert "✗" not in text
     assert "Void" not in text  # an auditor changes nothing
+
+
+def test_the_page_names_what_lines_were_made_of_and_shows_no_ids(console):
+    meter = make_sold_meter(make_seller())
+    invoice = make_invoice(seller=meter.entity, meter=meter)
+    client = console("AU", invoice.seller)
+
+    answer = client.get(page("invoice_change", invoice.pk))
+
+    shown = {table.title: str(table.rows) for table in answer.context["tables"]}
+    assert f"meter: {meter.code} · " in shown["How the amounts came about"]
+    assert "price: version 1 in EUR" in shown["How the amounts came about"]
+    assert not re.search(
+        r"[0-9a-f]{8}-[0-9a-f]{4}-7", shown["How the amounts came about"] + shown["Timeline"]
+    )
+
+
+def test_an_empty_list_says_what_to_do_next_and_an_empty_search_another_thing(console):
+    client = console("BO", make_seller())
+
+    nothing = client.get(page("invoice_changelist")).content.decode()
+    no_match = client.get(page("invoice_changelist"), {"q": "nobody"}).content.decode()
+
+    assert "Start one, or write an invoice by hand." in nothing
+    assert "Nothing matches" in no_match
+    assert "Start one" not in no_match
+
+
+def test_a_question_says_which_verb_it_is_about_and_what_it_concerns(console):
+    invoice = make_invoice()
+
+    text = console("FC", invoice.seller).get(page("invoice_verb_write_off", invoice.pk)).content.decode()
+
+    assert ">Write off</h2>" in text
+    assert "This concerns one invoice:" in text
 
 
 def test_an_invoice_out_of_reach_is_not_shown(console):

@@ -19,7 +19,8 @@ from billing.invoicing.accounts import account_in
 from billing.invoicing.documents.content import content_of
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
-from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in
+from billing.invoicing.documents.typesetting import paged
+from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in, terms_in
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
 from billing.invoicing.tax import exemption_reason
@@ -108,6 +109,56 @@ def test_every_language_words_every_label():
     assert all(text for labels in LABELS.values() for text in labels.values())
     assert language_of(None) == language_of("xx") == "en"
     assert language_of("fr") == "fr"
+
+
+@pytest.mark.parametrize(
+    ("days", "total", "language", "said"),
+    [
+        (30, "1", "en", "Payable without deduction by DAY (30 days)."),
+        (1, "1", "en", "Payable without deduction by DAY (1 day)."),
+        (1, "1", "de", "Zahlbar ohne Abzug bis DAY (1 Tag)."),
+        (0, "1", "fr", "Payable à réception, sans escompte."),
+        (30, "0", "es", "No hay nada que pagar."),
+        (30, "-1", "en", "There is nothing to pay."),
+    ],
+)
+def test_the_terms_say_what_is_to_be_done(days, total, language, said):
+    assert terms_in(language, day="DAY", days=days, total=Decimal(total)) == said
+
+
+def test_nobody_is_asked_to_pay_nothing_into_an_account():
+    terms = issued(
+        amounts=("10.00", "-10.00"), currency="EUR", name="Kunde AG", category="S", reason="", words="Calls"
+    )
+    terms["invoice"].snapshot["account"] = {"iban": "DE02120300000000202051"}
+
+    assert content_of(**terms, language="en")["notes"] == ["There is nothing to pay."]
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "language", "shown"),
+    [
+        ("118", "EUR", "en", "118.00"),
+        ("0.000031", "EUR", "de", "0,000031"),
+        ("1234.5", "KWD", "en", "1,234.500"),
+        ("5", "JPY", "en", "5"),
+        ("0.5", "JPY", "en", "0.5"),
+    ],
+)
+def test_a_price_has_at_least_the_decimals_of_an_amount(price, currency, language, shown):
+    assert Formats(language, currency).price(Decimal(price)) == shown
+
+
+@pytest.mark.parametrize("line_count", range(8, 15))
+def test_what_closes_a_document_stays_on_the_pages_it_was_given(line_count):
+    shown = content(amounts=["10.00"] * line_count)
+    for note_count in range(1, 8):
+        told = shown | {"notes": [f"Note {number}" for number in range(note_count)]}
+        planned = paged(told)
+
+        pages = PdfReader(BytesIO(invoice_pdf(told))).pages
+
+        assert len(pages) == len(planned["pages"]) + planned["apart"], note_count
 
 
 def test_lines_carry_their_running_sum_and_days_include_the_last():

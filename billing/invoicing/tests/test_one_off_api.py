@@ -1,11 +1,8 @@
-"""One-off invoices on the wire and in the console."""
+"""One-off invoices on the wire."""
 
-from datetime import date
-from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.urls import reverse
 
 from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.invoicing.models import Invoice
@@ -15,7 +12,6 @@ from billing.subscriptions.tests.makers import make_product
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/"
-BACKEND = "billing.entities.backends.GrantBackend"
 
 
 @pytest.fixture
@@ -120,46 +116,3 @@ def test_what_is_out_of_reach_does_not_exist(api, seller, customer):
     ):
         assert answer.status_code == 404
     assert Invoice.objects.get() == draft
-
-
-def rows(*written: dict) -> dict:
-    """The formset as a browser sends it: five rows, most of them empty but for what was suggested."""
-    posted = {"lines-TOTAL_FORMS": "5", "lines-INITIAL_FORMS": "0"}
-    for number in range(5):
-        values = {"quantity": "1", "service_starts_on": "2024-09-01", "last_day": "2024-09-30"}
-        if number < len(written):
-            values |= written[number]
-        posted |= {f"lines-{number}-{name}": value for name, value in values.items()}
-    return posted
-
-
-def test_the_console_drafts_one_and_deletes_it(client, seller, customer):
-    client.force_login(make_grant(role="BO", entity=seller).user, backend=BACKEND)
-    product, page = make_product(entity=seller), reverse("admin:invoicing_invoice_add")
-    head = {"seller": seller.pk, "customer": customer.pk, "currency": "EUR"}
-
-    incomplete = client.post(page, head | rows({"product": product.pk}))
-    assert "A line needs it." in incomplete.content.decode()
-    nothing = client.post(page, head | rows())
-    assert "at least one line" in nothing.content.decode()
-    assert not Invoice.objects.exists()
-    made = client.post(
-        page,
-        head
-        | rows({"product": product.pk, "unit_price": "100"}, {"product": product.pk, "unit_price": "-0.5"}),
-        follow=True,
-    )
-
-    invoice = Invoice.objects.get()
-    assert "118.41 EUR" in made.content.decode()
-    assert (invoice.net_amount, invoice.period_ends_on) == (Decimal("99.50"), date(2024, 10, 1))
-    assert "Issue…" in made.content.decode()
-    verb = reverse("admin:invoicing_invoice_verb_delete_one_off", args=[invoice.pk])
-    client.post(verb, {"confirm": "yes", "once": uuid4().hex}, follow=True)
-    assert not Invoice.objects.exists()
-
-
-def test_the_console_offers_none_to_who_may_not(client, seller):
-    client.force_login(make_grant(role="AU", entity=seller).user, backend=BACKEND)
-
-    assert client.get(reverse("admin:invoicing_invoice_add")).status_code == 403
