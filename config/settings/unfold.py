@@ -54,6 +54,7 @@ CONSOLE_MENU = {
         ("Entities", "domain", "entities", "billingentity"),
         ("Departments", "account_tree", "entities", "department"),
         ("Role grants", "badge", "entities", "rolegrant"),
+        ("Conflicting roles", "balance", "entities", "roleexception"),
         ("Users", "group", "access", "user"),
         ("API keys", "key", "access", "apikey"),
     ],

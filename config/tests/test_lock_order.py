@@ -23,7 +23,7 @@ from billing.dunning import services as dunning
 from billing.dunning.models import DunningMail, LateFee
 from billing.dunning.tests import makers as dunned
 from billing.entities import services as entities
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.entities.tests.makers import make_department, make_entity, make_exception, make_grant, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.tests.consolidation_makers import (
@@ -78,6 +78,7 @@ ORDER = (
     "allocation_runs",
     "users",
     "role_grants",
+    "role_exceptions",
     "billing_entities",
     "entity_relations",
     "departments",
@@ -290,6 +291,28 @@ def _():
     grant = make_grant(role="FC", entity=make_entity(), confirmed_at=None, granted_by=make_user())
     other = make_user()
     return lambda: entities.confirm_grant(actor=f"user:{other.pk}", grant_id=grant.pk)
+
+
+@scene(entities.approve_exception)
+def _():
+    entity, person = make_entity(), make_user()
+    controller = make_grant(role="FC", entity=entity).user
+    return lambda: entities.approve_exception(
+        actor=f"user:{controller.pk}",
+        person_id=person.pk,
+        role="BO",
+        other_role="FC",
+        entity_id=entity.pk,
+        starts_on=DAY,
+        ends_on=DAY + timedelta(days=30),
+        reason="Parental leave",
+    )
+
+
+@scene(entities.revoke_exception)
+def _():
+    exception = make_exception(make_user(), "BO", "FC", entity=make_entity())
+    return lambda: entities.revoke_exception(actor=ME, exception_id=exception.pk, reason="Back")
 
 
 @scene(entities.revoke_grant)
