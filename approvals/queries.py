@@ -1,6 +1,6 @@
 """What may be read: of requests, what one asked for, is asked about, or oversees."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Prefetch, Q, QuerySet
@@ -102,6 +102,13 @@ def delegations_for(user: User) -> QuerySet[ApprovalDelegation]:
 def due_to_expire(*, as_of: date) -> QuerySet[ApprovalRequest]:
     """Undecided on their last day."""
     return ApprovalRequest.objects.filter(state=RequestState.PENDING, expires_on__lte=as_of)
+
+
+def to_chase(*, as_of: date) -> QuerySet[ApprovalRequest]:
+    """Pending on `as_of`, and due on the next day or before; what was done about them is for `chase_requests`."""
+    return ApprovalRequest.objects.filter(
+        state=RequestState.PENDING, due_on__lte=as_of + timedelta(days=1), expires_on__gt=as_of
+    )
 
 
 def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:

@@ -63,6 +63,8 @@ class ActionKind(models.TextChoices):
     CANCEL = "cancel"
     EXPIRE = "expire"
     SUPERSEDE = "supersede"
+    REMIND = "remind"
+    ESCALATE = "escalate"
 
 
 DECISIONS = (ActionKind.APPROVE, ActionKind.REJECT)

@@ -9,3 +9,8 @@ from approvals import services
 @shared_task(name="approvals.expire_requests")
 def expire_requests(**_: object) -> None:
     services.expire_requests(actor="task:approvals.expire_requests", as_of=timezone.now().date())
+
+
+@shared_task(name="approvals.chase_requests")
+def chase_requests(**_: object) -> None:
+    services.chase_requests(actor="task:approvals.chase_requests", as_of=timezone.now().date())

@@ -36,5 +36,6 @@ SCHEDULE = {
         every(3600, "dunning.run_dunning"),  # each seller once, from six in the morning where it is
         every(60, "dunning.sweep_mails"),
         daily(0, 25, "approvals.expire_requests"),
+        daily(0, 35, "approvals.chase_requests"),
     )
 }

@@ -1,3 +1,4 @@
+from approvals.services.chasing import chase_requests
 from approvals.services.credit_notes import request_credit_note
 from approvals.services.deciding import bulk_approve, decide_request
 from approvals.services.delegating import delegate_approvals, revoke_delegation
@@ -9,6 +10,7 @@ from approvals.services.talking import comment_on_request, delegate_request, rea
 __all__ = [
     "bulk_approve",
     "cancel_request",
+    "chase_requests",
     "comment_on_request",
     "confirm_rule",
     "decide_request",

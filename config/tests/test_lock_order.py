@@ -1440,6 +1440,12 @@ def _():
     )
 
 
+@scene(approvals.chase_requests)
+def _():
+    request = make_request()
+    return lambda: approvals.chase_requests(actor=ME, as_of=request.due_on + timedelta(days=1))
+
+
 @scene(approvals.expire_requests)
 def _():
     _, [request, _] = waiting()
