@@ -64,8 +64,3 @@ class PauseEnds(DomainError):
 class NoAddressForReminders(DomainError):
     code = "no-address-for-reminders"
     title = "The customer has no e-mail address to send reminders to."
-
-
-class MailStillUnderWay(Conflict):
-    code = "mail-still-under-way"
-    title = "The letter was handed to the mail server a moment ago."
