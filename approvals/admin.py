@@ -8,7 +8,11 @@ from django.contrib.admin.utils import unquote
 from django.utils import timezone
 from unfold.decorators import display
 
-from approvals import queries, services
+from approvals import (
+    console_mails,  # noqa: F401  (registers its page)
+    queries,
+    services,
+)
 from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,

@@ -9,6 +9,7 @@ from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
     ApprovalLevel,
+    ApprovalMail,
     ApprovalRequest,
     ApprovalRule,
     ApprovalRuleVersion,
@@ -109,6 +110,13 @@ def to_chase(*, as_of: date) -> QuerySet[ApprovalRequest]:
     return ApprovalRequest.objects.filter(
         state=RequestState.PENDING, due_on__lte=as_of + timedelta(days=1), expires_on__gt=as_of
     )
+
+
+def mails_for(user: User) -> QuerySet[ApprovalMail]:
+    """One's own; for who oversees also those about requests within reach."""
+    mails = ApprovalMail.objects.select_related("person", "request")
+    overseen = visible(ApprovalRequest.objects.all(), user=user, verb=VIEW_ALL, department="department")
+    return mails.filter(Q(person=user) | Q(request__in=overseen.values("pk")))
 
 
 def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:

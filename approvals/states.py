@@ -68,3 +68,14 @@ class ActionKind(models.TextChoices):
 
 
 DECISIONS = (ActionKind.APPROVE, ActionKind.REJECT)
+
+
+class Occasion(models.TextChoices):
+    """What a mail tells."""
+
+    ASKED = "asked", "A request waits for you"
+    REMINDER = "reminder"
+    ESCALATED = "escalated"
+    DECIDED = "decided"
+    SUPERSEDED = "superseded"
+    DELEGATED = "delegated", "You stand in"

@@ -1,5 +1,6 @@
 from approvals.models.delegations import ApprovalDelegation
 from approvals.models.guarded import GuardedCreditNote
+from approvals.models.mails import ApprovalMail
 from approvals.models.requests import (
     ApprovalAction,
     ApprovalEffect,
@@ -15,6 +16,7 @@ __all__ = [
     "ApprovalDelegation",
     "ApprovalEffect",
     "ApprovalLevel",
+    "ApprovalMail",
     "ApprovalRequest",
     "ApprovalRule",
     "ApprovalRuleVersion",

@@ -6,12 +6,14 @@ from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
+from approvals.services.telling import confirm_mail, retry_mail, send_mail, sweep_mails
 
 __all__ = [
     "bulk_approve",
     "cancel_request",
     "chase_requests",
     "comment_on_request",
+    "confirm_mail",
     "confirm_rule",
     "decide_request",
     "delegate_approvals",
@@ -23,6 +25,9 @@ __all__ = [
     "reassign_request",
     "request_approval",
     "request_credit_note",
+    "retry_mail",
     "revoke_delegation",
+    "send_mail",
+    "sweep_mails",
     "withdraw_rule",
 ]

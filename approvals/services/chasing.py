@@ -12,7 +12,8 @@ from approvals.core.due import Stage, is_late, stage_of
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest
 from approvals.queries import to_chase
 from approvals.services.recording import locked_request, record_action
-from approvals.states import ActionKind, LevelState, RequestState
+from approvals.services.telling import tell_chased
+from approvals.states import ActionKind, LevelState, Occasion, RequestState
 from billing.access.models import User
 from billing.kernel.retrying import retrying
 
@@ -71,6 +72,8 @@ def _chase(request_id: UUID, *, actor: str, as_of: date) -> Chased:
     )
     reminds = (ActionKind.REMIND, stage) not in before
     if reminds:
+        late = [user.pk for user in late_approvers(level, request)]
+        tell_chased(request, level, late, Occasion.REMINDER, stage)
         record_action(request, actor=actor, action=ActionKind.REMIND, level=level.position, detail=stage)
     escalates = is_late(due_on=request.due_on, as_of=as_of) and not any(
         action == ActionKind.ESCALATE for action, _ in before
@@ -86,6 +89,7 @@ def _escalate(request: ApprovalRequest, level: ApprovalLevel, *, actor: str, as_
     late = late_approvers(level, request)
     stand_in = routing.escalated_to(request, but_not=level.approvers) if late else None
     if stand_in is not None:
+        tell_chased(request, level, [stand_in.pk], Occasion.ESCALATED)
         ApprovalDelegation.objects.bulk_create(
             ApprovalDelegation(
                 delegator=approver,

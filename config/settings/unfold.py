@@ -36,6 +36,7 @@ CONSOLE_MENU = {
         ("Requests", "approval", "approvals", "approvalrequest"),
         ("Rules", "rule", "approvals", "approvalrule"),
         ("Stand-ins", "group", "approvals", "approvaldelegation"),
+        ("Mails", "mail", "approvals", "approvalmail"),
     ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),

@@ -8,8 +8,10 @@ from io import BytesIO
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from approvals import services as approvals
+from approvals.models import ApprovalMail
 from approvals.services.ruling import RuleTerms
 from approvals.tests.makers import (
     asks,
@@ -85,6 +87,7 @@ ORDER = (
     "approval_rules",
     "approval_requests",
     "approval_delegations",
+    "approval_mails",
     "products",
     "plans",
     "dunning_policies",
@@ -151,14 +154,17 @@ NOW = datetime(2024, 9, 16, tzinfo=UTC)
 SCENARIOS: dict[Callable, Callable] = {}
 PREVIEWS = {"preview_cancellation", "preview_change", "preview_pause", "preview_resumption"}
 READ_ONLY = {
-    approvals: {"preview_route"},
+    approvals: {"preview_route", "send_mail", "sweep_mails"},
     entities: set(),
     ledger: set(),
     subscriptions: PREVIEWS,
     usage: {"keep_file"},
     invoicing: {"preview_consolidation", "simulate_allocation_rule"},
     payments: set(),
-    dunning: {"send_mail", "sweep_mails"},  # durable: they lock one letter at a time, and nothing else
+    dunning: {
+        "send_mail",
+        "sweep_mails",
+    },  # as those of approvals durable: they lock one mail at a time, and nothing else
 }
 
 
@@ -1440,10 +1446,28 @@ def _():
     )
 
 
+def mail_in_doubt() -> ApprovalMail:
+    make_request()
+    ApprovalMail.objects.update(state="sending", sending_since=timezone.now() - timedelta(hours=1))
+    return ApprovalMail.objects.get()
+
+
+@scene(approvals.retry_mail)
+def _():
+    mail = mail_in_doubt()
+    return lambda: approvals.retry_mail(actor=ME, mail_id=mail.pk, reason="lost")
+
+
+@scene(approvals.confirm_mail)
+def _():
+    mail = mail_in_doubt()
+    return lambda: approvals.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
+
+
 @scene(approvals.chase_requests)
 def _():
     request = make_request()
-    return lambda: approvals.chase_requests(actor=ME, as_of=request.due_on + timedelta(days=1))
+    return lambda: approvals.chase_requests(actor="task:x", as_of=request.due_on + timedelta(days=1))
 
 
 @scene(approvals.expire_requests)
