@@ -13,6 +13,7 @@ from approvals import (
     queries,
     services,
 )
+from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
@@ -20,6 +21,7 @@ from approvals.models import (
     ApprovalRule,
     ApprovalRuleVersion,
     InboxRequest,
+    StuckRequest,
 )
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
@@ -191,6 +193,57 @@ class InboxAdmin(RequestPages):
         )
 
 
+class ReassignForm(forms.Form):
+    from_email = forms.EmailField(label="Who does not decide any more")
+    to_email = forms.EmailField(
+        label="Who is asked instead", help_text="Not yourself, and nobody with a part in it."
+    )
+    comment = forms.CharField(**TEXT)
+
+
+def _reassign(request, subject, *, from_email, to_email, comment):
+    found = [User.objects.filter(email=email.strip().lower()).first() for email in (from_email, to_email)]
+    if None in found:
+        raise NotFound("There is no account with this address.")
+    leaver, successor = found
+    services.reassign_request(
+        actor=actor_of(request),
+        request_id=subject.pk,
+        from_id=leaver.pk,
+        to_id=successor.pk,
+        comment=comment,
+    )
+
+
+REASSIGN = AdminVerb(
+    name="reassign",
+    description="Hand over…",
+    effect="Every open level that waits for the one asks the other instead. What was decided stays.",
+    permission="approvals.reassign_request",
+    run=_reassign,
+    form=ReassignForm,
+    icon="swap_horiz",
+    applies=_is_pending,
+)
+
+
+@admin.register(StuckRequest)
+class StuckAdmin(RequestPages):
+    """What nobody who is asked may decide any more: choose those of one leaver, and hand them over."""
+
+    list_filter = ("kind", "due_on")
+    ordering = ("due_on", "id")
+    verbs = (REASSIGN,)
+
+    def get_queryset(self, request):
+        stuck = {level.request_id for level in stuck_levels(queries.overseen_by(request.user))}
+        return (
+            StuckRequest.objects.filter(pk__in=stuck)
+            .select_related("entity", "department", "requester", "beneficiary")
+            .order_by(*self.ordering)
+        )
+
+
 class CreditNoteRequestForm(ScopedForm):
     """A credit note that is above a limit. It is issued once everybody who is asked has agreed."""
 
@@ -237,6 +290,7 @@ class ApprovalRequestAdmin(CreatesByService, RequestPages):
             icon="undo",
             applies=_is_pending,
         ),
+        REASSIGN,
     )
 
     def get_queryset(self, request):

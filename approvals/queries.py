@@ -35,6 +35,12 @@ def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalReque
     return within.filter(mine | Q(pk__in=everything.values("pk")))
 
 
+def overseen_by(user: User) -> QuerySet[ApprovalRequest]:
+    """Everybody's within reach: for controllers and auditors."""
+    requests = ApprovalRequest.objects.select_related("entity", "department", "requester", "beneficiary")
+    return visible(requests, user=user, verb=VIEW_ALL, department="department")
+
+
 def asked_of(user: User) -> QuerySet[ApprovalLevel]:
     """The levels that ask the person, or somebody for whom he ever was a delegate."""
     principals = ApprovalDelegation.objects.filter(delegate=user, request=None).values("delegator")
@@ -115,8 +121,7 @@ def to_chase(*, as_of: date) -> QuerySet[ApprovalRequest]:
 def mails_for(user: User) -> QuerySet[ApprovalMail]:
     """One's own; for who oversees also those about requests within reach."""
     mails = ApprovalMail.objects.select_related("person", "request")
-    overseen = visible(ApprovalRequest.objects.all(), user=user, verb=VIEW_ALL, department="department")
-    return mails.filter(Q(person=user) | Q(request__in=overseen.values("pk")))
+    return mails.filter(Q(person=user) | Q(request__in=overseen_by(user).values("pk")))
 
 
 def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:

@@ -79,3 +79,4 @@ class Occasion(models.TextChoices):
     DECIDED = "decided"
     SUPERSEDED = "superseded"
     DELEGATED = "delegated", "You stand in"
+    STUCK = "stuck", "Its approvers cannot decide it any more"

@@ -10,6 +10,7 @@ declare("approvals.view_approvalrequest", BO, CM, AP, FC, AU, own={BU}, scope="a
 declare("approvals.view_all_requests", FC, AU)  # the others see what they asked for or are asked about
 declare("approvals.decide_request", AP, FC)
 declare("approvals.view_inboxrequest", AP, FC)
+declare("approvals.view_stuckrequest", FC, AU)
 declare("approvals.comment_request", BO, CM, AP, FC, own={BU})
 declare("approvals.reassign_request", FC)
 declare("approvals.view_approvalrule", BO, CM, AP, FC, AU, own={BU})

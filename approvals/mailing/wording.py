@@ -30,6 +30,10 @@ SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Superseded: {title}",
             "what this request asks for has changed. It is void, with all consents so far; a new request takes its place.",
         ),
+        "stuck": (
+            "Stuck: {title}",
+            "nobody whom this request still asks may decide it any more. Ask somebody else in their place.",
+        ),
         "delegated": (
             "You stand in for {principal}",
             "from {starts_on} until before {ends_on} you may decide requests in the place of {principal}.",
@@ -46,6 +50,10 @@ SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "superseded": (
             "Ersetzt: {title}",
             "was dieser Antrag verlangt, hat sich geändert. Er ist mit allen bisherigen Zustimmungen hinfällig; ein neuer tritt an seine Stelle.",
+        ),
+        "stuck": (
+            "Festgefahren: {title}",
+            "niemand, den dieser Antrag noch fragt, darf ihn noch entscheiden. Bitte fragen Sie an dessen Stelle jemand anderen.",
         ),
         "delegated": (
             "Sie vertreten {principal}",
@@ -64,6 +72,10 @@ SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Remplacée : {title}",
             "l’objet de cette demande a changé. Elle est caduque, avec tous les accords donnés ; une nouvelle demande la remplace.",
         ),
+        "stuck": (
+            "Bloquée : {title}",
+            "plus aucune des personnes sollicitées ne peut décider de cette demande. Veuillez solliciter quelqu’un d’autre.",
+        ),
         "delegated": (
             "Vous remplacez {principal}",
             "du {starts_on} jusqu’avant le {ends_on}, vous pouvez décider des demandes à la place de {principal}.",
@@ -80,6 +92,10 @@ SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "superseded": (
             "Sustituida: {title}",
             "lo que pide esta solicitud ha cambiado. Queda sin efecto, con todas las aprobaciones dadas; otra la sustituye.",
+        ),
+        "stuck": (
+            "Bloqueada: {title}",
+            "ninguna de las personas consultadas puede decidir ya esta solicitud. Consulte a otra persona en su lugar.",
         ),
         "delegated": (
             "Usted sustituye a {principal}",

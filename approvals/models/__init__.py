@@ -8,6 +8,7 @@ from approvals.models.requests import (
     ApprovalRequest,
     ApprovalVote,
     InboxRequest,
+    StuckRequest,
 )
 from approvals.models.rules import ApprovalRule, ApprovalRuleVersion
 
@@ -23,4 +24,5 @@ __all__ = [
     "ApprovalVote",
     "GuardedCreditNote",
     "InboxRequest",
+    "StuckRequest",
 ]

@@ -146,6 +146,15 @@ class InboxRequest(ApprovalRequest):
         verbose_name_plural = "my inbox"
 
 
+class StuckRequest(ApprovalRequest):
+    """A request whose open levels ask too few people who may still decide. Not a table of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = "stuck request"
+
+
 class ApprovalLevel(BaseModel):
     """The approvers one level of a request asks, and how many of them must agree."""
 

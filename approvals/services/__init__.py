@@ -3,6 +3,7 @@ from approvals.services.credit_notes import request_credit_note
 from approvals.services.deciding import bulk_approve, decide_request
 from approvals.services.delegating import delegate_approvals, revoke_delegation
 from approvals.services.ending import cancel_request, expire_requests
+from approvals.services.leaving import hand_over_requests
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
@@ -19,6 +20,7 @@ __all__ = [
     "delegate_approvals",
     "delegate_request",
     "expire_requests",
+    "hand_over_requests",
     "preview_route",
     "propose_rule",
     "propose_rule_version",

@@ -9,10 +9,11 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from approvals import routing
 from approvals.core.due import Stage, is_late, stage_of
+from approvals.leavers import controllers_of, stuck_levels
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest
 from approvals.queries import to_chase
 from approvals.services.recording import locked_request, record_action
-from approvals.services.telling import tell_chased
+from approvals.services.telling import tell_chased, tell_stuck
 from approvals.states import ActionKind, LevelState, Occasion, RequestState
 from billing.access.models import User
 from billing.kernel.retrying import retrying
@@ -74,6 +75,8 @@ def _chase(request_id: UUID, *, actor: str, as_of: date) -> Chased:
     if reminds:
         late = [user.pk for user in late_approvers(level, request)]
         tell_chased(request, level, late, Occasion.REMINDER, stage)
+        if any(stuck == level for stuck in stuck_levels(ApprovalRequest.objects.filter(pk=request.pk))):
+            tell_stuck(request, level, [user.pk for user in controllers_of(request)], stage)
         record_action(request, actor=actor, action=ActionKind.REMIND, level=level.position, detail=stage)
     escalates = is_late(due_on=request.due_on, as_of=as_of) and not any(
         action == ActionKind.ESCALATE for action, _ in before

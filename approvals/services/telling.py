@@ -48,6 +48,20 @@ def tell_chased(
     )
 
 
+def tell_stuck(
+    request: ApprovalRequest, level: ApprovalLevel, controllers: Iterable[UUID], stage: str
+) -> None:
+    """Those who may ask somebody else, that nobody who is asked may decide any more."""
+    _write(
+        controllers,
+        Occasion.STUCK,
+        Told.of_request(request, mine=True),
+        about=f"{request.pk}:{level.position}:{stage}",
+        request=request,
+        level=level.position,
+    )
+
+
 def tell_outcome(request: ApprovalRequest, *, comment: str = "") -> None:
     """Who asked, of how it ended."""
     _write(

@@ -34,6 +34,7 @@ CONSOLE_MENU = {
     "Approvals": [
         ("My inbox", "inbox", "approvals", "inboxrequest"),
         ("Requests", "approval", "approvals", "approvalrequest"),
+        ("Stuck", "block", "approvals", "stuckrequest"),
         ("Rules", "rule", "approvals", "approvalrule"),
         ("Stand-ins", "group", "approvals", "approvaldelegation"),
         ("Mails", "mail", "approvals", "approvalmail"),

@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from approvals import services as approvals
 from approvals.models import ApprovalRuleVersion
-from approvals.tests.makers import asks, make_approval_rule, make_delegation, make_request
+from approvals.tests.makers import asks, make_approval_rule, make_approver, make_delegation, make_request
 from billing.access.models import ApiKey, User, UserKind
 from billing.access.verbs import VERBS
 from billing.dunning import services as dunning
@@ -340,6 +340,12 @@ class Company:
             approvals.comment_on_request(
                 actor=f"user:{controller.pk}", request_id=self.approval.pk, comment=f"Remark {number}"
             )
+
+        place, leaver = self.children[0], make_approver(self.root)
+        make_approval_rule(place, asks(leaver), is_fallback=True)
+        for _ in range(self.rows):
+            make_request(place, amount="1.00", by=self.viewer)
+        User.objects.filter(pk=leaver.pk).update(is_active=False)
 
     @cached_property
     def widest(self) -> dict[type[Model], Model]:

@@ -1464,6 +1464,15 @@ def _():
     return lambda: approvals.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
 
 
+@scene(approvals.hand_over_requests)
+def _():
+    request = make_request()
+    leaver, other = request.levels.get().approvers[0], make_approver(request.entity)
+    return lambda: approvals.hand_over_requests(
+        actor="command:x", from_id=leaver, to_id=other.pk, comment="left"
+    )
+
+
 @scene(approvals.chase_requests)
 def _():
     request = make_request()
