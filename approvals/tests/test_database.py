@@ -379,6 +379,8 @@ BENT = {
     "AP5 a rejected request was rejected by somebody": "UPDATE approval_requests SET state = 'rejected'",
     "AP6 a rule in force was confirmed by another person than who proposed it": "UPDATE users SET kind = 'service', owner_id = (SELECT confirmed_by_id FROM approval_rule_versions LIMIT 1) WHERE id = (SELECT proposed_by_id FROM approval_rule_versions LIMIT 1)",
     "AP7 actions are numbered from 1 without a gap, each continuing the one before": "UPDATE approval_actions SET previous_digest = repeat('0', 64) WHERE number = 2",
+    "AM1 no mail about a request is without an outcome for an hour": "UPDATE approval_mails SET state = 'sending', sending_since = now() - interval '2 hours'",
+    "AM2 a mail that asks for a decision is about a level that asks somebody": "UPDATE approval_mails SET level = 9",
 }
 
 
