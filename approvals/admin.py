@@ -5,10 +5,20 @@ import json
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
 from unfold.decorators import display
 
-from approvals import queries, services
+from approvals import (
+    console_mails,  # noqa: F401  (registers its page)
+    console_rules,
+    queries,
+    services,
+)
+from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
@@ -16,17 +26,18 @@ from approvals.models import (
     ApprovalRule,
     ApprovalRuleVersion,
     InboxRequest,
+    StuckRequest,
 )
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
-from billing.entities.queries import colleagues_of, entities_for
+from billing.entities.queries import colleagues_of, departments_for, entities_for
 from billing.invoicing.console import Table, money
 from billing.invoicing.queries import invoices_for
 from billing.invoicing.states import CreditRemainder
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
 from billing.kernel.errors import NotFound
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
@@ -188,6 +199,60 @@ class InboxAdmin(RequestPages):
         )
 
 
+class ReassignForm(forms.Form):
+    from_email = forms.EmailField(label="Who does not decide any more")
+    to_email = forms.EmailField(
+        label="Who is asked instead", help_text="Not yourself, and nobody with a part in it."
+    )
+    comment = forms.CharField(**TEXT)
+
+
+def _reassign(request, subject, *, from_email, to_email, comment):
+    found = [User.objects.filter(email=email.strip().lower()).first() for email in (from_email, to_email)]
+    if None in found:
+        raise NotFound("There is no account with this address.")
+    leaver, successor = found
+    services.reassign_request(
+        actor=actor_of(request),
+        request_id=subject.pk,
+        from_id=leaver.pk,
+        to_id=successor.pk,
+        comment=comment,
+    )
+
+
+REASSIGN = AdminVerb(
+    name="reassign",
+    description="Hand over…",
+    effect="Every open level that waits for the one asks the other instead. What was decided stays.",
+    permission="approvals.reassign_request",
+    run=_reassign,
+    form=ReassignForm,
+    icon="swap_horiz",
+    applies=_is_pending,
+)
+
+
+@admin.register(StuckRequest)
+class StuckAdmin(RequestPages):
+    """What nobody who is asked may decide any more: choose those of one leaver, and hand them over."""
+
+    list_filter = ("kind", "due_on")
+    ordering = ("due_on", "id")
+    verbs = (REASSIGN,)
+
+    def get_queryset(self, request):
+        """Found once for a page: it asks for its rows several times."""
+        if not hasattr(request, "stuck"):
+            levels = stuck_levels(queries.overseen_by(request.user))
+            request.stuck = {level.request_id for level in levels}
+        return (
+            StuckRequest.objects.filter(pk__in=request.stuck)
+            .select_related("entity", "department", "requester", "beneficiary")
+            .order_by(*self.ordering)
+        )
+
+
 class CreditNoteRequestForm(ScopedForm):
     """A credit note that is above a limit. It is issued once everybody who is asked has agreed."""
 
@@ -235,6 +300,7 @@ class ApprovalRequestAdmin(CreatesByService, RequestPages):
             icon="undo",
             applies=_is_pending,
         ),
+        REASSIGN,
     )
 
     def get_queryset(self, request):
@@ -323,8 +389,10 @@ def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
 
 
 @admin.register(ApprovalRule)
-class ApprovalRuleAdmin(ReadOnlyAdmin):
+class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     empty_hint = "Without a rule, nothing needs consent."
+    creates = console_rules.PROPOSE
+    create_form = console_rules.RuleForm
     list_display = ("name", "entity", "kind", "shown_band", "is_fallback", "shown_state")
     list_filter = ("versions__state", "kind", "is_fallback")
     search_fields = ("name", "entity__name", "entity__code")
@@ -333,6 +401,17 @@ class ApprovalRuleAdmin(ReadOnlyAdmin):
     fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
     readonly_fields = ("shown_state",)
     verbs = (
+        AdminVerb(
+            name="propose",
+            description="Propose a change…",
+            effect="The new terms are in force, in the place of the present ones, once another controller confirms them.",
+            permission=console_rules.PROPOSE,
+            run=console_rules.propose_version,
+            form=console_rules.TermsFields,
+            prepare=console_rules.prefill,
+            icon="edit",
+            applies=lambda rule: _newest(rule).state != VersionState.PROPOSED,
+        ),
         AdminVerb(
             name="confirm",
             description="Confirm the proposal…",
@@ -356,6 +435,32 @@ class ApprovalRuleAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request):
         return queries.rules_for(request.user).order_by(*self.ordering)
+
+    def create(self, request, given):
+        return console_rules.propose(request, given)
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.simulation_view)
+        return [path("simulate/", view, name="approvals_approvalrule_simulate"), *super().get_urls()]
+
+    def simulation_view(self, request: HttpRequest) -> HttpResponse:
+        """Who would approve an amount, by the rules in force."""
+        if not request.user.has_perm(queries.VIEW_RULE):
+            raise PermissionDenied
+        form = console_rules.SimulationForm(
+            request.GET or None,
+            entities=entities_for(request.user).order_by("code"),
+            departments=departments_for(request.user).order_by("path"),
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Who would approve it?",
+            "opts": self.opts,
+            "tables": console_rules.simulated(request, form, at=timezone.now()) if form.is_valid() else [],
+            "form": styled(form),
+            "back": reverse("admin:approvals_approvalrule_changelist"),
+        }
+        return TemplateResponse(request, "admin/approvals/simulate.html", context)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         rule = self.get_object(request, unquote(object_id))
@@ -397,7 +502,7 @@ def _versions(rule: ApprovalRule) -> Table:
             ]
             for version in rule.versions.all()
         ],
-        note="A change is proposed over the API. It is in force once another controller confirms it.",
+        note="A change is in force once a controller other than who proposed it confirms it.",
     )
 
 

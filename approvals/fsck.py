@@ -77,4 +77,13 @@ CHECKS = {
         SELECT n.id, n.number, n.total_amount FROM credit_notes n
         WHERE EXISTS ({_COVERED_THEN}) AND NOT EXISTS ({CONSENTED_CREDIT})
     """,  # noqa: S608  names of our own columns
+    "AM1 no mail about a request is without an outcome for an hour": """
+        SELECT id, message_id, sending_since FROM approval_mails
+        WHERE state = 'sending' AND sending_since < now() - interval '1 hour'
+    """,
+    "AM2 a mail that asks for a decision is about a level that asks somebody": """
+        SELECT m.id, m.request_id FROM approval_mails m
+        WHERE m.occasion IN ('asked', 'reminder', 'escalated') AND NOT EXISTS (
+            SELECT FROM approval_levels l WHERE l.request_id = m.request_id AND l.position = m.level)
+    """,
 }

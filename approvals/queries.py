@@ -1,6 +1,6 @@
 """What may be read: of requests, what one asked for, is asked about, or oversees."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Prefetch, Q, QuerySet
@@ -9,6 +9,7 @@ from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
     ApprovalLevel,
+    ApprovalMail,
     ApprovalRequest,
     ApprovalRule,
     ApprovalRuleVersion,
@@ -32,6 +33,12 @@ def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalReque
     everything = visible(requests, user=user, verb=VIEW_ALL, department="department")
     mine = Q(requester=user.person_id) | Q(pk__in=asked_of(user).values("request"))
     return within.filter(mine | Q(pk__in=everything.values("pk")))
+
+
+def overseen_by(user: User) -> QuerySet[ApprovalRequest]:
+    """Everybody's within reach: for controllers and auditors."""
+    requests = ApprovalRequest.objects.select_related("entity", "department", "requester", "beneficiary")
+    return visible(requests, user=user, verb=VIEW_ALL, department="department")
 
 
 def asked_of(user: User) -> QuerySet[ApprovalLevel]:
@@ -102,6 +109,19 @@ def delegations_for(user: User) -> QuerySet[ApprovalDelegation]:
 def due_to_expire(*, as_of: date) -> QuerySet[ApprovalRequest]:
     """Undecided on their last day."""
     return ApprovalRequest.objects.filter(state=RequestState.PENDING, expires_on__lte=as_of)
+
+
+def to_chase(*, as_of: date) -> QuerySet[ApprovalRequest]:
+    """Pending on `as_of`, and due on the next day or before; what was done about them is for `chase_requests`."""
+    return ApprovalRequest.objects.filter(
+        state=RequestState.PENDING, due_on__lte=as_of + timedelta(days=1), expires_on__gt=as_of
+    )
+
+
+def mails_for(user: User) -> QuerySet[ApprovalMail]:
+    """One's own; for who oversees also those about requests within reach."""
+    mails = ApprovalMail.objects.select_related("person", "request")
+    return mails.filter(Q(person=user) | Q(request__in=overseen_by(user).values("pk")))
 
 
 def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:

@@ -74,6 +74,30 @@ def within_limit(user: User, request: ApprovalRequest) -> bool:
     return limit is None or request.amount <= limit
 
 
+def first_fit(
+    users: Iterable[User], request: ApprovalRequest, *, but_not: Iterable[UUID] = ()
+) -> User | None:
+    """The first who may decide the amount there and has no part in it."""
+    left_out = {*request.barred, *but_not}
+    for user in users:
+        if user.person_id not in left_out and may_decide(user, request) and within_limit(user, request):
+            return user
+    return None
+
+
+def escalated_to(request: ApprovalRequest, *, but_not: Iterable[UUID]) -> User | None:
+    """Who stands in once the approvers are late: the nearest manager, else one whom the fallback rule asks."""
+    manager = first_fit(_managers_upwards(request), request, but_not=but_not)
+    if manager is not None:
+        return manager
+    fallbacks = _in_force(request.entity).filter(rule__is_fallback=True, rule__kind__in=[request.kind, ""])
+    for version in fallbacks.order_by("-rule__kind", "-rule__entity__path"):
+        for level in version.levels:
+            if found := first_fit(_named(level["approvers"], request), request, but_not=but_not):
+                return found
+    return None
+
+
 def snapshot_of(version: ApprovalRuleVersion) -> dict:
     """What a request keeps of the rule it was made under."""
     return {
@@ -169,17 +193,19 @@ def _department_manager(approver: Mapping, request: ApprovalRequest) -> set[UUID
 
 def _manager_chain(approver: Mapping, request: ApprovalRequest) -> set[UUID]:
     """The nearest manager who may decide the amount and has no part in it."""
+    manager = first_fit(_managers_upwards(request), request)
+    return {manager.pk} if manager else set()
+
+
+def _managers_upwards(request: ApprovalRequest) -> list[User]:
+    """Those of the request's department and of the departments above it, the nearest first."""
     if request.department is None:
-        return set()
+        return []
     ids = [UUID(hex=part) for part in request.department.path.strip("/").split("/")]
     upwards = Department.objects.filter(pk__in=ids, manager__isnull=False).select_related("manager")
     managers = [department.manager for department in upwards.order_by("-path")]
     read_reaches(managers)
-    for manager in managers:
-        free = manager.pk not in request.barred
-        if free and may_decide(manager, request) and within_limit(manager, request):
-            return {manager.pk}
-    return set()
+    return managers
 
 
 _RESOLVE = {

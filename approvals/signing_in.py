@@ -8,13 +8,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from approvals.errors import SignInAgain
-from billing.access.models import User
+from billing.access.sessions import note_sign_in, signed_in_at
 
 
-def signed_in_lately(user: User) -> bool:
-    """Within APPROVAL_SIGN_IN_MINUTES."""
+def signed_in_lately(request: HttpRequest) -> bool:
+    """Within APPROVAL_SIGN_IN_MINUTES, at this session."""
     window = timedelta(minutes=settings.APPROVAL_SIGN_IN_MINUTES)
-    return user.last_login is not None and timezone.now() - user.last_login < window
+    signed_in = signed_in_at(request)
+    return signed_in is not None and timezone.now() - signed_in < window
 
 
 def require_signed_in_lately(request: HttpRequest, *, password: str = "") -> None:
@@ -23,7 +24,7 @@ def require_signed_in_lately(request: HttpRequest, *, password: str = "") -> Non
     A wrong one counts as a failed sign-in: it cannot be guessed here either.
     """
     user = request.user
-    if signed_in_lately(user):
+    if signed_in_lately(request):
         return
     if not password or authenticate(request, username=user.email, password=password) != user:
         raise SignInAgain(
@@ -31,3 +32,4 @@ def require_signed_in_lately(request: HttpRequest, *, password: str = "") -> Non
         )
     user.last_login = timezone.now()
     user.save(update_fields=["last_login"])
+    note_sign_in(request)

@@ -63,6 +63,20 @@ class ActionKind(models.TextChoices):
     CANCEL = "cancel"
     EXPIRE = "expire"
     SUPERSEDE = "supersede"
+    REMIND = "remind"
+    ESCALATE = "escalate"
 
 
 DECISIONS = (ActionKind.APPROVE, ActionKind.REJECT)
+
+
+class Occasion(models.TextChoices):
+    """What a mail tells."""
+
+    ASKED = "asked", "A request waits for you"
+    REMINDER = "reminder"
+    ESCALATED = "escalated"
+    DECIDED = "decided"
+    SUPERSEDED = "superseded"
+    DELEGATED = "delegated", "You stand in"
+    STUCK = "stuck", "Its approvers cannot decide it any more"

@@ -1,5 +1,7 @@
 """What the queue may ask of approvals. Every task may be delivered twice."""
 
+from uuid import UUID
+
 from celery import shared_task
 from django.utils import timezone
 
@@ -9,3 +11,18 @@ from approvals import services
 @shared_task(name="approvals.expire_requests")
 def expire_requests(**_: object) -> None:
     services.expire_requests(actor="task:approvals.expire_requests", as_of=timezone.now().date())
+
+
+@shared_task(name="approvals.chase_requests")
+def chase_requests(**_: object) -> None:
+    services.chase_requests(actor="task:approvals.chase_requests", as_of=timezone.now().date())
+
+
+@shared_task(name="approvals.send_mail")
+def send_mail(*, mail_id: str, **_: object) -> None:
+    services.send_mail(actor="task:approvals.send_mail", mail_id=UUID(mail_id))
+
+
+@shared_task(name="approvals.sweep_mails")
+def sweep_mails(**_: object) -> None:
+    services.sweep_mails(actor="task:approvals.sweep_mails")

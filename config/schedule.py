@@ -35,6 +35,8 @@ SCHEDULE = {
         daily(0, 20, "invoicing.mark_past_due"),
         every(3600, "dunning.run_dunning"),  # each seller once, from six in the morning where it is
         every(60, "dunning.sweep_mails"),
+        every(60, "approvals.sweep_mails"),
         daily(0, 25, "approvals.expire_requests"),
+        daily(0, 35, "approvals.chase_requests"),
     )
 }

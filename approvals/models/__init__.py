@@ -1,5 +1,6 @@
 from approvals.models.delegations import ApprovalDelegation
 from approvals.models.guarded import GuardedCreditNote
+from approvals.models.mails import ApprovalMail
 from approvals.models.requests import (
     ApprovalAction,
     ApprovalEffect,
@@ -7,6 +8,7 @@ from approvals.models.requests import (
     ApprovalRequest,
     ApprovalVote,
     InboxRequest,
+    StuckRequest,
 )
 from approvals.models.rules import ApprovalRule, ApprovalRuleVersion
 
@@ -15,10 +17,12 @@ __all__ = [
     "ApprovalDelegation",
     "ApprovalEffect",
     "ApprovalLevel",
+    "ApprovalMail",
     "ApprovalRequest",
     "ApprovalRule",
     "ApprovalRuleVersion",
     "ApprovalVote",
     "GuardedCreditNote",
     "InboxRequest",
+    "StuckRequest",
 ]

@@ -112,6 +112,9 @@ class ApprovalRequest(BaseModel):
             models.Index(
                 fields=["expires_on"], name="approvals_to_expire", condition=Q(state=RequestState.PENDING)
             ),
+            models.Index(
+                fields=["due_on"], name="approvals_to_chase", condition=Q(state=RequestState.PENDING)
+            ),
         ]
         triggers = [
             touched(),
@@ -141,6 +144,15 @@ class InboxRequest(ApprovalRequest):
         default_permissions = ("view",)
         verbose_name = "request in my inbox"
         verbose_name_plural = "my inbox"
+
+
+class StuckRequest(ApprovalRequest):
+    """A request whose open levels ask too few people who may still decide. Not a table of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = "stuck request"
 
 
 class ApprovalLevel(BaseModel):
@@ -217,7 +229,21 @@ class ApprovalAction(models.Model):
                 name="one_decision_per_person_and_level",
                 condition=Q(action__in=DECISIONS),
             ),
+            models.UniqueConstraint(
+                fields=["request", "level", "detail"],
+                name="one_reminder_per_level_and_stage",
+                condition=Q(action=ActionKind.REMIND),
+            ),
+            models.UniqueConstraint(
+                fields=["request", "level"],
+                name="one_escalation_per_level",
+                condition=Q(action=ActionKind.ESCALATE),
+            ),
             models.CheckConstraint(name="approval_action_known", condition=Q(action__in=ActionKind.values)),
+            models.CheckConstraint(
+                name="chased_on_a_level",
+                condition=~Q(action__in=[ActionKind.REMIND, ActionKind.ESCALATE]) | Q(level__isnull=False),
+            ),
             models.CheckConstraint(
                 name="decision_has_person_and_level",
                 condition=~Q(action__in=DECISIONS) | Q(person__isnull=False, level__isnull=False),

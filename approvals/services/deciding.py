@@ -23,6 +23,7 @@ from approvals.models import ApprovalAction, ApprovalEffect, ApprovalLevel, Appr
 from approvals.queries import delegations_to
 from approvals.services.ending import skip_levels
 from approvals.services.recording import locked_request, record_action, require_pending
+from approvals.services.telling import tell_asked, tell_outcome
 from approvals.states import DECISIONS, LEVEL_MOVES, REQUEST_MOVES, ActionKind, LevelState
 from billing.access.models import User
 from billing.access.queries import acting_user
@@ -78,9 +79,11 @@ def decide_request(
         on_behalf_of=None if approver == person.pk else approver,
     )
     if decision == ActionKind.REJECT:
-        _reject(request, level, at=at)
+        _reject(request, level, at=at, comment=comment)
     elif _fill(levels, action, approver=approver, person=person):
         _approve(request, at=at)
+    elif (now := next(one for one in levels if one.state == LevelState.PENDING)) is not level:
+        tell_asked(request, now)
     request.refresh_from_db(fields=["state", "decided_at", "version"])
     return request
 
@@ -196,10 +199,11 @@ def _fill(levels: list[ApprovalLevel], action: ApprovalAction, *, approver: UUID
     return False
 
 
-def _reject(request: ApprovalRequest, level: ApprovalLevel, *, at: datetime) -> None:
+def _reject(request: ApprovalRequest, level: ApprovalLevel, *, at: datetime, comment: str) -> None:
     _move(level, "reject")
     skip_levels(request)
     _end(request, "reject", at=at)
+    tell_outcome(request, comment=comment)
     publish(ApprovalRejected(entity_id=request.entity_id, request_id=request.pk))
 
 
@@ -207,6 +211,7 @@ def _approve(request: ApprovalRequest, *, at: datetime) -> None:
     _end(request, "approve", at=at)
     outcome = EFFECTS[request.kind](request)
     ApprovalEffect.objects.create(request=request, digest=request.digest, outcome=plain(outcome))
+    tell_outcome(request)
     publish(ApprovalApproved(entity_id=request.entity_id, request_id=request.pk))
 
 

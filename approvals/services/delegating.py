@@ -12,6 +12,7 @@ from approvals.errors import DelegationRefused
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalDelegation
 from approvals.routing import DECIDE
+from approvals.services.telling import tell_delegate
 from billing.access.models import User, UserKind
 from billing.access.queries import acting_user
 from billing.entities.reach import may
@@ -76,6 +77,7 @@ def delegate_approvals(
         reason=reason,
         detail={"delegate": delegate_id, "starts_on": starts_on, "ends_on": ends_on, "kinds": sorted(kinds)},
     )
+    tell_delegate(delegation)
     return delegation
 
 

@@ -11,6 +11,7 @@ from approvals.events import ApprovalEnded
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.queries import due_to_expire
 from approvals.services.recording import locked_request, record_action, require_pending
+from approvals.services.telling import tell_outcome, tell_superseded
 from approvals.states import REQUEST_MOVES, ActionKind, LevelState
 from billing.access.queries import acting_user
 from billing.kernel.events import publish
@@ -59,11 +60,15 @@ def end_request(
 ) -> None:
     """Under the request's lock: nobody is asked any more."""
     record_action(request, actor=actor, action=action, comment=comment)
+    if action == ActionKind.SUPERSEDE:
+        tell_superseded(request)
     skip_levels(request)
     request.state = next_state(REQUEST_MOVES, action=action, current=request.state)
     request.decided_at = at
     request.save(update_fields=["state", "decided_at"])
     publish(ApprovalEnded(entity_id=request.entity_id, request_id=request.pk, state=request.state))
+    if action == ActionKind.EXPIRE:
+        tell_outcome(request)
 
 
 def skip_levels(request: ApprovalRequest) -> None:

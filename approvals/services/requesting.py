@@ -17,6 +17,7 @@ from approvals.kinds import EFFECTS
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.services.ending import end_request
 from approvals.services.recording import record_action
+from approvals.services.telling import tell_asked
 from approvals.states import ActionKind, LevelState, RequestState
 from billing.access.models import User
 from billing.access.queries import acting_user
@@ -101,6 +102,7 @@ def request_approval(
         request, actor=actor, action=ActionKind.REQUEST, comment=comment, detail=_frozen(request, levels)
     )
     publish(ApprovalRequested(entity_id=request.entity_id, request_id=request.pk))
+    tell_asked(request, levels[0])
     return request
 
 

@@ -9,6 +9,7 @@ from approvals import routing
 from approvals.errors import DelegationRefused, InvolvedMayNotDecide, NoApprover, NotAskedToDecide
 from approvals.models import ApprovalDelegation, ApprovalLevel, ApprovalRequest
 from approvals.services.recording import locked_request, record_action, require_pending
+from approvals.services.telling import tell_asked, tell_delegate
 from approvals.states import ActionKind, LevelState
 from billing.access.models import User
 from billing.access.queries import acting_user
@@ -53,7 +54,7 @@ def delegate_request(
     if to_id == person.pk:
         raise DelegationRefused("Nobody delegates to himself.")
     _require_fit(_colleague(to_id), request, limited=False)
-    ApprovalDelegation.objects.create(
+    delegation = ApprovalDelegation.objects.create(
         delegator=person,
         delegate_id=to_id,
         request=request,
@@ -62,6 +63,7 @@ def delegate_request(
         reason=comment,
     )
     record_action(request, actor=actor, action=ActionKind.DELEGATE, comment=comment, detail=f"to {to_id}")
+    tell_delegate(delegation)
     return request
 
 
@@ -110,6 +112,9 @@ def reassign_request(
         comment=comment,
         detail=f"from {from_id} to {to_id}",
     )
+    for level in waiting:
+        if level.state == LevelState.PENDING:
+            tell_asked(request, level, only=[to_id])
     return request
 
 

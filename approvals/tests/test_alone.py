@@ -24,7 +24,7 @@ from approvals.tests.makers import (
 )
 from billing.access.models import User
 from billing.entities.models import BillingEntity
-from billing.entities.tests.makers import make_entity, make_grant, make_user
+from billing.entities.tests.makers import make_entity, make_robot
 from billing.kernel.errors import DomainError
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ class Scene:
 def scene(role: str, levels: list[str]) -> Scene:
     entity = make_entity()
     alone = make_approver(entity, role=role)
-    robot = make_grant(role="SA", entity=entity, user=make_user(owner=alone)).user
+    robot = make_robot(alone, entity)
     robot.key_scopes = frozenset({"approvals:write", "approvals:read"})
     colleagues = [make_approver(entity) for _ in range(2)]
     for colleague in colleagues:

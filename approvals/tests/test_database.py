@@ -26,7 +26,7 @@ from approvals.tests.makers import (
     make_delegation,
     make_request,
 )
-from billing.entities.tests.makers import make_entity, make_grant, make_user
+from billing.entities.tests.makers import make_entity, make_robot, make_user
 from billing.kernel.soundness import find_violations
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +121,7 @@ def test_nor_through_a_delegation_nor_as_a_delegate_of_the_involved(entity, a):
 
 
 def test_nor_under_the_name_of_an_account_he_owns_or_of_another(request_, a):
-    robot = make_grant(role="SA", entity=request_.entity, user=make_user(owner=a)).user
+    robot = make_robot(a, request_.entity)
     refused("decision_of_a_person", lambda: act(request_, a, actor=f"user:{robot.pk}"))
     for actor in (f"user:{request_.requester_id}", "command:x", "user:nobody"):
         refused("action_of_its_person", lambda name=actor: act(request_, a, actor=name))
@@ -129,7 +129,7 @@ def test_nor_under_the_name_of_an_account_he_owns_or_of_another(request_, a):
 
 def test_who_gains_is_barred_in_person(entity, a):
     """The beneficiary is a service account: its owner is barred."""
-    robot = make_grant(role="SA", entity=entity, user=make_user(owner=a)).user
+    robot = make_robot(a, entity)
     other = make_approver(entity)
     request = make_request(entity, asks(a, other), beneficiary_id=robot.pk)
     assert a.pk in request.barred
@@ -304,7 +304,7 @@ def test_a_request_begins_pending_with_the_involved_barred(request_):
 
 def test_a_level_asks_nobody_involved_and_no_account_and_nobody_twice(request_, a, b):
     level = request_.levels.filter(position=1)
-    robot = make_grant(role="SA", entity=request_.entity, user=make_user(owner=a)).user
+    robot = make_robot(a, request_.entity)
     for approvers in ([a.pk, request_.requester_id], [a.pk, robot.pk], [a.pk, a.pk]):
         refused("level_asks_the_uninvolved", lambda those=approvers: level.update(approvers=those))
     refused("level_keeps_its_votes", lambda: level.update(approvers=[a.pk]))
@@ -379,6 +379,8 @@ BENT = {
     "AP5 a rejected request was rejected by somebody": "UPDATE approval_requests SET state = 'rejected'",
     "AP6 a rule in force was confirmed by another person than who proposed it": "UPDATE users SET kind = 'service', owner_id = (SELECT confirmed_by_id FROM approval_rule_versions LIMIT 1) WHERE id = (SELECT proposed_by_id FROM approval_rule_versions LIMIT 1)",
     "AP7 actions are numbered from 1 without a gap, each continuing the one before": "UPDATE approval_actions SET previous_digest = repeat('0', 64) WHERE number = 2",
+    "AM1 no mail about a request is without an outcome for an hour": "UPDATE approval_mails SET state = 'sending', sending_since = now() - interval '2 hours'",
+    "AM2 a mail that asks for a decision is about a level that asks somebody": "UPDATE approval_mails SET level = 9",
 }
 
 

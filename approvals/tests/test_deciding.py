@@ -30,7 +30,7 @@ from approvals.tests.makers import (
     request_terms,
 )
 from billing.entities.services import revoke_grant
-from billing.entities.tests.makers import make_entity, make_grant, make_user
+from billing.entities.tests.makers import make_entity, make_grant, make_robot, make_user
 from billing.kernel.errors import DomainError, Invalid
 from billing.kernel.models import AuditEntry, OutboxEvent
 from billing.kernel.tests.soundness import assert_books_are_sound
@@ -174,7 +174,7 @@ def test_the_requester_never_decides_also_not_among_others_of_his_role(entity):
 
 
 def test_neither_does_the_owner_of_the_account_that_asked(entity, a):
-    robot = make_grant(role="SA", entity=entity, user=make_user(owner=a)).user
+    robot = make_robot(a, entity)
     other = make_approver(entity)
     request = make_request(entity, asks_role("AP"), by=robot)
 
@@ -194,7 +194,7 @@ def test_nor_who_gains_nor_who_edited(entity, a, b):
 
 
 def test_a_service_account_decides_nothing(entity, a):
-    robot = make_grant(role="SA", entity=entity, user=make_user(owner=a)).user
+    robot = make_robot(a, entity)
     robot.key_scopes = frozenset({"approvals:write", "approvals:read"})
     request = make_request(entity, asks(a))
     refused(NotAskedToDecide, lambda: decide(request, robot))

@@ -22,7 +22,7 @@ _CONFLICTS = {
     SY: {VW, BO, CM, BU, AP, FC, IA, SA, AU},
     AU: {BO, CM, BU, AP, FC, IA, SA},
     FC: {BO, CM, IA},
-    AP: {BO, CM, IA},
+    AP: {BO, CM, BU, IA},
     SA: {AP, FC},
 }
 

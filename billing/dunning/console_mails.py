@@ -10,16 +10,18 @@ from django.urls import path, reverse
 from unfold.decorators import display
 
 from billing.dunning import queries, services
-from billing.dunning.mailing.content import Rendered, render
+from billing.dunning.mailing.content import render
 from billing.dunning.mailing.preview import letter_about, sample_letter
 from billing.dunning.mailing.wording import LABELS
 from billing.dunning.models import DunningMail
-from billing.dunning.states import MailState, Template
+from billing.dunning.states import Template
 from billing.entities.queries import today_at
 from billing.invoicing.console import Table, link, money
 from billing.invoicing.queries import invoices_for
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled
+from billing.kernel.mailing.rendering import Rendered
+from billing.kernel.mailing.states import MailState
 
 IN_DOUBT = {MailState.FAILED, MailState.SENDING}
 

@@ -69,8 +69,3 @@ class NoAddressForReminders(DomainError):
 class LateFeeBilled(Conflict):
     code = "late-fee-billed"
     title = "A late fee that is billed cannot be waived."
-
-
-class MailStillUnderWay(Conflict):
-    code = "mail-still-under-way"
-    title = "The letter was handed to the mail server a moment ago."

@@ -73,25 +73,6 @@ class FeeState(models.TextChoices):
 FEE_MOVES = {"waive": move(FeeState.TO_BE_BILLED, to=FeeState.WAIVED)}
 
 
-class MailState(models.TextChoices):
-    QUEUED = "queued"
-    SENDING = "sending"  # handed to the mail server, or about to be; what became of it is not known yet
-    SENT = "sent"
-    FAILED = "failed"  # the mail server refused it for good
-    WITHDRAWN = "withdrawn"  # nothing it asks for was open any more when its turn came
-
-
-MAIL_MOVES = {
-    "claim": move(MailState.QUEUED, to=MailState.SENDING),
-    "withdraw": move(MailState.QUEUED, MailState.FAILED, MailState.SENDING, to=MailState.WITHDRAWN),
-    "put_off": move(MailState.SENDING, to=MailState.QUEUED),
-    "send": move(MailState.SENDING, to=MailState.SENT),
-    "fail": move(MailState.SENDING, to=MailState.FAILED),
-    "retry": move(MailState.FAILED, MailState.SENDING, to=MailState.QUEUED),
-    "confirm": move(MailState.SENDING, to=MailState.SENT),
-}
-
-
 class RunState(models.TextChoices):
     RUNNING = "running"
     FINISHED = "finished"

@@ -9,11 +9,12 @@ from unfold.decorators import display
 
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
-from billing.access.roles import Role
+from billing.access.roles import Role, in_conflict
 from billing.entities import queries, services
-from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.models import BillingEntity, Department, EntityRelation, RoleException, RoleGrant
 from billing.entities.paths import depth_of
 from billing.entities.reach import may, only_proposes, visible
+from billing.entities.reporting import conflicts_held
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
@@ -369,6 +370,130 @@ class RoleGrantAdmin(CreatingAdmin):
             department_id=department.pk if department else None,
             **given,
         )
+
+
+class ExceptionForm(ScopedForm):
+    email = forms.EmailField(help_text="Of the person who is to hold both roles.")
+    role = forms.ChoiceField(choices=Role.choices)
+    other_role = forms.ChoiceField(choices=Role.choices)
+    entity = forms.ModelChoiceField(BillingEntity.objects.none(), help_text="And all below it.")
+    starts_on = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), initial=today)
+    ends_on = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="The first day without it, within a year. One of the two roles must end by then.",
+    )
+    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    class Meta:
+        model = RoleException
+        fields = ("role", "other_role", "entity", "starts_on", "ends_on", "reason")
+
+    field_order = ("email", "role", "other_role", "entity", "starts_on", "ends_on", "reason")
+
+    def limit_to(self, user: User) -> None:
+        within = queries.entities_for(user, "entities.approve_exception")
+        self.fields["entity"].queryset = within.order_by("code")
+
+    def clean_email(self) -> User:
+        user = User.objects.filter(email=self.cleaned_data["email"].lower(), is_active=True).first()
+        if user is None:
+            raise forms.ValidationError("There is no active account with this address.")
+        return user
+
+    def clean(self):
+        """In the order in which they are kept: the form checks what the table does."""
+        given = super().clean()
+        roles = sorted(given[name] for name in ("role", "other_role") if name in given)
+        if len(roles) == 2 and not in_conflict(*roles):
+            raise forms.ValidationError("These roles do not conflict: no exception is needed.")
+        return given | dict(zip(("role", "other_role"), roles, strict=False))
+
+
+@admin.register(RoleException)
+class RoleExceptionAdmin(CreatingAdmin):
+    """The auditor's page of duties: exceptions, and above them who holds conflicting roles now."""
+
+    creates = "entities.approve_exception"
+    create_form = ExceptionForm
+    list_before_template = "admin/invoicing/tables.html"
+    list_display = (
+        "person",
+        "role",
+        "other_role",
+        "entity",
+        "starts_on",
+        "ends_on",
+        "approved_by",
+        "revoked_at",
+    )
+    list_filter = ("role", "other_role", "ends_on")
+    list_select_related = ("person", "entity", "approved_by")
+    search_fields = ("person__email", "person__name", "entity__code")
+    ordering = ("-created_at",)
+    fields = (
+        ("person", "approved_by"),
+        ("role", "other_role"),
+        ("entity", "starts_on", "ends_on"),
+        ("revoked_at", "reason"),
+    )
+    verbs = (
+        AdminVerb(
+            name="revoke",
+            description="Revoke…",
+            effect="The two roles may not be held together any more. Revoke one of the roles first.",
+            permission="entities.revoke_exception",
+            run=lambda request, exception, reason: services.revoke_exception(
+                actor=actor_of(request), exception_id=exception.pk, reason=reason
+            ),
+            form=ReasonForm,
+            icon="block",
+            danger=True,
+            applies=lambda exception: exception.revoked_at is None,
+        ),
+    )
+
+    def changelist_view(self, request, extra_context=None):
+        tables = [_held_together(request.user)]
+        return super().changelist_view(request, {**(extra_context or {}), "tables": tables})
+
+    def create(self, request, given):
+        person, entity = given.pop("email"), given.pop("entity")
+        return services.approve_exception(
+            actor=actor_of(request), person_id=person.pk, entity_id=entity.pk, **given
+        )
+
+
+def _held_together(reader: User) -> dict:
+    """As the theme's table component takes it."""
+    return {
+        "title": "Conflicting roles held together, now or from a day to come",
+        "note": "A conflict without an exception comes from a move of an entity: revoke one of the two roles.",
+        "headers": [
+            "Person",
+            "Role",
+            "Where",
+            "Other role",
+            "Where",
+            "From",
+            "Until before",
+            "Allowed by",
+            "Why",
+        ],
+        "rows": [
+            [
+                f"{held.person} ({held.email})",
+                Role(held.role).label,
+                held.place,
+                Role(held.other_role).label,
+                held.other_place,
+                str(held.starts_on),
+                str(held.ends_on or "–"),
+                f"{held.allowed_by} until {held.allowed_until}" if held.exception else "nobody",
+                held.reason or "–",
+            ]
+            for held in conflicts_held(as_of=today(), within=reader)
+        ],
+    }
 
 
 class HeldGrantInline(GrantInline):

@@ -101,3 +101,13 @@ class GrantEnded(Conflict):
 class UserInactive(Conflict):
     code = "user-inactive"
     title = "The account is switched off."
+
+
+class ExceptionRefused(DomainError):
+    code = "exception-refused"
+    title = "This exception to the table of conflicting roles makes no sense."
+
+
+class ExceptionInUse(Conflict):
+    code = "exception-in-use"
+    title = "The person holds roles that only this exception allows: revoke one of them first."

@@ -1,6 +1,6 @@
 """What must hold for entities, departments and grants at every moment. Each query returns the violating rows."""
 
-from billing.access.roles import Role, in_conflict
+from billing.entities.duties import held_together
 from billing.entities.paths import DEPTH_MAX
 
 _PATHS = """
@@ -15,10 +15,6 @@ _PATHS = """
     SELECT {table}.id, {table}.path FROM {table} LEFT JOIN tree USING (id)
     WHERE tree.path IS DISTINCT FROM {table}.path OR tree.depth > {depth}
 """  # a circle hangs on no root, so its rows are missing from the tree
-
-_CONFLICTS = ", ".join(
-    f"('{one}', '{other}')" for one in Role.values for other in Role.values if in_conflict(one, other)
-)
 
 CHECKS = {
     "X2 every entity hangs on a root, at most 16 deep, by the path it says": _PATHS.format(
@@ -78,30 +74,16 @@ CHECKS = {
                 coalesce(holder.owner_id, holder.id), coalesce(granter.owner_id, granter.id))
            OR (granter.id IS NOT NULL AND confirmed_at IS NOT NULL AND confirmer.id IS NULL)
     """,
-    "G2 no person holds conflicting roles over the same entities": f"""
-        WITH live AS (
-            SELECT role_grants.id, role, coalesce(users.owner_id, users.id) AS person, entity.path,
-                   department.path AS department_path,
-                   daterange(greatest(role_grants.starts_on, current_date), role_grants.ends_on) AS period
-            FROM role_grants
-            JOIN users ON users.id = role_grants.user_id
-            JOIN billing_entities AS entity ON entity.id = role_grants.entity_id
-            LEFT JOIN departments AS department ON department.id = role_grants.department_id
-            WHERE revoked_at IS NULL
-              AND (role_grants.ends_on IS NULL OR role_grants.ends_on > current_date)
-              AND (role_grants.ends_at IS NULL OR role_grants.ends_at > now())
-        )
-        SELECT one.id, other.id AS other_id, one.role, other.role AS other_role
-        FROM live AS one JOIN live AS other ON other.person = one.person AND other.id > one.id
-        WHERE (one.role, other.role) IN ({_CONFLICTS})
-          AND (starts_with(one.path, other.path) OR starts_with(other.path, one.path))
-          AND (one.department_path IS NULL OR other.department_path IS NULL
-               OR starts_with(one.department_path, other.department_path)
-               OR starts_with(other.department_path, one.department_path))
-          AND one.period && other.period
-    """,  # noqa: S608  the names of roles
+    "G2 no person holds conflicting roles over the same entities but by an exception": f"""
+        SELECT id, other_id, role, other_role FROM ({held_together()}) AS found WHERE exception_id IS NULL
+    """,  # noqa: S608
     "G3 service accounts have the role SA, and only they": """
         SELECT role_grants.id, role, users.kind FROM role_grants JOIN users ON users.id = role_grants.user_id
         WHERE (role = 'SA') <> (users.kind = 'service')
+    """,
+    "G4 an exception is allowed by a person other than the one it is for": """
+        SELECT x.id FROM role_exceptions x
+        JOIN users AS person ON person.id = x.person_id JOIN users AS approver ON approver.id = x.approved_by_id
+        WHERE person.kind <> 'person' OR coalesce(approver.owner_id, approver.id) = person.id
     """,
 }

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from billing.access.roles import Role
+from billing.entities.duties import exception_outlives_its_use, grants_without_conflict
 from billing.entities.paths import keeps_path
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.fields import CurrencyField, MoneyField, payable
@@ -241,6 +242,7 @@ class RoleGrant(BaseModel):
                 except_for=("confirmed_by_id", "confirmed_at", "revoked_at"),
             ),
             frozen(name="revoked_for_good", when="OLD.revoked_at IS NOT NULL", except_for=()),
+            grants_without_conflict(),
             never_truncated(),
             *audited(),
         ]
@@ -266,3 +268,52 @@ class RoleGrantLimit(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
+
+
+class RoleException(BaseModel):
+    """A person may hold two conflicting roles together: over the entity and all below it, from `starts_on` until
+    before `ends_on`. `role` comes before `other_role` in the alphabet. Roles that need it end with it."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="role_exceptions")
+    role = models.CharField(max_length=2, choices=Role)
+    other_role = models.CharField(max_length=2, choices=Role)
+    entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="role_exceptions")
+    starts_on = models.DateField()
+    ends_on = models.DateField(help_text="Exclusive.")
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+    reason = models.TextField()
+
+    class Meta(BaseModel.Meta):
+        db_table = "role_exceptions"
+        permissions = [
+            ("approve_exception", "Can allow conflicting roles for a time"),
+            ("revoke_exception", "Can take such an exception back"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="exception_roles_known",
+                condition=Q(role__in=Role.values, other_role__in=Role.values, role__lt=F("other_role")),
+            ),
+            models.CheckConstraint(
+                name="exception_ends_after_start", condition=Q(ends_on__gt=F("starts_on"))
+            ),
+            models.CheckConstraint(
+                name="exception_approved_by_another", condition=~Q(approved_by=F("person"))
+            ),
+            models.CheckConstraint(name="exception_says_why", condition=~Q(reason="")),
+        ]
+        indexes = [
+            models.Index(fields=["person"], name="role_exceptions_live", condition=Q(revoked_at__isnull=True))
+        ]
+        triggers = [
+            touched(),
+            frozen(name="exception_is_final", when="true", except_for=("revoked_at",)),
+            frozen(name="exception_over_for_good", when="OLD.revoked_at IS NOT NULL", except_for=()),
+            exception_outlives_its_use(),
+            never_truncated(),
+            *audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.get_role_display()} with {self.get_other_role_display()}"

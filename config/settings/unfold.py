@@ -34,8 +34,10 @@ CONSOLE_MENU = {
     "Approvals": [
         ("My inbox", "inbox", "approvals", "inboxrequest"),
         ("Requests", "approval", "approvals", "approvalrequest"),
+        ("Stuck", "block", "approvals", "stuckrequest"),
         ("Rules", "rule", "approvals", "approvalrule"),
         ("Stand-ins", "group", "approvals", "approvaldelegation"),
+        ("Mails", "mail", "approvals", "approvalmail"),
     ],
     "Usage": [
         ("Events", "sensors", "usage", "usageevent"),
@@ -54,6 +56,7 @@ CONSOLE_MENU = {
         ("Entities", "domain", "entities", "billingentity"),
         ("Departments", "account_tree", "entities", "department"),
         ("Role grants", "badge", "entities", "rolegrant"),
+        ("Conflicting roles", "balance", "entities", "roleexception"),
         ("Users", "group", "access", "user"),
         ("API keys", "key", "access", "apikey"),
     ],

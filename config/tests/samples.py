@@ -17,13 +17,20 @@ from django.urls import reverse
 
 from approvals import services as approvals
 from approvals.models import ApprovalRuleVersion
-from approvals.tests.makers import asks, make_approval_rule, make_delegation, make_request
+from approvals.tests.makers import asks, make_approval_rule, make_approver, make_delegation, make_request
 from billing.access.models import ApiKey, User, UserKind
 from billing.access.verbs import VERBS
 from billing.dunning import services as dunning
 from billing.dunning.models import DunningAssignment, DunningCase, DunningMail, DunningNotice, LateFee
 from billing.dunning.tests.makers import make_draft_policy, make_policy
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key, make_user
+from billing.entities.tests.makers import (
+    make_department,
+    make_entity,
+    make_exception,
+    make_grant,
+    make_key,
+    make_user,
+)
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import (
     AllocationRun,
@@ -92,9 +99,11 @@ class Company:
         for child in self.children:
             make_grant(role="VW", entity=child, user=self.viewer)
         for child in self.children:
-            account = make_user(kind=UserKind.SERVICE, owner=self.people["SY"])
+            account = make_user(kind=UserKind.SERVICE, owner=self.viewer)
             make_grant(role="SA", entity=child, user=account)
             self.key: ApiKey = make_key(user=account)[0]
+        for child in self.children:
+            make_exception(self.viewer, "BO", "FC", entity=child)
 
     def _fill_catalogue(self) -> None:
         self.meters = [make_sold_meter(self.root) for _ in range(self.rows)]
@@ -331,6 +340,12 @@ class Company:
             approvals.comment_on_request(
                 actor=f"user:{controller.pk}", request_id=self.approval.pk, comment=f"Remark {number}"
             )
+
+        place, leaver = self.children[0], make_approver(self.root)
+        make_approval_rule(place, asks(leaver), is_fallback=True)
+        for _ in range(self.rows):
+            make_request(place, amount="1.00", by=self.viewer)
+        User.objects.filter(pk=leaver.pk).update(is_active=False)
 
     @cached_property
     def widest(self) -> dict[type[Model], Model]:

@@ -8,8 +8,10 @@ from io import BytesIO
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from approvals import services as approvals
+from approvals.models import ApprovalMail
 from approvals.services.ruling import RuleTerms
 from approvals.tests.makers import (
     asks,
@@ -23,7 +25,7 @@ from billing.dunning import services as dunning
 from billing.dunning.models import DunningMail, LateFee
 from billing.dunning.tests import makers as dunned
 from billing.entities import services as entities
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.entities.tests.makers import make_department, make_entity, make_exception, make_grant, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.tests.consolidation_makers import (
@@ -78,12 +80,14 @@ ORDER = (
     "allocation_runs",
     "users",
     "role_grants",
+    "role_exceptions",
     "billing_entities",
     "entity_relations",
     "departments",
     "approval_rules",
     "approval_requests",
     "approval_delegations",
+    "approval_mails",
     "products",
     "plans",
     "dunning_policies",
@@ -151,14 +155,17 @@ NOW = datetime(2024, 9, 16, tzinfo=UTC)
 SCENARIOS: dict[Callable, Callable] = {}
 PREVIEWS = {"preview_cancellation", "preview_change", "preview_pause", "preview_resumption"}
 READ_ONLY = {
-    approvals: {"preview_route"},
+    approvals: {"preview_route", "send_mail", "sweep_mails"},
     entities: set(),
     ledger: set(),
     subscriptions: PREVIEWS,
     usage: {"keep_file"},
     invoicing: {"preview_consolidation", "simulate_allocation_rule"},
     payments: set(),
-    dunning: {"send_mail", "sweep_mails"},  # durable: they lock one letter at a time, and nothing else
+    dunning: {
+        "send_mail",
+        "sweep_mails",
+    },  # as those of approvals durable: they lock one mail at a time, and nothing else
 }
 
 
@@ -291,6 +298,28 @@ def _():
     grant = make_grant(role="FC", entity=make_entity(), confirmed_at=None, granted_by=make_user())
     other = make_user()
     return lambda: entities.confirm_grant(actor=f"user:{other.pk}", grant_id=grant.pk)
+
+
+@scene(entities.approve_exception)
+def _():
+    entity, person = make_entity(), make_user()
+    controller = make_grant(role="FC", entity=entity).user
+    return lambda: entities.approve_exception(
+        actor=f"user:{controller.pk}",
+        person_id=person.pk,
+        role="BO",
+        other_role="FC",
+        entity_id=entity.pk,
+        starts_on=DAY,
+        ends_on=DAY + timedelta(days=30),
+        reason="Parental leave",
+    )
+
+
+@scene(entities.revoke_exception)
+def _():
+    exception = make_exception(make_user(), "BO", "FC", entity=make_entity())
+    return lambda: entities.revoke_exception(actor=ME, exception_id=exception.pk, reason="Back")
 
 
 @scene(entities.revoke_grant)
@@ -1436,6 +1465,39 @@ def _():
     return lambda: approvals.cancel_request(
         actor=f"user:{request.requester_id}", request_id=request.pk, comment="no"
     )
+
+
+def mail_in_doubt() -> ApprovalMail:
+    make_request()
+    ApprovalMail.objects.update(state="sending", sending_since=timezone.now() - timedelta(hours=1))
+    return ApprovalMail.objects.get()
+
+
+@scene(approvals.retry_mail)
+def _():
+    mail = mail_in_doubt()
+    return lambda: approvals.retry_mail(actor=ME, mail_id=mail.pk, reason="lost")
+
+
+@scene(approvals.confirm_mail)
+def _():
+    mail = mail_in_doubt()
+    return lambda: approvals.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
+
+
+@scene(approvals.hand_over_requests)
+def _():
+    request = make_request()
+    leaver, other = request.levels.get().approvers[0], make_approver(request.entity)
+    return lambda: approvals.hand_over_requests(
+        actor="command:x", from_id=leaver, to_id=other.pk, comment="left"
+    )
+
+
+@scene(approvals.chase_requests)
+def _():
+    request = make_request()
+    return lambda: approvals.chase_requests(actor="task:x", as_of=request.due_on + timedelta(days=1))
 
 
 @scene(approvals.expire_requests)

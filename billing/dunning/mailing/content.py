@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_decimal
 from django.template.loader import render_to_string
 
 from billing.dunning.mailing.wording import LABELS
 from billing.dunning.planning import Due
-from billing.kernel.money import exponent, total_of
+from billing.kernel.mailing.rendering import Rendered, money
+from billing.kernel.money import total_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,6 @@ class Claim:
             asked=due.collectable_amount,
             currency=due.invoice.currency,
         )
-
-
-@dataclass(frozen=True)
-class Rendered:
-    subject: str
-    text: str
-    html: str
 
 
 def letter_of(
@@ -77,13 +70,11 @@ def letter_of(
         else labels["many"].format(count=len(claims)),
         "is_one": one,
         "rows": [_row(claim, locale) for claim in claims],
-        "totals": [
-            _money(total_of(amounts), currency, locale) for currency, amounts in sorted(asked.items())
-        ],
+        "totals": [money(total_of(amounts), currency, locale) for currency, amounts in sorted(asked.items())],
         "hold_note": labels["hold_note"] if any(claim.asked < claim.open_amount for claim in claims) else "",
         "fee_note": labels["fee_note"].format(
             amounts=", ".join(
-                _money(total_of(amounts), currency, locale) for currency, amounts in sorted(charged.items())
+                money(total_of(amounts), currency, locale) for currency, amounts in sorted(charged.items())
             )
         )
         if charged
@@ -108,14 +99,7 @@ def _row(claim: Claim, locale: Locale) -> dict:
         "issued_on": format_date(claim.issued_on, format="medium", locale=locale),
         "due_on": format_date(claim.due_on, format="medium", locale=locale),
         "days_late": str(max(claim.days_late, 0)),
-        "open": _money(claim.open_amount, claim.currency, locale),
-        "on_hold": _money(held, claim.currency, locale) if held else "",
-        "asked": _money(claim.asked, claim.currency, locale),
+        "open": money(claim.open_amount, claim.currency, locale),
+        "on_hold": money(held, claim.currency, locale) if held else "",
+        "asked": money(claim.asked, claim.currency, locale),
     }
-
-
-def _money(amount: Decimal, currency: str, locale: Locale) -> str:
-    """All decimals of the currency, and its code: there is more than one dollar."""
-    decimals = exponent(currency)
-    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-    return f"{format_decimal(amount, format=pattern, locale=locale)}\N{NO-BREAK SPACE}{currency}"

@@ -1,210 +1,35 @@
-"""Sending letters: claimed and committed, handed to the mail server, then what it said.
+"""Sending letters, as `billing.kernel.mailing` sends mails: not once nothing they ask for is open."""
 
-A worker that dies between handing over and writing down leaves the letter `sending`. It may have gone out, so it
-is not sent again by itself: `billing_fsck` names it, and a person looks for its Message-ID in the mail server's log,
-then confirms it or has it sent again, under the same Message-ID.
-"""
-
-import smtplib
-from datetime import timedelta
-from email.utils import formataddr
 from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
-from django.db import transaction
-from django.db.models.functions import Now
-from django.utils import timezone
-
-from billing.dunning.errors import MailStillUnderWay
 from billing.dunning.models import DunningMail
-from billing.dunning.states import MAIL_MOVES, MailState
 from billing.invoicing.states import InvoiceState
-from billing.kernel import audit
-from billing.kernel.errors import NotFound
-from billing.kernel.jobs import enqueue
-from billing.kernel.retrying import retrying
-from billing.kernel.states import next_state
-from billing.kernel.versions import require_version
-
-ATTEMPTS_MAX = 10
-UNDER_WAY = timedelta(minutes=10)  # longer than a mail server is waited for
+from billing.kernel.mailing import sending
 
 
 def send_mail(*, actor: str, mail_id: UUID) -> bool:
-    """Send one queued letter; True if the mail server took it. A repeated call finds it taken or sent.
-
-    What was certainly not taken is put off and tried again (up to ATTEMPTS_MAX), or failed if the server
-    refuses it for good. Of what may have been taken nothing is decided here.
-    """
-    mail = _claim(mail_id, actor=actor)
-    if mail is None:
-        return False
-    message = message_of(mail)
-    try:
-        message.message()
-    except ValueError as error:  # a header no mail can bear: nothing was sent, and nothing ever will be
-        _record(mail, "fail", actor=actor, last_error=_said(error))
-        return False
-    connection = get_connection()
-    try:
-        connection.open()
-    except (OSError, smtplib.SMTPException) as error:
-        _put_off(mail, error, actor=actor)
-        return False
-    try:
-        connection.send_messages([message])
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
-        _refused(mail, error, actor=actor)
-        return False
-    except (OSError, smtplib.SMTPException) as error:
-        _note_doubt(mail, error)
-        return False
-    finally:
-        _hang_up(connection)
-    _record(mail, "send", actor=actor, sent_at=timezone.now(), last_error="")
-    return True
-
-
-def message_of(mail: DunningMail) -> EmailMultiAlternatives:
-    message = EmailMultiAlternatives(
-        subject=mail.subject,
-        body=mail.text,
-        from_email=formataddr((mail.sender_name, settings.EMAIL_FROM)),
-        to=[mail.recipient],
-        reply_to=[mail.reply_to] if mail.reply_to else None,
-        headers={"Message-ID": mail.message_id},
-    )
-    message.attach_alternative(mail.html, "text/html")
-    return message
+    """As `sending.send_mail`."""
+    return sending.send_mail(LETTERS, actor=actor, mail_id=mail_id)
 
 
 def sweep_mails(*, actor: str, limit: int = 200) -> int:
-    """Send what is due and was not kicked, the oldest first; returns how many the mail server took."""
-    due = DunningMail.objects.filter(state=MailState.QUEUED, due_at__lte=Now())
-    ids = list(due.order_by("due_at", "pk").values_list("pk", flat=True)[:limit])
-    return sum(send_mail(actor=actor, mail_id=pk) for pk in ids)
+    """As `sending.sweep_mails`."""
+    return sending.sweep_mails(LETTERS, actor=actor, limit=limit)
 
 
-@retrying
-@transaction.atomic
 def retry_mail(*, actor: str, mail_id: UUID, reason: str, version: int | None = None) -> DunningMail:
-    """Queue a letter again that failed, or of which nobody knows whether it went out.
-
-    Raises NotFound, PreconditionFailed, IllegalMove, MailStillUnderWay.
-    """
-    mail = _locked(mail_id, version)
-    mail.state = next_state(MAIL_MOVES, action="retry", current=mail.state)
-    mail.attempts, mail.due_at, mail.last_error = 0, timezone.now(), ""
-    mail.save(update_fields=["state", "attempts", "due_at", "last_error"])
-    audit.record(actor=actor, action="dunning_mail.retried", subject=mail, reason=reason)
-    enqueue("dunning.send_mail", mail_id=str(mail.pk))
-    return mail
+    """As `sending.retry_mail`. Raises NotFound, PreconditionFailed, IllegalMove, MailStillUnderWay."""
+    return sending.retry_mail(LETTERS, actor=actor, mail_id=mail_id, reason=reason, version=version)
 
 
-@retrying
-@transaction.atomic
 def confirm_mail(*, actor: str, mail_id: UUID, reason: str, version: int | None = None) -> DunningMail:
-    """Write down that a letter of which nobody knew has gone out: its Message-ID is in the mail server's log.
-
-    Raises NotFound, PreconditionFailed, IllegalMove, MailStillUnderWay.
-    """
-    mail = _locked(mail_id, version)
-    mail.state = next_state(MAIL_MOVES, action="confirm", current=mail.state)
-    mail.sent_at = mail.sending_since
-    mail.save(update_fields=["state", "sent_at"])
-    audit.record(actor=actor, action="dunning_mail.confirmed", subject=mail, reason=reason)
-    return mail
+    """As `sending.confirm_mail`. Raises NotFound, PreconditionFailed, IllegalMove, MailStillUnderWay."""
+    return sending.confirm_mail(LETTERS, actor=actor, mail_id=mail_id, reason=reason, version=version)
 
 
-def _locked(mail_id: UUID, version: int | None) -> DunningMail:
-    mail = DunningMail.objects.locked().filter(pk=mail_id).first()
-    if mail is None:
-        raise NotFound("There is no such letter.")
-    require_version(mail, version)
-    if mail.state == MailState.SENDING and mail.sending_since > timezone.now() - UNDER_WAY:
-        raise MailStillUnderWay(f"It is under way since {mail.sending_since:%H:%M:%S}.")
-    return mail
+def _why_not(mail: DunningMail) -> str:
+    still_open = mail.notices.filter(invoice__state=InvoiceState.ISSUED).exists()
+    return "" if still_open else "Nothing is open any more."
 
 
-@retrying
-@transaction.atomic(durable=True)
-def _claim(mail_id: UUID, *, actor: str) -> DunningMail | None:
-    due = DunningMail.objects.filter(pk=mail_id, state=MailState.QUEUED, due_at__lte=Now())
-    mail = due.locked(skip_locked=True).first()
-    if mail is None:
-        return None
-    if not mail.notices.filter(invoice__state=InvoiceState.ISSUED).exists():
-        mail.state = next_state(MAIL_MOVES, action="withdraw", current=mail.state)
-        mail.save(update_fields=["state"])
-        audit.record(
-            actor=actor, action="dunning_mail.withdrawn", subject=mail, reason="Nothing is open any more."
-        )
-        return None
-    mail.state = next_state(MAIL_MOVES, action="claim", current=mail.state)
-    mail.attempts += 1
-    mail.sending_since = timezone.now()
-    mail.save(update_fields=["state", "attempts", "sending_since"])
-    return mail
-
-
-def _put_off(mail: DunningMail, error: Exception, *, actor: str) -> None:
-    """The mail server was not reached, or asked to be tried later: 1, 2, 4 … minutes, an hour at most."""
-    if mail.attempts >= ATTEMPTS_MAX:
-        _record(mail, "fail", actor=actor, last_error=_said(error))
-        return
-    pause = min(timedelta(minutes=2 ** (mail.attempts - 1)), timedelta(hours=1))
-    _record(mail, "put_off", actor=actor, due_at=timezone.now() + pause, last_error=_said(error))
-
-
-def _refused(mail: DunningMail, error: smtplib.SMTPException, *, actor: str) -> None:
-    """4xx: later (RFC 5321, 4.2.1); 5xx: never."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in error.recipients.values()]
-    else:
-        codes = [error.smtp_code]
-    if all(400 <= code < 500 for code in codes):
-        _put_off(mail, error, actor=actor)
-    else:
-        _record(mail, "fail", actor=actor, last_error=_said(error))
-
-
-@retrying
-@transaction.atomic(durable=True)
-def _record(mail: DunningMail, action: str, *, actor: str, **changes: object) -> None:
-    """What became of the attempt, unless a person has decided meanwhile."""
-    kept = DunningMail.objects.locked().get(pk=mail.pk)
-    if kept.state != MailState.SENDING or kept.attempts != mail.attempts:
-        return
-    kept.state = next_state(MAIL_MOVES, action=action, current=kept.state)
-    for name, value in changes.items():
-        setattr(kept, name, value)
-    kept.save(update_fields=["state", *changes])
-    past = {"send": "sent", "fail": "failed", "put_off": "put_off"}[action]
-    audit.record(
-        actor=actor,
-        action=f"dunning_mail.{past}",
-        subject=kept,
-        detail={"message_id": kept.message_id, "error": kept.last_error},
-    )
-
-
-@retrying
-@transaction.atomic(durable=True)
-def _note_doubt(mail: DunningMail, error: Exception) -> None:
-    kept = DunningMail.objects.locked().get(pk=mail.pk)
-    if kept.state == MailState.SENDING:
-        kept.last_error = f"Perhaps sent: {_said(error)}"
-        kept.save(update_fields=["last_error"])
-
-
-def _hang_up(connection) -> None:
-    """A server that is gone by now changes nothing of what it has said."""
-    try:
-        connection.close()
-    except (OSError, smtplib.SMTPException):
-        return
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:1000]
+LETTERS = sending.Post(model=DunningMail, name="dunning_mail", task="dunning.send_mail", why_not=_why_not)

@@ -10,14 +10,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.dunning import services
-from billing.dunning.errors import MailStillUnderWay
 from billing.dunning.fsck import CHECKS
 from billing.dunning.models import DunningMail
-from billing.dunning.services.sending import ATTEMPTS_MAX
 from billing.dunning.tests.makers import FIRST, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.errors import IllegalMove
+from billing.kernel.mailing.errors import MailStillUnderWay
+from billing.kernel.mailing.sending import ATTEMPTS_MAX
 from billing.payments.tests.makers import make_customer, make_payment, make_seller
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ from billing.entities.services.entities import (
     suspend_entity,
     update_entity,
 )
+from billing.entities.services.exceptions import approve_exception, revoke_exception
 from billing.entities.services.grants import confirm_grant, grant_role, revoke_grant
 from billing.entities.services.hierarchy import apply_due_moves, apply_move, cancel_move, move_entity
 from billing.entities.services.trees import lock_trees
@@ -16,6 +17,7 @@ __all__ = [
     "activate_entity",
     "apply_due_moves",
     "apply_move",
+    "approve_exception",
     "cancel_move",
     "close_entity",
     "confirm_grant",
@@ -26,6 +28,7 @@ __all__ = [
     "lock_trees",
     "move_entity",
     "resume_entity",
+    "revoke_exception",
     "revoke_grant",
     "suspend_entity",
     "update_department",

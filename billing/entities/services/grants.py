@@ -5,7 +5,7 @@ with the system in his hands: what they grant is confirmed at once, and the audi
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from billing.entities.errors import (
     UserInactive,
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
-from billing.entities.models import BillingEntity, Department, RoleGrant, RoleGrantLimit
+from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.errors import Invalid, NotFound
@@ -55,8 +55,8 @@ def grant_role(
     latest at `ends_at`. `limits` is the largest amount per currency. Raises NotFound, UserInactive,
     RoleNotForAccount, DepartmentNeeded, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
     """
-    user = _locked_person(user_id)
-    entity = _open_entity(entity_id)
+    user = locked_person(user_id)
+    entity = open_entity(entity_id)
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)
     if granter is not None and granter.person_id == user.person_id:
@@ -95,7 +95,7 @@ def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
 
     Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict.
     """
-    user = _locked_person(_grant(grant_id).user_id)
+    user = locked_person(_grant(grant_id).user_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
     now = timezone.now()
     if grant.revoked_at or _is_over(grant, now=now):
@@ -129,14 +129,17 @@ def revoke_grant(*, actor: str, grant_id: UUID, reason: str) -> RoleGrant:
     return grant
 
 
-def _locked_person(user_id: UUID) -> User:
-    """The user, with every account of the same person locked: two grants that conflict cannot pass each other."""
+def locked_person(user_id: UUID, *, active: bool = True) -> User:
+    """The user, with every account of the same person locked: two grants that conflict cannot pass each other.
+
+    Raises NotFound, and UserInactive unless those who left are as good.
+    """
     person_id = User.objects.filter(pk=user_id).values_list("owner_id", flat=True).first() or user_id
     accounts = User.objects.locked().filter(Q(pk=person_id) | Q(owner=person_id))
     user = next((account for account in accounts if account.pk == user_id), None)
     if user is None:
         raise NotFound("There is no such user.")
-    if not user.is_active:
+    if active and not user.is_active:
         raise UserInactive(f"{user.name} is switched off.")
     return user
 
@@ -148,7 +151,7 @@ def _grant(grant_id: UUID) -> RoleGrant:
     return grant
 
 
-def _open_entity(entity_id: UUID) -> BillingEntity:
+def open_entity(entity_id: UUID) -> BillingEntity:
     entity = BillingEntity.objects.filter(pk=entity_id).first()
     if entity is None:
         raise NotFound("There is no such entity.")
@@ -181,13 +184,45 @@ def _limit(amount: Decimal, currency: str) -> Decimal:
     return amount
 
 
-def _require_no_conflict(grant: RoleGrant, user: User, *, now: datetime) -> None:
+def require_no_conflicts(person: User, *, without: RoleException, now: datetime) -> None:
+    """Of all grants of the person, as if the exception were not there. Raises RolesConflict."""
+    for grant in _grants_of_person(person):
+        if not _is_over(grant, now=now):
+            _require_no_conflict(grant, person, now=now, without=without)
+
+
+def _require_no_conflict(
+    grant: RoleGrant, user: User, *, now: datetime, without: RoleException | None = None
+) -> None:
     """Static segregation of duties, over every account of the person, live, planned and unconfirmed alike."""
     for other in _grants_of_person(user).exclude(pk=grant.pk):
-        if in_conflict(grant.role, other.role) and not _is_over(other, now=now) and _overlap(grant, other):
+        if not in_conflict(grant.role, other.role) or _is_over(other, now=now) or not _overlap(grant, other):
+            continue
+        if not _is_excepted(grant, other, user, today=now.date(), without=without):
             raise RolesConflict(
                 f"{Role(grant.role).label} conflicts with {Role(other.role).label}.", role=other.role
             )
+
+
+def _is_excepted(
+    one: RoleGrant, other: RoleGrant, user: User, *, today: date, without: RoleException | None
+) -> bool:
+    """Whether a controller allowed the two, on every day from `today` on which both hold."""
+    role, other_role = sorted((one.role, other.role))
+    exceptions = RoleException.objects.filter(
+        person=user.person_id, role=role, other_role=other_role, revoked_at__isnull=True
+    ).select_related("entity")
+    first = max(one.starts_on, other.starts_on, today)
+    ends = [end for end in (_ends_on(one), _ends_on(other)) if end is not None]
+    narrower = max(one.entity.path, other.entity.path, key=len)
+    return any(
+        bool(ends)
+        and exception.starts_on <= first
+        and min(ends) <= exception.ends_on
+        and narrower.startswith(exception.entity.path)
+        for exception in exceptions
+        if exception != without
+    )
 
 
 def _grants_of_person(user: User) -> QuerySet[RoleGrant]:
@@ -206,7 +241,14 @@ def _is_over(grant: RoleGrant, *, now: datetime) -> bool:
     )
 
 
+def _ends_on(grant: RoleGrant) -> date | None:
+    """The first day on which it does not hold at any time."""
+    by_minute = grant.ends_at.astimezone(UTC).date() + timedelta(days=1) if grant.ends_at else None
+    return min((end for end in (grant.ends_on, by_minute) if end is not None), default=None)
+
+
 def _overlap(one: RoleGrant, other: RoleGrant) -> bool:
+    one_ends, other_ends = _ends_on(one), _ends_on(other)
     return (
         _nested(one.entity.path, other.entity.path)
         and (
@@ -214,8 +256,8 @@ def _overlap(one: RoleGrant, other: RoleGrant) -> bool:
             or other.department is None
             or _nested(one.department.path, other.department.path)
         )
-        and (one.ends_on is None or other.starts_on < one.ends_on)
-        and (other.ends_on is None or one.starts_on < other.ends_on)
+        and (one_ends is None or other.starts_on < one_ends)
+        and (other_ends is None or one.starts_on < other_ends)
     )
 
 

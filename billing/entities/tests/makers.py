@@ -1,18 +1,35 @@
 """Entities, departments and grants, with only the interesting facts said aloud."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
 
 from django.utils import timezone
 
 from billing.access.models import User, UserKind
-from billing.access.roles import Role
+from billing.access.roles import Role, in_conflict
 from billing.access.tests.makers import make_key, make_user
-from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant, RoleGrantLimit
+from billing.entities import services
+from billing.entities.models import (
+    BillingEntity,
+    Department,
+    EntityRelation,
+    RoleException,
+    RoleGrant,
+    RoleGrantLimit,
+)
 from billing.entities.states import EntityState
 
-__all__ = ["make_department", "make_entity", "make_grant", "make_key", "make_user"]
+__all__ = [
+    "make_department",
+    "make_entity",
+    "make_exception",
+    "make_grant",
+    "make_key",
+    "make_robot",
+    "make_user",
+    "move_below",
+]
 
 FIRST_DAY = date(2020, 1, 1)
 _serial = count(1)
@@ -71,3 +88,43 @@ def make_grant(
         for currency, amount in (limits or {}).items()
     )
     return grant
+
+
+def make_exception(person: User, *roles: str, entity: BillingEntity, **overrides) -> RoleException:
+    """Somebody has allowed the person to hold two conflicting roles for a month from now."""
+    role, other_role = sorted(roles)
+    today = timezone.now().date()
+    values = {
+        "starts_on": today,
+        "ends_on": today + timedelta(days=30),
+        "approved_by": overrides.pop("approved_by", None) or make_user(),
+        "reason": "Nobody else is there",
+    } | overrides
+    return RoleException.objects.create(
+        person=person, role=role, other_role=other_role, entity=entity, **values
+    )
+
+
+def make_robot(owner: User, entity: BillingEntity) -> User:
+    """A service account of the owner that works at the entity for a week, whatever roles he has: by exceptions."""
+    for grant in owner.grants.filter(revoked_at__isnull=True):
+        if in_conflict(grant.role, Role.SERVICE_ACCOUNT):
+            make_exception(owner, grant.role, Role.SERVICE_ACCOUNT, entity=entity)
+    ends_on = timezone.now().date() + timedelta(days=7)
+    account = make_user(kind=UserKind.SERVICE, owner=owner)
+    return make_grant(role=Role.SERVICE_ACCOUNT, entity=entity, user=account, ends_on=ends_on).user
+
+
+def move_below(entity: BillingEntity, parent: BillingEntity) -> None:
+    """Today. Roles held apart may come together by it."""
+    today = timezone.now().date()
+    services.move_entity(
+        actor="command:test",
+        entity_id=entity.pk,
+        parent_id=parent.pk,
+        effective_on=today,
+        as_of=today,
+        reason="Bought",
+    )
+    entity.refresh_from_db()
+    parent.refresh_from_db()

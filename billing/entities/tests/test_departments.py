@@ -16,7 +16,14 @@ from billing.entities.errors import (
 )
 from billing.entities.fsck import CHECKS
 from billing.entities.models import Department
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.entities.tests.makers import (
+    make_department,
+    make_entity,
+    make_exception,
+    make_grant,
+    make_user,
+    move_below,
+)
 from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry
@@ -149,9 +156,16 @@ def test_of_two_departments_moved_below_each_other_the_second_is_refused():
 
 
 def conflicting_roles():
+    """Granted apart from one another, brought together by a move."""
+    person, above, below = make_user(), make_entity(), make_entity()
+    make_grant(user=person, role="FC", entity=above)
+    make_grant(user=person, role="BO", entity=below)
+    move_below(below, above)
+
+
+def allowed_by_his_own_account():
     person, entity = make_user(), make_entity()
-    make_grant(user=person, role="FC", entity=entity)
-    make_grant(user=person, role="BO", entity=make_entity(parent=entity))
+    make_exception(person, "BO", "FC", entity=entity, approved_by=make_user(owner=person))
 
 
 def granted_by_his_own_account():
@@ -197,6 +211,7 @@ def no_default_department():
         ("G1", granted_by_his_own_account),
         ("G2", conflicting_roles),
         ("G3", a_person_with_the_role_of_a_program),
+        ("G4", allowed_by_his_own_account),
     ],
 )
 def test_the_books_tell_which_invariant_is_broken(invariant, break_it):

@@ -1,0 +1,1 @@
+"""What stands in a mail about a request, and how it is worded."""

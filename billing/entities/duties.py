@@ -1,0 +1,101 @@
+"""Roles that one person holds together although they conflict, as SQL: for the trigger, the checks and the report.
+
+Two grants of a person (his service accounts' count as his) conflict if their roles do, one entity is within the other,
+the departments too if both name one, and there is a day on which both hold. An exception covers them if it is the
+person's, for these two roles, of the narrower entity or above it, and holds on each of those days.
+"""
+
+import pgtrigger
+
+from billing.access.roles import Role, in_conflict
+
+_PAIRS = ", ".join(
+    f"('{one}', '{other}')" for one in Role.values for other in Role.values if in_conflict(one, other)
+)
+
+
+def held_together(*, of: str = "true", when: str = "true", as_of: str = "current_date") -> str:
+    """The pairs that are not over on `as_of`, with the exception that covers each, if one does.
+
+    `of` is SQL over `holder` (the users' row of a grant), `when` over `one` and `other`.
+    """
+    return f"""
+        WITH held AS (
+            SELECT g.id, g.role, coalesce(holder.owner_id, holder.id) AS person_id, g.entity_id, place.path,
+                   g.department_id, part.path AS department_path, g.confirmed_at,
+                   daterange(greatest(g.starts_on, {as_of}), CASE WHEN g.ends_on IS NOT NULL OR g.ends_at IS NOT NULL THEN
+                       greatest(g.starts_on, {as_of}, least(g.ends_on, (g.ends_at AT TIME ZONE 'UTC')::date + 1)) END) AS days
+            FROM role_grants g
+            JOIN users holder ON holder.id = g.user_id
+            JOIN billing_entities place ON place.id = g.entity_id
+            LEFT JOIN departments part ON part.id = g.department_id
+            WHERE g.revoked_at IS NULL AND {of}
+              AND (g.ends_on IS NULL OR g.ends_on > {as_of}) AND (g.ends_at IS NULL OR g.ends_at > now())
+        )
+        SELECT one.id, other.id AS other_id, one.person_id, one.role, other.role AS other_role,
+               one.entity_id, other.entity_id AS other_entity_id, one.department_id,
+               other.department_id AS other_department_id, one.days * other.days AS days, covering.id AS exception_id,
+               one.confirmed_at IS NOT NULL AND other.confirmed_at IS NOT NULL AS is_confirmed
+        FROM held one JOIN held other ON other.person_id = one.person_id AND other.id > one.id
+        LEFT JOIN LATERAL (
+            SELECT x.id FROM role_exceptions x JOIN billing_entities above ON above.id = x.entity_id
+            WHERE x.person_id = one.person_id AND x.revoked_at IS NULL
+              AND x.role = least(one.role, other.role) AND x.other_role = greatest(one.role, other.role)
+              AND starts_with(CASE WHEN length(one.path) > length(other.path) THEN one.path ELSE other.path END, above.path)
+              AND one.days * other.days <@ daterange(x.starts_on, x.ends_on)
+            ORDER BY x.id LIMIT 1
+        ) AS covering ON true
+        WHERE (one.role, other.role) IN ({_PAIRS}) AND {when}
+          AND (starts_with(one.path, other.path) OR starts_with(other.path, one.path))
+          AND (one.department_path IS NULL OR other.department_path IS NULL
+               OR starts_with(one.department_path, other.department_path)
+               OR starts_with(other.department_path, one.department_path))
+          AND one.days && other.days
+    """  # noqa: S608  SQL of this module's callers
+
+
+_REFUSAL = """RAISE EXCEPTION 'person % holds conflicting roles', person
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'no_conflicting_roles';"""
+
+
+def grants_without_conflict() -> pgtrigger.Trigger:
+    """Grants of one person come one after the other, and none conflicts with those there are."""
+    conflicts = held_together(
+        of="(holder.id = person OR holder.owner_id = person)", when="NEW.id IN (one.id, other.id)"
+    )
+    return pgtrigger.Trigger(
+        name="without_conflict",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        declare=[("person", "uuid")],
+        func=f"""
+            SELECT coalesce(owner_id, id) INTO person FROM users WHERE id = NEW.user_id;
+            PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
+            IF EXISTS (SELECT FROM ({conflicts}) AS found WHERE exception_id IS NULL) THEN
+                {_REFUSAL}
+            END IF;
+            RETURN NULL;
+        """,  # noqa: S608
+    )
+
+
+def exception_outlives_its_use() -> pgtrigger.Trigger:
+    """An exception is taken back only once the roles it allowed are."""
+    conflicts = held_together(of="(holder.id = person OR holder.owner_id = person)")
+    return pgtrigger.Trigger(
+        name="outlives_its_use",
+        when=pgtrigger.After,
+        operation=pgtrigger.UpdateOf("revoked_at"),
+        declare=[("person", "uuid")],
+        func=f"""
+            person := NEW.person_id;
+            PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
+            IF NEW.revoked_at IS NOT NULL AND EXISTS (
+                SELECT FROM ({conflicts}) AS found
+                WHERE exception_id IS NULL AND least(role, other_role) = NEW.role AND greatest(role, other_role) = NEW.other_role)
+            THEN
+                {_REFUSAL}
+            END IF;
+            RETURN NULL;
+        """,
+    )
