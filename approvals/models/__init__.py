@@ -1,5 +1,5 @@
 from approvals.models.delegations import ApprovalDelegation
-from approvals.models.guarded import GuardedCreditNote
+from approvals.models.guarded import GuardedCreditNote, GuardedInvoice
 from approvals.models.requests import (
     ApprovalAction,
     ApprovalEffect,
@@ -20,5 +20,6 @@ __all__ = [
     "ApprovalRuleVersion",
     "ApprovalVote",
     "GuardedCreditNote",
+    "GuardedInvoice",
     "InboxRequest",
 ]

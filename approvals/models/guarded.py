@@ -1,7 +1,10 @@
 """Tables of lower apps, with what holds of them because of approvals. Proxies: nothing is stored here."""
 
-from approvals import triggers
-from billing.invoicing.models import CreditNote
+import pgtrigger
+
+from approvals import deeds
+from approvals.triggers import done_with_consent
+from billing.invoicing.models import CreditNote, Invoice
 
 
 class GuardedCreditNote(CreditNote):
@@ -10,4 +13,22 @@ class GuardedCreditNote(CreditNote):
     class Meta:
         proxy = True
         default_permissions = ()
-        triggers = [triggers.credited_with_consent()]
+        triggers = [
+            done_with_consent("credited_with_consent", deeds.NEW_CREDIT_NOTE, operation=pgtrigger.Insert)
+        ]
+
+
+class GuardedInvoice(Invoice):
+    """A write-off above a limit was approved."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            done_with_consent(
+                "written_off_with_consent",
+                deeds.NEW_WRITE_OFF,
+                operation=pgtrigger.UpdateOf("written_off_amount"),
+                when="NEW.written_off_amount > OLD.written_off_amount",
+            )
+        ]

@@ -71,6 +71,7 @@ class ApprovalRequest(BaseModel):
         permissions = [
             ("request_approval", "Can ask for approval"),
             ("request_credit_note", "Can ask for credit notes"),
+            ("request_write_off", "Can ask for write-offs"),
             ("cancel_request", "Can cancel own requests"),
             ("decide_request", "Can approve and reject"),
             ("comment_request", "Can comment on requests"),

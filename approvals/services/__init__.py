@@ -5,6 +5,7 @@ from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
+from approvals.services.write_offs import request_write_off
 
 __all__ = [
     "bulk_approve",
@@ -21,6 +22,7 @@ __all__ = [
     "reassign_request",
     "request_approval",
     "request_credit_note",
+    "request_write_off",
     "revoke_delegation",
     "withdraw_rule",
 ]

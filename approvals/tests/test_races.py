@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from approvals import services
-from approvals.errors import ApprovalRequired, DecidedBefore, RequestNotPending
+from approvals.errors import DecidedBefore, RequestNotPending
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalEffect, ApprovalRequest, ApprovalVote
 from approvals.states import RequestState
@@ -24,6 +24,7 @@ from approvals.tests.makers import (
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import CreditNote
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.errors import DomainError
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound

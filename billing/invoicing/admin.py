@@ -167,6 +167,7 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
             description="Write off…",
             effect="What is open is given up and booked as bad debt. The invoice is uncollectible for good.",
             permission="invoicing.write_off_invoice",
+            asks="approvals.request_write_off",
             run=_write_off,
             form=WriteOffForm,
             icon="money_off",

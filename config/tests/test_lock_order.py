@@ -1394,6 +1394,19 @@ def _():
     )
 
 
+@scene(approvals.request_write_off)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    clerk = make_approver(invoice.seller, role="FC")
+    make_approval_rule(
+        invoice.seller, asks(make_approver(invoice.seller)), kind="write_off", is_fallback=True
+    )
+    return lambda: approvals.request_write_off(
+        actor=f"user:{clerk.pk}", invoice_id=invoice.pk, reason="bankrupt", at=NOON
+    )
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()
