@@ -79,6 +79,15 @@ NEW_WRITE_OFF = Deed(
     amount="NEW.written_off_amount - OLD.written_off_amount",
     currency="NEW.currency",
 )
+NEW_INVOICE = Deed(
+    kind="invoice",
+    named="invoice",
+    name="NEW.id",
+    entity="NEW.customer_id",
+    subject="NEW.id",
+    amount="NEW.total_amount",
+    currency="NEW.currency",
+)
 
 _CREDIT_NOTES = Deed(
     kind="credit_note",
@@ -100,12 +109,26 @@ _WRITE_OFFS = Deed(
     currency="l.currency",
     at="n.created_at",
 )
+_INVOICES = Deed(
+    kind="invoice",
+    named="invoice",
+    name="n.id",
+    entity="n.customer_id",
+    subject="n.id",
+    amount="n.total_amount",
+    currency="n.currency",
+    at="e.created_at",
+)
 # What has been done without the consent it needed then.
 UNAPPROVED = {
     "credit note": _CREDIT_NOTES.unapproved("FROM credit_notes n", then=True),
     "write-off": _WRITE_OFFS.unapproved(
         """FROM journal_entries n JOIN journal_lines l ON l.entry_id = n.id JOIN ledger_accounts a ON a.id = l.account_id
            WHERE n.source LIKE 'invoice:%' AND n.event LIKE 'written\\_off%' AND a.code = '6100' AND l.debit > 0""",
+        then=True,
+    ),
+    "invoice": _INVOICES.unapproved(
+        "FROM invoices n JOIN journal_entries e ON e.source = 'invoice:' || n.id AND e.event = 'issued'",
         then=True,
     ),
 }

@@ -8,7 +8,24 @@ from approvals.api.asking import AskingOverInvoice, AskingView
 from approvals.api.serializers import TEXT, RequestRead
 from billing.kernel.api.fields import StrictCharField
 
+ASK_INVOICE = "approvals.request_invoice"
 ASK_WRITE_OFF = "approvals.request_write_off"
+
+
+class InvoiceRequestView(AskingView):
+    """Ask for consent to issue a draft above a limit: `POST /invoices/{id}/issue` answers 409 approval-required, and a
+    billing run leaves it a draft."""
+
+    verb = ASK_INVOICE
+    action_permissions = {"post": ASK_INVOICE}
+
+    @extend_schema(request=AskingOverInvoice, responses={201: RequestRead})
+    def post(self, request):
+        """The draft as it stands now. It is issued on the day of the last consent."""
+        order = self.parse(AskingOverInvoice)
+        invoice = self.invoice(order.pop("invoice"))
+        made = services.request_invoice(actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order)
+        return self.asked(made)
 
 
 class WriteOffRequest(AskingOverInvoice):

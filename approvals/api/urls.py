@@ -10,6 +10,7 @@ router.register("approvals/delegations", views.DelegationViewSet, basename="appr
 
 urlpatterns = [
     path("approvals/credit-notes", credit_notes.CreditNoteRequestView.as_view(), name="approval-credit-note"),
+    path("approvals/invoices", invoices.InvoiceRequestView.as_view(), name="approval-invoice"),
     path("approvals/write-offs", invoices.WriteOffRequestView.as_view(), name="approval-write-off"),
     path("", include(router.urls)),
 ]

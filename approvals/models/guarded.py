@@ -19,7 +19,7 @@ class GuardedCreditNote(CreditNote):
 
 
 class GuardedInvoice(Invoice):
-    """A write-off above a limit was approved."""
+    """An invoice above a limit was approved when it was issued, and so was a write-off."""
 
     class Meta:
         proxy = True
@@ -30,5 +30,11 @@ class GuardedInvoice(Invoice):
                 deeds.NEW_WRITE_OFF,
                 operation=pgtrigger.UpdateOf("written_off_amount"),
                 when="NEW.written_off_amount > OLD.written_off_amount",
-            )
+            ),
+            done_with_consent(
+                "issued_with_consent",
+                deeds.NEW_INVOICE,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("number"),
+                when="NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL)",
+            ),
         ]

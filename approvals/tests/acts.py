@@ -15,7 +15,7 @@ from billing.entities.models import BillingEntity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
 from billing.kernel.tests.commits import as_if_committed
-from billing.payments.tests.makers import make_open_invoice
+from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
 
 
 @dataclass(kw_only=True)
@@ -94,7 +94,24 @@ def write_off(total: str = "20000.00") -> GuardedAct:
     )
 
 
-ACTS = {"credit_note": credit_note, "write_off": write_off}
-AMOUNTS = ("credit_note", "write_off")
-CHANGING = ("write_off",)  # what becomes another act while others decide
+def invoice(total: str = "20000.00") -> GuardedAct:
+    draft = make_draft_invoice(total=total)
+    return GuardedAct(
+        kind="invoice",
+        constraint="issued_with_consent",
+        place=draft.seller,
+        do=lambda user: invoicing.issue_invoice(
+            actor=f"user:{user.pk}", invoice_id=draft.pk, issued_on=today()
+        ),
+        ask=lambda user: services.request_invoice(
+            actor=f"user:{user.pk}", invoice_id=draft.pk, at=timezone.now()
+        ),
+        is_done=lambda: Invoice.objects.get(pk=draft.pk).number is not None,
+        change=lambda: draft.lines.update(description="Something else for the same money"),
+    )
+
+
+ACTS = {"credit_note": credit_note, "write_off": write_off, "invoice": invoice}
+AMOUNTS = ("credit_note", "write_off", "invoice")
+CHANGING = ("write_off", "invoice")  # what becomes another act while others decide
 REPEATED = ("write_off",)  # what can be taken back and done again

@@ -145,6 +145,7 @@ class InvoiceAdmin(OneOffLines, ReadOnlyAdmin):
             description="Issue…",
             effect="The invoice takes its number, is allocated and booked, and never changes again.",
             permission="invoicing.issue_invoice",
+            asks="approvals.request_invoice",
             run=_issue,
             form=IssueForm,
             icon="send",

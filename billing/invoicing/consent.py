@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from hashlib import sha256
 
-from billing.invoicing.models import CreditNote, Invoice
+from billing.invoicing.models import CreditNote, Invoice, InvoiceLine
 from billing.kernel.audit import plain
 from billing.kernel.consent import ProposedAct
 from billing.kernel.money import round_half_up
 
 CREDIT_NOTE = "credit_note"
 WRITE_OFF = "write_off"
+INVOICE = "invoice"
 
 
 def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Mapping) -> ProposedAct:
@@ -45,4 +47,36 @@ def proposed_write_off(invoice: Invoice, amount: Decimal, *, actor: str, reason:
         amount=round_half_up(amount, invoice.currency),
         currency=invoice.currency,
         terms={"reason": reason},
+    )
+
+
+def proposed_issue(invoice: Invoice, *, actor: str) -> ProposedAct:
+    """A draft with its lines at hand. Drafted anew with the same lines it is the same act."""
+    lines = sorted(invoice.lines.all(), key=lambda line: line.position)
+    return ProposedAct(
+        kind=INVOICE,
+        actor=actor,
+        title=f"Invoice to {invoice.customer.name}"[:200],
+        subject_id=invoice.pk,
+        entity_id=invoice.customer_id,
+        amount=invoice.total_amount,
+        currency=invoice.currency,
+        terms={
+            "net_amount": str(invoice.net_amount),
+            "tax_amount": str(invoice.tax_amount),
+            "lines": len(lines),
+            "digest_of_lines": sha256("\n".join(map(_said, lines)).encode()).hexdigest(),
+        },
+    )
+
+
+def _said(line: InvoiceLine) -> str:
+    """All of a line that its reader is charged for."""
+    return repr(
+        (
+            *(line.position, line.kind, str(line.product_id), line.description, line.gl_code),
+            *(line.quantity, line.unit, line.unit_price, line.inclusive_unit_price),
+            *(line.discount_amount, line.net_amount, line.tax_category, line.tax_percent),
+            *(line.service_starts_on, line.service_ends_on),
+        )
     )

@@ -1407,6 +1407,14 @@ def _():
     )
 
 
+@scene(approvals.request_invoice)
+def _():
+    draft = make_draft()
+    clerk = make_approver(draft.seller, role="FC")
+    make_approval_rule(draft.seller, asks(make_approver(draft.seller)), kind="invoice", is_fallback=True)
+    return lambda: approvals.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=NOON)
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()
