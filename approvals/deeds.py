@@ -88,6 +88,15 @@ NEW_INVOICE = Deed(
     amount="NEW.total_amount",
     currency="NEW.currency",
 )
+NEW_REOPENING = Deed(
+    kind="period_reopening",
+    named="version",
+    name="NEW.version",
+    entity="NEW.entity_id",
+    subject="NEW.id",
+    amount="0::numeric",
+    currency="(SELECT currency FROM billing_entities WHERE id = NEW.entity_id)",
+)
 
 _CREDIT_NOTES = Deed(
     kind="credit_note",
@@ -119,6 +128,16 @@ _INVOICES = Deed(
     currency="n.currency",
     at="e.created_at",
 )
+_REOPENINGS = Deed(
+    kind="period_reopening",
+    named="line",
+    name="n.id",
+    entity="n.entity_id",
+    subject="n.subject_id::uuid",
+    amount="0::numeric",
+    currency="p.currency",
+    at="n.at",
+)
 # What has been done without the consent it needed then.
 UNAPPROVED = {
     "credit note": _CREDIT_NOTES.unapproved("FROM credit_notes n", then=True),
@@ -129,6 +148,12 @@ UNAPPROVED = {
     ),
     "invoice": _INVOICES.unapproved(
         "FROM invoices n JOIN journal_entries e ON e.source = 'invoice:' || n.id AND e.event = 'issued'",
+        then=True,
+    ),
+    "reopening of a month": _REOPENINGS.unapproved(
+        """FROM audit_entries n JOIN billing_entities p ON p.id = n.entity_id
+           WHERE n.kind = 'row' AND n.subject_type = 'accounting_periods'
+             AND n.before ->> 'state' = 'closed' AND n.after ->> 'state' <> 'closed'""",
         then=True,
     ),
 }

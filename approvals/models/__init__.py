@@ -1,5 +1,5 @@
 from approvals.models.delegations import ApprovalDelegation
-from approvals.models.guarded import GuardedCreditNote, GuardedInvoice
+from approvals.models.guarded import GuardedCreditNote, GuardedInvoice, GuardedPeriod
 from approvals.models.requests import (
     ApprovalAction,
     ApprovalEffect,
@@ -21,5 +21,6 @@ __all__ = [
     "ApprovalVote",
     "GuardedCreditNote",
     "GuardedInvoice",
+    "GuardedPeriod",
     "InboxRequest",
 ]

@@ -5,6 +5,7 @@ import pgtrigger
 from approvals import deeds
 from approvals.triggers import done_with_consent
 from billing.invoicing.models import CreditNote, Invoice
+from billing.ledger.models import AccountingPeriod
 
 
 class GuardedCreditNote(CreditNote):
@@ -37,4 +38,20 @@ class GuardedInvoice(Invoice):
                 operation=pgtrigger.Insert | pgtrigger.UpdateOf("number"),
                 when="NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL)",
             ),
+        ]
+
+
+class GuardedPeriod(AccountingPeriod):
+    """A month was reopened with the consent it needs."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            done_with_consent(
+                "reopened_with_consent",
+                deeds.NEW_REOPENING,
+                operation=pgtrigger.UpdateOf("state"),
+                when="OLD.state = 'closed' AND NEW.state <> 'closed'",
+            )
         ]

@@ -3,6 +3,7 @@ from approvals.services.deciding import bulk_approve, decide_request
 from approvals.services.delegating import delegate_approvals, revoke_delegation
 from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.invoices import request_invoice
+from approvals.services.reopenings import request_period_reopening
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
@@ -24,6 +25,7 @@ __all__ = [
     "request_approval",
     "request_credit_note",
     "request_invoice",
+    "request_period_reopening",
     "request_write_off",
     "revoke_delegation",
     "withdraw_rule",

@@ -15,6 +15,10 @@ from billing.entities.models import BillingEntity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
 from billing.kernel.tests.commits import as_if_committed
+from billing.ledger import services as ledger
+from billing.ledger.models import AccountingPeriod
+from billing.ledger.states import PeriodState
+from billing.ledger.tests.makers import closed_month, make_entry
 from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
 
 
@@ -111,7 +115,36 @@ def invoice(total: str = "20000.00") -> GuardedAct:
     )
 
 
-ACTS = {"credit_note": credit_note, "write_off": write_off, "invoice": invoice}
+def reopening() -> GuardedAct:
+    """No amount: the limit is a rule without a band."""
+    entry = make_entry()
+    period = closed_month(entry.entity, entry.period.starts_on)
+    terms = {"period_id": period.pk, "reason": "a late entry"}
+
+    def close_again():
+        closed_month(entry.entity, period.starts_on)
+        as_if_committed()
+
+    return GuardedAct(
+        kind="period_reopening",
+        constraint="reopened_with_consent",
+        place=entry.entity,
+        do=lambda user: ledger.reopen_period(actor=f"user:{user.pk}", **terms),
+        ask=lambda user: services.request_period_reopening(
+            actor=f"user:{user.pk}", at=timezone.now(), **terms
+        ),
+        is_done=lambda: AccountingPeriod.objects.get(pk=period.pk).state == PeriodState.OPEN,
+        again=close_again,
+        above=None,
+    )
+
+
+ACTS = {
+    "credit_note": credit_note,
+    "write_off": write_off,
+    "invoice": invoice,
+    "period_reopening": reopening,
+}
 AMOUNTS = ("credit_note", "write_off", "invoice")
 CHANGING = ("write_off", "invoice")  # what becomes another act while others decide
-REPEATED = ("write_off",)  # what can be taken back and done again
+REPEATED = ("write_off", "period_reopening")  # what can be taken back and done again

@@ -192,9 +192,7 @@ def test_an_invoice_that_changes_while_the_last_consent_is_given_is_not_issued()
     draft = make_draft_invoice(total="20000.00")
     boss, clerk = make_approver(draft.seller), make_approver(draft.seller, role="FC")
     make_approval_rule(draft.seller, asks(boss), kind="invoice", above_amount="10000")
-    request = services.request_invoice(
-        actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=timezone.now()
-    )
+    request = services.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=timezone.now())
 
     with transaction.atomic():
         draft.lines.update(description="Something else for the same money")  # locks the draft

@@ -1415,6 +1415,16 @@ def _():
     return lambda: approvals.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=NOON)
 
 
+@scene(approvals.request_period_reopening)
+def _():
+    period = month(closed=True)
+    clerk, boss = (make_approver(period.entity, role="FC") for _ in range(2))
+    make_approval_rule(period.entity, asks(boss), kind="period_reopening", is_fallback=True)
+    return lambda: approvals.request_period_reopening(
+        actor=f"user:{clerk.pk}", period_id=period.pk, reason="late", at=NOON
+    )
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()
