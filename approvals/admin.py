@@ -34,8 +34,6 @@ from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, departments_for, entities_for
 from billing.invoicing.console import Table, money
-from billing.invoicing.queries import invoices_for
-from billing.invoicing.states import CreditRemainder
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
 from billing.kernel.errors import NotFound
@@ -253,31 +251,9 @@ class StuckAdmin(RequestPages):
         )
 
 
-class CreditNoteRequestForm(ScopedForm):
-    """A credit note that is above a limit. It is issued once everybody who is asked has agreed."""
-
-    invoice_number = forms.CharField(max_length=64)
-    net_amount = forms.DecimalField(
-        max_digits=19,
-        decimal_places=4,
-        min_value=0,
-        required=False,
-        help_text="Without tax, spread over what is left of the lines. Empty: all that is left.",
-    )
-    remainder_to = forms.ChoiceField(choices=CreditRemainder.choices, label="What the invoice no longer owes")
-    reason = forms.CharField(**TEXT, help_text="Printed on the credit note.")
-    comment = forms.CharField(**TEXT, required=False, help_text="For those who are asked.")
-
-    class Meta:
-        model = ApprovalRequest
-        fields = ()
-
-
 @admin.register(ApprovalRequest)
-class ApprovalRequestAdmin(CreatesByService, RequestPages):
+class ApprovalRequestAdmin(RequestPages):
     empty_hint = "Nobody has asked for consent yet."
-    creates = "approvals.request_credit_note"
-    create_form = CreditNoteRequestForm
     verbs = (
         APPROVE,
         REJECT,
@@ -305,15 +281,6 @@ class ApprovalRequestAdmin(CreatesByService, RequestPages):
 
     def get_queryset(self, request):
         return queries.requests_for(request.user).order_by(*self.ordering)
-
-    def create(self, request, given):
-        number = given.pop("invoice_number").strip()
-        invoice = invoices_for(request.user, self.creates).filter(number=number).first()
-        if invoice is None:
-            raise NotFound(f"There is no invoice {number}.")
-        return services.request_credit_note(
-            actor=actor_of(request), invoice_id=invoice.pk, at=timezone.now(), **given
-        )
 
 
 def _story(subject: ApprovalRequest) -> list[Table]:

@@ -1,11 +1,6 @@
 from billing.kernel.errors import Conflict, DomainError, NotAllowed
 
 
-class ApprovalRequired(Conflict):
-    code = "approval-required"
-    title = "This needs other people's consent first."
-
-
 class NoRule(DomainError):
     code = "no-approval-rule"
     title = "No approval rule covers this, not even a fallback."

@@ -1,12 +1,6 @@
 """What must hold of requests, votes and effects at every moment. Each query returns the violating rows."""
 
-from approvals.triggers import CONSENTED_CREDIT, COVERED_CREDIT
-
-# By the versions that were in force when the note was issued.
-_COVERED_THEN = COVERED_CREDIT.replace(
-    "v.state = 'active'",
-    "v.state IN ('active', 'ended') AND v.confirmed_at < n.created_at AND (v.ended_at IS NULL OR n.created_at < v.ended_at)",
-)
+from approvals.deeds import UNAPPROVED
 
 CHECKS = {
     "AP1 nobody involved has decided, for himself or through another": """
@@ -73,10 +67,7 @@ CHECKS = {
         ) AS linked
         WHERE number <> expected OR previous_digest <> before
     """,
-    "AP8 a credit note above a limit was approved": f"""
-        SELECT n.id, n.number, n.total_amount FROM credit_notes n
-        WHERE EXISTS ({_COVERED_THEN}) AND NOT EXISTS ({CONSENTED_CREDIT})
-    """,  # noqa: S608  names of our own columns
+    **{f"AP8 a {what} above a limit was approved": query for what, query in UNAPPROVED.items()},
     "AM1 no mail about a request is without an outcome for an hour": """
         SELECT id, message_id, sending_since FROM approval_mails
         WHERE state = 'sending' AND sending_since < now() - interval '1 hour'

@@ -17,7 +17,6 @@ from approvals.models import ApprovalRequest, ApprovalRuleVersion
 from approvals.states import VersionState
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department
-from billing.entities.queries import ancestors
 from billing.entities.reach import limit_at, live_grants, may, read_reaches
 
 DECIDE = "approvals.decide_request"
@@ -39,29 +38,45 @@ class Route:
 
 
 def base_currency_of(entity: BillingEntity) -> str:
-    """That of the group's root entity: bands and sums over a group are in one currency."""
-    root = ancestors(entity).first()
-    return root.currency if root else entity.currency
+    return base_currencies([entity])[entity.pk]
+
+
+def base_currencies(entities: Iterable[BillingEntity]) -> dict[UUID, str]:
+    """By entity, that of the group's root entity: bands and sums over a group are in one currency."""
+    roots = {entity.pk: _places(entity)[0] for entity in entities}
+    currencies = dict(BillingEntity.objects.filter(pk__in=roots.values()).values_list("pk", "currency"))
+    return {pk: currencies[root] for pk, root in roots.items()}
 
 
 def route(request: ApprovalRequest) -> Route:
     """The rule in force for an unsaved request, and whom it asks. Raises NoRule, NoApprover."""
-    version = _rule_for(request)
+    version = covering(_in_force().filter(rule__entity__in=_places(request.entity)), request)
     if version is None:
         raise NoRule(f"No rule covers '{request.kind}' at {request.entity.code}, and there is no fallback.")
     levels = [_routed(position, level, request) for position, level in enumerate(version.levels, start=1)]
     return Route(version=version, levels=levels)
 
 
-def has_limits(kind: str, entity: BillingEntity) -> bool:
-    """Whether any rule but a fallback is in force there for the kind."""
-    return _in_force(entity).filter(rule__kind=kind, rule__is_fallback=False).exists()
+def limits_of(kinds: Iterable[str]) -> list[ApprovalRuleVersion]:
+    """The rules in force anywhere for the kinds, but the fallbacks."""
+    return list(_in_force().filter(rule__kind__in=set(kinds), rule__is_fallback=False))
 
 
-def covering_rule(request: ApprovalRequest) -> ApprovalRuleVersion | None:
-    """The rule, other than a fallback, that an unsaved request falls under. None: it needs nobody's consent."""
-    version = _rule_for(request)
-    return version if version and not version.rule.is_fallback else None
+def covering(versions: Iterable[ApprovalRuleVersion], request: ApprovalRequest) -> ApprovalRuleVersion | None:
+    """Which of them an unsaved request falls under."""
+    by_key = {version.pk: version for version in versions}
+    department = request.department
+    act = Act(
+        kind=request.kind,
+        amount=request.matched_amount,
+        entity_path=request.entity.path,
+        department_path=department.path if department else "",
+        gl_code=request.gl_code,
+        requester=request.requester_id,
+        fields=request.fields,
+    )
+    chosen = choose(map(_as_rule, by_key.values()), act)
+    return by_key[chosen.key] if chosen else None
 
 
 def may_decide(user: User, request: ApprovalRequest) -> bool:
@@ -111,27 +126,15 @@ def snapshot_of(version: ApprovalRuleVersion) -> dict:
     }
 
 
-def _rule_for(request: ApprovalRequest) -> ApprovalRuleVersion | None:
-    versions = {version.pk: version for version in _in_force(request.entity)}
-    department = request.department
-    act = Act(
-        kind=request.kind,
-        amount=request.matched_amount,
-        entity_path=request.entity.path,
-        department_path=department.path if department else "",
-        gl_code=request.gl_code,
-        requester=request.requester_id,
-        fields=request.fields,
+def _places(entity: BillingEntity) -> list[UUID]:
+    """The entity and all above it, from the root on."""
+    return [UUID(hex=part) for part in entity.path.strip("/").split("/")]
+
+
+def _in_force() -> QuerySet[ApprovalRuleVersion]:
+    return ApprovalRuleVersion.objects.filter(state=VersionState.ACTIVE, is_enabled=True).select_related(
+        "rule__entity", "department"
     )
-    chosen = choose(map(_as_rule, versions.values()), act)
-    return versions[chosen.key] if chosen else None
-
-
-def _in_force(entity: BillingEntity) -> QuerySet[ApprovalRuleVersion]:
-    places = [UUID(hex=part) for part in entity.path.strip("/").split("/")]
-    return ApprovalRuleVersion.objects.filter(
-        state=VersionState.ACTIVE, is_enabled=True, rule__entity__in=places
-    ).select_related("rule__entity", "department")
 
 
 def _as_rule(version: ApprovalRuleVersion) -> Rule:

@@ -4,6 +4,7 @@ over one request come one after the other."""
 import pgtrigger
 
 from approvals.chain import FACTS
+from approvals.deeds import Deed
 
 
 def _refuse(constraint: str, what: str, *values: str) -> str:
@@ -209,37 +210,19 @@ def decision_by_who_is_asked() -> pgtrigger.Trigger:
     )
 
 
-# A credit note `n` that a rule of its amount alone covers, in force at its customer or above.
-COVERED_CREDIT = """
-    SELECT FROM approval_rule_versions v
-    JOIN approval_rules r ON r.id = v.rule_id
-    JOIN billing_entities place ON place.id = r.entity_id
-    JOIN billing_entities customer ON customer.id = n.customer_id
-    WHERE r.kind = 'credit_note' AND NOT r.is_fallback AND v.state = 'active' AND v.is_enabled
-      AND starts_with(customer.path, place.path)
-      AND v.department_id IS NULL AND v.gl_codes = '{}' AND v.requesters = '{}' AND v.fields = '{}'
-      AND v.up_to_amount IS NULL AND v.above_amount IS NOT NULL
-      AND (n.currency <> v.currency OR n.total_amount > v.above_amount)
-"""
-# The consent to it that was carried out by it.
-CONSENTED_CREDIT = """
-    SELECT FROM approval_effects e JOIN approval_requests q ON q.id = e.request_id
-    WHERE q.kind = 'credit_note' AND q.state = 'approved' AND q.subject_id = n.invoice_id
-      AND q.amount = n.total_amount AND q.currency = n.currency AND e.outcome ->> 'credit_note' = n.id::text
-"""
-
-
-def credited_with_consent() -> pgtrigger.Trigger:
-    """At COMMIT: a credit note above a limit is the effect of an approval of its amount. Limits that depend on more
-    than the amount are the service's."""
+def done_with_consent(
+    name: str, deed: Deed, *, operation: pgtrigger.Operation, when: str = "true"
+) -> pgtrigger.Trigger:
+    """At COMMIT: a deed above a limit is the effect of an approval of its amount. `when` (SQL) a row is one."""
     return pgtrigger.Trigger(
-        name="credited_with_consent",
+        name=name,
         when=pgtrigger.After,
-        operation=pgtrigger.Insert,
+        operation=operation,
         timing=pgtrigger.Deferred,
         func=f"""
-            IF EXISTS (SELECT FROM (SELECT NEW.*) AS n WHERE EXISTS ({COVERED_CREDIT}) AND NOT EXISTS ({CONSENTED_CREDIT})) THEN
-                {_refuse("credited_with_consent", "credit note % was not approved", "NEW.number")}
+            IF NOT ({when}) THEN RETURN NULL; END IF;
+            IF EXISTS ({deed.unapproved()}) THEN
+                {_refuse(name, f"{deed.kind} of % was not approved", "NEW.id")}
             END IF;
             RETURN NULL;
         """,

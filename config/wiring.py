@@ -10,15 +10,16 @@ from importlib.util import find_spec
 from celery import current_app
 from django.apps import apps
 
-from approvals.kinds import EFFECTS
+from approvals.kinds import EFFECTS, UNASKED
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
-from billing.invoicing.consent import CREDIT_GUARDS
-from billing.invoicing.guards import GUARDS
+from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
 from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
 from billing.invoicing.timeline import TELLERS
 from billing.kernel.admin import WITHIN
+from billing.kernel.consent import ASKERS
+from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.longwork import HANDLERS
 from billing.ledger.controls import CONTROLS
@@ -27,16 +28,18 @@ from config.schedule import SCHEDULE
 # Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
+    "approvals.kinds.UNASKED": UNASKED,
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
-    "billing.invoicing.guards.GUARDS": GUARDS,
+    "billing.invoicing.guards.GUARDS": DRAFT_GUARDS,
     "billing.invoicing.owing.OWING": OWING,
     "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
     "billing.invoicing.sources.registry.RECOMPUTATIONS": RECOMPUTATIONS,
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
-    "billing.invoicing.consent.CREDIT_GUARDS": CREDIT_GUARDS,
     "billing.invoicing.timeline.TELLERS": TELLERS,
     "billing.kernel.admin.WITHIN": WITHIN,
+    "billing.kernel.consent.ASKERS": ASKERS,
+    "billing.kernel.consent.GUARDS": ACT_GUARDS,
     "billing.kernel.longwork.HANDLERS": HANDLERS,
     "billing.ledger.controls.CONTROLS": CONTROLS,
 }

@@ -3,14 +3,12 @@
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
-from rest_framework.response import Response
 
-from approvals import queries, services
+from approvals import services
+from approvals.api.asking import AskingView
 from approvals.api.serializers import TEXT, RequestRead
 from billing.invoicing.api.crediting import CreditNoteIssue
-from billing.invoicing.queries import invoices_for
 from billing.kernel.api.fields import StrictCharField
-from billing.kernel.api.viewsets import ServiceView
 
 ASK = "approvals.request_credit_note"
 
@@ -22,26 +20,23 @@ class CreditNoteRequest(CreditNoteIssue):
     comment = StrictCharField(**TEXT, required=False, allow_blank=True, default="")
 
 
-class CreditNoteRequestView(ServiceView):
+class CreditNoteRequestView(AskingView):
     """Ask for consent to a credit note that is above a limit: `POST /credit-notes` answers 409 approval-required."""
 
+    verb = ASK
     action_permissions = {"post": ASK}
-    idempotency_required_actions = frozenset({"post"})
 
     @extend_schema(request=CreditNoteRequest, responses={201: RequestRead})
     def post(self, request):
         """The same terms again are the request there is; others over the same invoice supersede it."""
         order = self.parse(CreditNoteRequest)
-        invoice = invoices_for(request.user, ASK).filter(pk=order.pop("invoice")).first()
-        if invoice is None:
-            raise ValidationError({"invoice": ["There is no such invoice."]})
+        invoice = self.invoice(order.pop("invoice"))
         if lines := order.pop("lines", None):
             order["lines"] = _nets(lines)
         made = services.request_credit_note(
             actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order
         )
-        shown = queries.with_story(queries.requests_for(request.user, ASK))
-        return Response(RequestRead(shown.get(pk=made.pk)).data, status=201)
+        return self.asked(made)
 
 
 def _nets(lines: list[dict]) -> dict:

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from approvals.api import credit_notes, rules, views
+from approvals.api import credit_notes, invoices, periods, rules, views
 from billing.kernel.api.routers import Router
 
 router = Router()
@@ -10,5 +10,12 @@ router.register("approvals/delegations", views.DelegationViewSet, basename="appr
 
 urlpatterns = [
     path("approvals/credit-notes", credit_notes.CreditNoteRequestView.as_view(), name="approval-credit-note"),
+    path("approvals/invoices", invoices.InvoiceRequestView.as_view(), name="approval-invoice"),
+    path(
+        "approvals/period-reopenings",
+        periods.ReopeningRequestView.as_view(),
+        name="approval-period-reopening",
+    ),
+    path("approvals/write-offs", invoices.WriteOffRequestView.as_view(), name="approval-write-off"),
     path("", include(router.urls)),
 ]

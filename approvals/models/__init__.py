@@ -1,5 +1,5 @@
 from approvals.models.delegations import ApprovalDelegation
-from approvals.models.guarded import GuardedCreditNote
+from approvals.models.guarded import GuardedCreditNote, GuardedInvoice, GuardedPeriod
 from approvals.models.mails import ApprovalMail
 from approvals.models.requests import (
     ApprovalAction,
@@ -23,6 +23,8 @@ __all__ = [
     "ApprovalRuleVersion",
     "ApprovalVote",
     "GuardedCreditNote",
+    "GuardedInvoice",
+    "GuardedPeriod",
     "InboxRequest",
     "StuckRequest",
 ]

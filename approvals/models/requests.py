@@ -71,6 +71,9 @@ class ApprovalRequest(BaseModel):
         permissions = [
             ("request_approval", "Can ask for approval"),
             ("request_credit_note", "Can ask for credit notes"),
+            ("request_write_off", "Can ask for write-offs"),
+            ("request_invoice", "Can ask for large invoices"),
+            ("request_period_reopening", "Can ask for months to be reopened"),
             ("cancel_request", "Can cancel own requests"),
             ("decide_request", "Can approve and reject"),
             ("comment_request", "Can comment on requests"),

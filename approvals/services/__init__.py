@@ -3,11 +3,14 @@ from approvals.services.credit_notes import request_credit_note
 from approvals.services.deciding import bulk_approve, decide_request
 from approvals.services.delegating import delegate_approvals, revoke_delegation
 from approvals.services.ending import cancel_request, expire_requests
+from approvals.services.invoices import request_invoice
 from approvals.services.leaving import hand_over_requests
+from approvals.services.reopenings import request_period_reopening
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
 from approvals.services.telling import confirm_mail, retry_mail, send_mail, sweep_mails
+from approvals.services.write_offs import request_write_off
 
 __all__ = [
     "bulk_approve",
@@ -27,6 +30,9 @@ __all__ = [
     "reassign_request",
     "request_approval",
     "request_credit_note",
+    "request_invoice",
+    "request_period_reopening",
+    "request_write_off",
     "retry_mail",
     "revoke_delegation",
     "send_mail",

@@ -13,8 +13,9 @@ from approvals import routing
 from approvals.chain import content_digest
 from approvals.core.rules import in_base
 from approvals.events import ApprovalRequested
-from approvals.kinds import EFFECTS
+from approvals.kinds import BY_ITSELF, EFFECTS, UNASKED, nothing_unasked
 from approvals.models import ApprovalLevel, ApprovalRequest
+from approvals.rates import rate_on
 from approvals.services.ending import end_request
 from approvals.services.recording import record_action
 from approvals.services.telling import tell_asked
@@ -47,18 +48,16 @@ def request_approval(
     fields: Mapping[str, str] | None = None,
     beneficiary_id: UUID | None = None,
     editors: Iterable[UUID] = (),
-    rate: Decimal | None = None,
-    unasked: Decimal = Decimal(0),
     comment: str = "",
 ) -> ApprovalRequest:
     """Ask the people whom the rule in force names to agree to `terms` of the subject.
 
-    `amount` is in `currency`, not negative; `rate` turns it into the currency of the group's root entity, and
-    without one the amount counts as above every bound. What the same person asked for of this kind at this entity
-    within 24 hours before `at` is added to it before the rule is chosen, and what the app that owns the kind knows
-    to have been done `unasked` in that time (in `currency`), so that splitting evades nothing. Who
-    asks, who gains and the `editors` never decide. The same content again is the pending request there is; other
-    content supersedes it, with all consents given so far.
+    `amount` is in `currency`, not negative; the stored exchange rate in force on the day of `at` (UTC) turns it into
+    the currency of the group's root entity, and without one the amount counts as above every bound. What the same
+    person asked for of this kind at this entity within 24 hours before `at` is added to it before the rule is
+    chosen, and what was done there in that time without asking, so that splitting evades nothing. Who asks, who
+    gains and the `editors` never decide. The same content again is the pending request there is; other content
+    supersedes it, with all consents given so far.
 
     Raises NotFound, Invalid, NotAllowed (commands do not ask), NoRule, NoApprover.
     """
@@ -78,7 +77,7 @@ def request_approval(
         gl_code=gl_code,
         fields=fields or {},
         beneficiary_id=beneficiary_id,
-        rate=rate,
+        at=at,
         lock=True,
     )
     barred = {request.requester_id, *_persons(editors)}
@@ -95,7 +94,7 @@ def request_approval(
         barred |= set(before.barred)
         end_request(before, actor=actor, action=ActionKind.SUPERSEDE, at=at, comment="The content changed.")
     request.barred = sorted(barred)
-    request.matched_amount = with_others(request, at=at, unasked=unasked)
+    request.matched_amount = with_others(request, at=at)
     route = routing.route(request)
     levels = _freeze(request, route, at=at)
     record_action(
@@ -118,7 +117,6 @@ def preview_route(
     gl_code: str = "",
     fields: Mapping[str, str] | None = None,
     beneficiary_id: UUID | None = None,
-    rate: Decimal | None = None,
 ) -> routing.Route:
     """Whom a request of `actor` would ask. Nothing is kept. Raises what `request_approval` raises."""
     request = _draft(
@@ -134,7 +132,7 @@ def preview_route(
         gl_code=gl_code,
         fields=fields or {},
         beneficiary_id=beneficiary_id,
-        rate=rate,
+        at=at,
         lock=False,
     )
     request.barred = sorted({request.requester_id, *_persons([beneficiary_id] if beneficiary_id else [])})
@@ -151,8 +149,8 @@ def _draft(
     currency: str,
     terms: Mapping[str, object],
     department_id: UUID | None,
-    rate: Decimal | None,
     fields: Mapping[str, str],
+    at: datetime,
     lock: bool,
     **given,
 ) -> ApprovalRequest:
@@ -170,10 +168,7 @@ def _draft(
     if department_id and department is None:
         raise NotFound("The entity has no such department.")
     base_currency = routing.base_currency_of(entity)
-    if currency == base_currency:
-        rate = Decimal(1)
-    if rate is not None and not 0 < rate < 10**9:
-        raise Invalid(f"{rate} is not a rate.", field="rate")
+    rate = rate_on(currency, base_currency, day=at.date())
     request = ApprovalRequest(
         kind=kind,
         entity=entity,
@@ -224,19 +219,21 @@ def _persons(users: Iterable[UUID]) -> set[UUID]:
     return set(found.values())
 
 
-def with_others(request: ApprovalRequest, *, at: datetime, unasked: Decimal = Decimal(0)) -> Decimal | None:
+def with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:
     """The amount with those that the same person asked for at this entity, pending or approved, in the window, and
-    with what was done `unasked`."""
-    if request.base_amount is None:
-        return None
-    own = in_base(request.amount + unasked, request.rate, request.base_currency)
+    with what was done there unasked. Of a kind that is looked at by itself: the amount."""
+    if request.base_amount is None or request.kind in BY_ITSELF:
+        return request.base_amount
+    since = at - SPLIT_WINDOW
+    done = UNASKED.get(request.kind, nothing_unasked)(request.entity.pk, request.currency, since)
+    own = in_base(request.amount + done, request.rate, request.base_currency)
     others = ApprovalRequest.objects.filter(
         kind=request.kind,
         requester=request.requester_id,
         entity=request.entity,
         base_currency=request.base_currency,
         state__in=[RequestState.PENDING, RequestState.APPROVED],
-        created_at__gt=at - SPLIT_WINDOW,
+        created_at__gt=since,
     ).exclude(subject_id=request.subject_id, state=RequestState.PENDING)  # that one is superseded
     return own + (others.aggregate(sum=Sum("base_amount"))["sum"] or 0)
 

@@ -1,7 +1,6 @@
 """The console: my inbox, a decision behind a confirmation, history, rules that another confirms, stand-ins."""
 
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -14,8 +13,6 @@ from approvals.services.ruling import RuleTerms
 from approvals.states import RequestState
 from approvals.tests.makers import asks, asks_role, decide, make_approval_rule, make_approver, make_request
 from billing.entities.tests.makers import make_entity, make_grant
-from billing.invoicing.models import CreditNote
-from billing.payments.tests.makers import make_open_invoice
 
 pytestmark = pytest.mark.django_db
 
@@ -118,32 +115,6 @@ def test_the_page_tells_content_levels_and_history(entity, boss):
         (request.requester.name, "Request", "–"),
         (boss.name, "Approve", "within budget"),
     ]
-
-
-def test_a_credit_note_above_a_limit_is_asked_for_and_issued_by_the_consent():
-    invoice = make_open_invoice(total="20000.00")
-    boss, clerk = make_approver(invoice.seller), make_grant(role="BO", entity=invoice.seller).user
-    make_approval_rule(invoice.seller, asks(boss), kind="credit_note", above_amount="10000")
-    given = {
-        "invoice_number": invoice.number,
-        "net_amount": "10000.01",
-        "remainder_to": "balance",
-        "reason": "late",
-        "comment": "as agreed",
-    }
-    browser = signed_in(clerk)
-    assert "Printed on the credit note" in browser.get(page("approvalrequest", "add")).content.decode()
-    unknown = browser.post(page("approvalrequest", "add"), given | {"invoice_number": "X"}, follow=True)
-    assert "There is no invoice X." in unknown.content.decode()
-    browser.post(page("approvalrequest", "add"), given)
-
-    request = ApprovalRequest.objects.get()
-    assert (request.amount, request.actions.get().comment) == (Decimal("10000.01"), "as agreed")
-    signed_in(boss).post(
-        page("inboxrequest", "verb_approve", request.pk), {"confirm": "1", "once": "a", "comment": ""}
-    )
-    assert CreditNote.objects.get().total_amount == Decimal("10000.01")
-    assert signed_in(boss).get(page("approvalrequest", "add")).status_code == 403
 
 
 def test_a_rule_is_confirmed_by_another(entity, boss):

@@ -9,17 +9,18 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from approvals import services
-from approvals.errors import ApprovalRequired, InvolvedMayNotDecide
+from approvals.errors import InvolvedMayNotDecide
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalEffect, ApprovalRuleVersion
-from approvals.reactions import large_credits_need_consent
+from approvals.reactions import acts_within_limits_need_consent
 from approvals.services.credit_notes import CREDIT_NOTE
 from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_grant
-from billing.invoicing import consent
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import CreditNote
+from billing.kernel import consent
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.models import AuditEntry
 from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
@@ -135,7 +136,7 @@ def test_what_changed_meanwhile_is_not_credited(invoice, boss, clerk):
 
 def _credited_before(invoice) -> None:
     """Long enough ago to be no part of a split."""
-    guards, consent.CREDIT_GUARDS[:] = consent.CREDIT_GUARDS[:], []
+    guards, consent.GUARDS[:] = consent.GUARDS[:], []
     try:
         invoicing.issue_credit_note(
             actor="test",
@@ -145,7 +146,7 @@ def _credited_before(invoice) -> None:
             net_amount=Decimal("1.00"),
         )
     finally:
-        consent.CREDIT_GUARDS[:] = guards
+        consent.GUARDS[:] = guards
 
 
 def test_who_asked_does_not_decide(invoice, boss, clerk):
@@ -156,7 +157,7 @@ def test_who_asked_does_not_decide(invoice, boss, clerk):
 
 
 def test_past_the_guard_the_database_refuses(invoice, boss, clerk, monkeypatch):
-    monkeypatch.setattr(consent, "CREDIT_GUARDS", [])
+    monkeypatch.setattr(consent, "GUARDS", [])
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         credit(invoice, clerk, "10000.01")
     assert refusal.value.__cause__.diag.constraint_name == "credited_with_consent"
@@ -222,4 +223,4 @@ def test_over_the_api(api, invoice, boss, clerk):
 
 
 def test_the_guard_is_asked():
-    assert large_credits_need_consent in consent.CREDIT_GUARDS
+    assert acts_within_limits_need_consent in consent.GUARDS

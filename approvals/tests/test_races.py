@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from approvals import services
-from approvals.errors import ApprovalRequired, DecidedBefore, RequestNotPending
+from approvals.errors import DecidedBefore, RequestNotPending
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalEffect, ApprovalRequest, ApprovalVote
 from approvals.states import RequestState
@@ -24,10 +24,11 @@ from approvals.tests.makers import (
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import CreditNote
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.errors import DomainError
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
-from billing.payments.tests.makers import make_open_invoice
+from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,6 +165,44 @@ def test_two_credits_of_a_customer_at_once_are_summed():
         rival.result(timeout=5)
     assert CreditNote.objects.count() == 1
     assert_books_are_sound()
+
+
+def test_two_write_offs_of_a_customer_at_once_are_summed():
+    """6,000 each, by two people over two invoices, against a limit of 10,000."""
+    first = make_open_invoice(total="6000.00")
+    second = make_open_invoice(customer=first.customer, seller=first.seller, total="6000.00")
+    make_approval_rule(
+        first.seller, asks(make_approver(first.seller)), kind="write_off", above_amount="10000"
+    )
+    terms = {"written_off_on": timezone.now().date(), "reason": "bankrupt"}
+    one, two = (f"user:{make_approver(first.seller, role='FC').pk}" for _ in range(2))
+
+    with transaction.atomic():
+        invoicing.write_off_invoice(actor=one, invoice_id=first.pk, **terms)
+        rival = start_rival(lambda: invoicing.write_off_invoice(actor=two, invoice_id=second.pk, **terms))
+
+    with pytest.raises(ApprovalRequired):
+        rival.result(timeout=5)
+    second.refresh_from_db()
+    assert second.written_off_amount == 0
+    assert_books_are_sound()
+
+
+def test_an_invoice_that_changes_while_the_last_consent_is_given_is_not_issued():
+    draft = make_draft_invoice(total="20000.00")
+    boss, clerk = make_approver(draft.seller), make_approver(draft.seller, role="FC")
+    make_approval_rule(draft.seller, asks(boss), kind="invoice", above_amount="10000")
+    request = services.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=timezone.now())
+
+    with transaction.atomic():
+        draft.lines.update(description="Something else for the same money")  # locks the draft
+        rival = start_rival(lambda: decide(request, boss))
+
+    with pytest.raises(ApprovalRequired):
+        rival.result(timeout=5)
+    draft.refresh_from_db()
+    request.refresh_from_db()
+    assert (draft.state, request.state) == ("draft", RequestState.PENDING)
 
 
 def test_a_broken_effect_leaves_nothing_and_the_next_try_does_it_once(entity, monkeypatch):

@@ -96,6 +96,7 @@ CREDIT = AdminVerb(
     effect="What you name is taken back with its tax, and goes back to the departments that bore it. It settles"
     " what is open first.",
     permission="invoicing.issue_credit_note",
+    asks="approvals.request_credit_note",
     run=_credit,
     form=CreditForm,
     prepare=_offer_lines,

@@ -8,8 +8,7 @@ declare("invoicing.draft_invoice", BO, FC)
 declare("invoicing.issue_invoice", BO, FC)
 declare("invoicing.void_invoice", FC)
 declare("invoicing.rerate_invoice", FC)
-declare("invoicing.write_off_invoice", FC)  # an operator may only propose it, and nothing takes proposals yet
-
+declare("invoicing.write_off_invoice", FC)  # an operator may only ask for it
 declare("invoicing.recover_invoice", FC)
 declare("invoicing.view_creditnote", VW, BO, CM, AP, FC, AU, scope="invoices:read")
 declare("invoicing.issue_credit_note", FC)  # the same holds for credits

@@ -27,11 +27,13 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from billing.kernel.consent import ApprovalRequired, ask_for_consent, proposals_of
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
 
 OBJECTS_MAX = 200
+COMMENT_MAX = 1000
 THEME = {
     forms.TextInput: UnfoldAdminTextInputWidget,
     forms.EmailInput: UnfoldAdminTextInputWidget,
@@ -63,6 +65,8 @@ class AdminVerb:
 
     With a `page` the object's button leads there, `page(model_admin, request, obj)`, instead of to the
     question; a list has no such action, as the page is about one object.
+    `asks` is the permission to ask for consent to it. What needs consent is then asked for from the same page, also
+    by those who may not do it themselves.
     """
 
     name: str
@@ -70,6 +74,7 @@ class AdminVerb:
     effect: str
     permission: str
     run: Callable[..., object]
+    asks: str = ""
     form: type[forms.Form] = forms.Form
     prepare: Callable[[forms.Form, list], None] = lambda form, objects: None  # choices that depend on them
     preview: Callable[..., list] | None = None
@@ -118,14 +123,16 @@ class VerbsMixin:
         hidden = {
             f"{names}_{verb.action}"
             for verb in self.verbs
-            if obj is None or not self.may(request, verb, obj) or not verb.applies(obj)
+            if obj is None or not self._may_press(request, verb, obj) or not verb.applies(obj)
         }
         return [a for a in super().get_actions_detail(request, object_id) if a.action_name not in hidden]
 
     def get_actions(self, request):
         actions = super().get_actions(request)
         for verb in self.verbs:
-            if verb.page is None and request.user.has_perm(verb.permission):
+            if verb.page is None and (
+                request.user.has_perm(verb.permission) or (verb.asks and request.user.has_perm(verb.asks))
+            ):
                 actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)
         return actions
 
@@ -135,6 +142,12 @@ class VerbsMixin:
 
     def may(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
         return request.user.has_perm(verb.permission, obj)
+
+    def may_ask(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
+        return bool(verb.asks) and request.user.has_perm(verb.asks, obj)
+
+    def _may_press(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
+        return self.may(request, verb, obj) or self.may_ask(request, verb, obj)
 
     def _object_page(self, verb: AdminVerb, request: HttpRequest, object_id: str) -> HttpResponse:
         obj = self.get_object(request, object_id)
@@ -159,19 +172,31 @@ class VerbsMixin:
     def _page(
         self, verb: AdminVerb, request: HttpRequest, objects: list, *, back: str
     ) -> HttpResponse | None:
-        """The question; None once it was answered with yes and everything is done."""
+        """The question; None once it was answered with yes and everything is done, or asked for."""
         allowed = [obj for obj in objects if self.may(request, verb, obj)]
+        only_asks = not allowed
+        allowed = allowed or [obj for obj in objects if self.may_ask(request, verb, obj)]
         if not allowed:
             raise PermissionDenied
-        confirmed = request.method == "POST" and "confirm" in request.POST
-        asked = confirmed or (request.method == "POST" and "preview" in request.POST)
-        form = verb.form(request.POST if asked else None)
+        refused = [obj for obj in objects if obj not in allowed]
+        answer = next((each for each in ("ask", "confirm", "preview") if each in request.POST), "")
+        form = verb.form(request.POST if answer else None)
         verb.prepare(form, allowed)
-        seen = previewed(form, partial(_tables, verb, request, allowed)) if asked and verb.preview else None
-        if confirmed and form.is_valid() and (not verb.preview or self.agreed(request, seen)):
-            refused = [obj for obj in objects if obj not in allowed]
-            self._carry_out(verb, request, allowed, refused=refused, form=form)
-            return None
+        seen = previewed(form, partial(_tables, verb, request, allowed)) if answer and verb.preview else None
+        needing: dict = {}
+        if (
+            answer in {"ask", "confirm"}
+            and form.is_valid()
+            and (not verb.preview or self.agreed(request, seen))
+        ):
+            if answer == "ask":
+                self._ask(verb, request, allowed, form=form)
+                return None
+            if not only_asks:
+                needing = self._carry_out(verb, request, allowed, refused=refused, form=form)
+                if not needing:
+                    return None
+        shown = list(needing) or allowed
         context = {
             **self.admin_site.each_context(request),
             "title": verb.description,
@@ -182,9 +207,12 @@ class VerbsMixin:
             "has_preview": verb.preview is not None,
             "seen": seen,
             "preview_variant": "default" if seen else "primary",
-            "objects": [(obj.pk, self.described(obj)) for obj in allowed],
+            "objects": [(obj.pk, self.described(obj)) for obj in shown],
+            "needing": list(needing.values()),
+            "asks": only_asks or bool(needing),
+            "comment": request.POST.get("consent_comment", ""),
             "selected_name": ACTION_CHECKBOX_NAME,
-            "once": request.POST.get("once") or uuid4().hex,
+            "once": (not needing and request.POST.get("once")) or uuid4().hex,
             "back": back,
         }
         return TemplateResponse(request, "admin/verb.html", context)
@@ -200,21 +228,51 @@ class VerbsMixin:
 
     def _carry_out(
         self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
-    ) -> None:
-        """Once per page shown: a second click on the same button finds its work done."""
-        key = f"admin:{verb.name}:{request.POST.get('once', '')}"[:255]
-        if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
-            self.message_user(request, "This was confirmed before; nothing was done twice.", messages.WARNING)
-            return
+    ) -> dict[models.Model, str]:
+        """Once per page shown: a second click on the same button finds its work done. Answers with what needs
+        consent that this person may ask for, and why."""
+        needing: dict[models.Model, str] = {}
+        if not self._first_click(verb, request):
+            return needing
         for obj in refused:
             self.message_user(request, f"{obj}: you may not do this here.", messages.ERROR)
         for obj in objects:
             try:
                 retrying(verb.run)(request, obj, **form.cleaned_data)
             except DomainError as error:
-                self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
+                if isinstance(error, ApprovalRequired) and self.may_ask(request, verb, obj):
+                    needing[obj] = error.detail
+                else:
+                    self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
             else:
                 self.message_user(request, f"{obj}: {verb.description.rstrip('…')}: done.", messages.SUCCESS)
+        return needing
+
+    def _ask(self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, form: forms.Form) -> None:
+        """For consent to exactly what the form says, object by object."""
+        if not self._first_click(verb, request):
+            return
+        comment = request.POST.get("consent_comment", "").strip()[:COMMENT_MAX]
+        for obj in objects:
+            if not self.may_ask(request, verb, obj):
+                self.message_user(request, f"{obj}: you may not ask for this here.", messages.ERROR)
+                continue
+            try:
+                acts = retrying(proposals_of)(partial(verb.run, request, obj, **form.cleaned_data))
+                told = [called for act in acts for called in retrying(ask_for_consent)(act, comment=comment)]
+            except DomainError as error:
+                self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
+                continue
+            for called in told:
+                done = "It is done by the last consent; follow it under Requests."
+                self.message_user(request, f"{called}: asked for. {done}", messages.SUCCESS)
+
+    def _first_click(self, verb: AdminVerb, request: HttpRequest) -> bool:
+        key = f"admin:{verb.name}:{request.POST.get('once', '')}"[:255]
+        if claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
+            return True
+        self.message_user(request, "This was confirmed before; nothing was done twice.", messages.WARNING)
+        return False
 
 
 @dataclass(frozen=True)

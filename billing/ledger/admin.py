@@ -164,6 +164,7 @@ class AccountingPeriodAdmin(ReadOnlyAdmin):
             services.reopen_period,
             description="Reopen…",
             effect="The month takes entries again. Whoever closed it cannot do this.",
+            asks="approvals.request_period_reopening",
             form=ReasonForm,
             icon="lock_reset",
             danger=True,

@@ -1444,6 +1444,37 @@ def _():
     )
 
 
+@scene(approvals.request_write_off)
+def _():
+    invoice = make_invoice()
+    as_if_committed()
+    clerk = make_approver(invoice.seller, role="FC")
+    make_approval_rule(
+        invoice.seller, asks(make_approver(invoice.seller)), kind="write_off", is_fallback=True
+    )
+    return lambda: approvals.request_write_off(
+        actor=f"user:{clerk.pk}", invoice_id=invoice.pk, reason="bankrupt", at=NOON
+    )
+
+
+@scene(approvals.request_invoice)
+def _():
+    draft = make_draft()
+    clerk = make_approver(draft.seller, role="FC")
+    make_approval_rule(draft.seller, asks(make_approver(draft.seller)), kind="invoice", is_fallback=True)
+    return lambda: approvals.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=NOON)
+
+
+@scene(approvals.request_period_reopening)
+def _():
+    period = month(closed=True)
+    clerk, boss = (make_approver(period.entity, role="FC") for _ in range(2))
+    make_approval_rule(period.entity, asks(boss), kind="period_reopening", is_fallback=True)
+    return lambda: approvals.request_period_reopening(
+        actor=f"user:{clerk.pk}", period_id=period.pk, reason="late", at=NOON
+    )
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from billing.invoicing import crediting
-from billing.invoicing.consent import ProposedCredit, require_consent
+from billing.invoicing.consent import proposed_credit
 from billing.invoicing.errors import (
     CreditExceedsInvoice,
     LineOfAnotherInvoice,
@@ -34,6 +34,7 @@ from billing.invoicing.queries import live_allocations
 from billing.invoicing.services.settling import credit_invoices
 from billing.invoicing.states import CreditRemainder, InvoiceState
 from billing.kernel import audit, events
+from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid
 from billing.kernel.money import Money, round_half_up, total_of
 from billing.kernel.versions import require_version
@@ -66,7 +67,7 @@ def issue_credit_note(
     customer's balance, kept or to be paid back (`remainder_to`). `version` is the invoice's.
 
     Raises NotCreditable, NothingToCredit, CreditExceedsInvoice, LineOfAnotherInvoice, Invalid,
-    IssueDayBeforeLast, PreconditionFailed, and what those refuse with whose consent it needs (`consent`).
+    IssueDayBeforeLast, PreconditionFailed, ApprovalRequired.
     """
     terms = {"issued_on": issued_on, "reason": reason, "lines": lines, "net_amount": net_amount}
     note, _ = _issue(invoice_id, actor=actor, remainder_to=remainder_to, version=version, **terms)
@@ -116,7 +117,7 @@ def _issue(
         raise NothingToCredit(f"The lines come to {note.total_amount} {note.currency}.")
     if not is_preview:
         terms = {"lines": lines, "net_amount": net_amount, "remainder_to": remainder_to, "reason": reason}
-        require_consent(ProposedCredit(actor=actor, note=note, terms=terms))
+        require_consent(proposed_credit(note, invoice, actor=actor, terms=terms))
 
     settled = min(note.total_amount, invoice.balance_amount)
     note.applied_amount = settled

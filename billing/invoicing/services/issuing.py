@@ -8,6 +8,7 @@ from django.db import transaction
 from billing.entities.models import BillingEntity
 from billing.invoicing.accounts import account_in
 from billing.invoicing.allocating import Policy, allocate, read_weights
+from billing.invoicing.consent import proposed_issue
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
 from billing.invoicing.guards import GUARDS
@@ -17,6 +18,8 @@ from billing.invoicing.numbering import fiscal_year_of, number_text, take_number
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
 from billing.kernel.bulk import insert_rows, update_rows
+from billing.kernel.consent import require_consent
+from billing.kernel.errors import NotFound
 from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
@@ -39,23 +42,31 @@ NUMBERED = [
 
 @transaction.atomic
 def issue_invoice(*, actor: str, invoice_id: UUID, issued_on: date, version: int | None = None) -> Invoice:
-    """Issue one draft; see `issue_invoices`. Raises PreconditionFailed if it is no longer at `version`."""
-    require_version(Invoice.objects.locked().get(pk=invoice_id), version)
+    """Issue one draft; see `issue_invoices`. Raises NotFound, PreconditionFailed if it is no longer at `version`."""
+    invoice = Invoice.objects.locked().filter(pk=invoice_id).first()
+    if invoice is None:
+        raise NotFound("There is no such invoice.")
+    require_version(invoice, version)
     return issue_invoices(actor=actor, invoice_ids=[invoice_id], issued_on=issued_on)[0]
 
 
 @transaction.atomic
-def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) -> list[Invoice]:
+def issue_invoices(
+    *, actor: str, invoice_ids: Sequence[UUID], issued_on: date, is_preview: bool = False
+) -> list[Invoice]:
     """Turn drafts into claims: allocated to departments, booked, numbered without gap, never to change again.
 
-    All or none. A total of zero is settled as it is issued. Raises IllegalMove, NothingToInvoice,
-    NegativeTotal, GlCodeMissing, IssueDayBeforeLast, and what the guards raise (CustomerNotActive, AdjustsDraft, …).
+    All or none. A total of zero is settled as it is issued. Nobody is asked for a preview, which is taken back.
+    Raises IllegalMove, NothingToInvoice, NegativeTotal, GlCodeMissing, IssueDayBeforeLast, what the guards raise
+    (CustomerNotActive, AdjustsDraft, …), and ApprovalRequired with those that are above a limit.
     """
     invoices = _in_order_of_issue(invoice_ids)
     for invoice in invoices:
         _require_issuable(invoice)
     for guard in GUARDS:
         guard(invoices)
+    if not is_preview:
+        require_consent(*(proposed_issue(invoice, actor=actor) for invoice in invoices))
     allocations = _allocations(invoices)
     insert_rows([share for shares in allocations.values() for share in shares])
     _book(invoices, allocations, issued_on)

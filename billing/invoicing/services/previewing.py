@@ -71,6 +71,7 @@ def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Inv
 def _issued(seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> list[Invoice]:
     """Undone for each part, so that nobody who issues waits for the numbers until the whole is seen."""
     drafts = draft_invoices(actor="preview", seller_id=seller_id, customer_ids=customer_ids, as_of=as_of)
-    invoices = issue_invoices(actor="preview", invoice_ids=[draft.pk for draft in drafts], issued_on=as_of)
+    ids = [draft.pk for draft in drafts]
+    invoices = issue_invoices(actor="preview", invoice_ids=ids, issued_on=as_of, is_preview=True)
     transaction.set_rollback(True)
     return invoices

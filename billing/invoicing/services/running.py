@@ -16,6 +16,7 @@ from billing.invoicing.services.queueing_documents import queue_documents
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
 from billing.kernel.bulk import update_rows
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.errors import DomainError, NotFound, Unavailable
 from billing.kernel.retrying import retrying
 
@@ -66,7 +67,7 @@ def continue_billing_run(*, actor: str, run_id: UUID, progress: Progress | None 
     does the rest. Several workers may continue one run at the same time: each takes customers that nobody
     else has at hand, and whoever ends last finishes it, so a run that comes back running is still at work
     elsewhere. A customer that cannot be billed is marked with the reason and stops nobody else; its draft
-    stays for a look. Raises Unavailable, after everybody else is billed, when some customers were in use.
+    stays for a look. So does one that is above a limit, but nothing is wrong with it. Raises Unavailable, after everybody else is billed, when some customers were in use.
     """
     run = BillingRun.objects.get(pk=run_id)
     put_off: dict[UUID, Unavailable] = {}
@@ -172,7 +173,18 @@ def _draft_and_issue(run: BillingRun, customer_ids: Sequence[UUID], *, actor: st
     drafts = draft_invoices(
         actor=actor, seller_id=run.seller_id, customer_ids=customer_ids, as_of=run.as_of, run_id=run.pk
     )
-    return issue_invoices(actor=actor, invoice_ids=[draft.pk for draft in drafts], issued_on=run.as_of)
+    return _issue(run, [draft.pk for draft in drafts], actor=actor)
+
+
+def _issue(run: BillingRun, invoice_ids: Sequence[UUID], *, actor: str) -> list[Invoice]:
+    """What needs other people's consent stays a draft that says so: nothing is wrong with its customer."""
+    try:
+        return issue_invoices(actor=actor, invoice_ids=invoice_ids, issued_on=run.as_of)
+    except ApprovalRequired as refusal:
+        waiting = {act.subject_id for act in refusal.acts}
+    reason = {"code": ApprovalRequired.code, "detail": "It is above a limit. Issue… asks for consent to it."}
+    Invoice.objects.filter(pk__in=waiting).update(failure=reason)
+    return _issue(run, [pk for pk in invoice_ids if pk not in waiting], actor=actor)
 
 
 @retrying

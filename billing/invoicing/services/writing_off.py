@@ -4,11 +4,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from billing.invoicing.consent import proposed_write_off
 from billing.invoicing.errors import RecoveryExceedsWriteOff
 from billing.invoicing.events import InvoiceRecovered, InvoiceWrittenOff
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
+from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid
 from billing.kernel.money import Money, round_half_up
 from billing.kernel.states import next_state
@@ -26,8 +28,8 @@ def write_off_invoice(
 ) -> Invoice:
     """Give up what is still open on an issued invoice: it becomes bad debt, and the invoice uncollectible.
 
-    What it billed stays billed, and revenue and tax as they are. Raises IllegalMove, PreconditionFailed, and
-    Invalid for a day before it was issued.
+    What it billed stays billed, and revenue and tax as they are. Raises IllegalMove, PreconditionFailed, Invalid for
+    a day before it was issued, ApprovalRequired.
     """
     invoice = Invoice.objects.locked().get(pk=invoice_id)
     require_version(invoice, version)
@@ -35,6 +37,7 @@ def write_off_invoice(
     if written_off_on < invoice.issued_on:
         raise Invalid(f"{invoice.number} was issued on {invoice.issued_on}; it cannot be written off before.")
     amount = round_half_up(invoice.balance_amount, invoice.currency)
+    require_consent(proposed_write_off(invoice, amount, actor=actor, reason=reason))
 
     _book(invoice, amount, event="written_off", what="Write-off", day=written_off_on)
     invoice.state = new_state

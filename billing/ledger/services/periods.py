@@ -6,9 +6,11 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.kernel import audit, events
+from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
+from billing.ledger.consent import proposed_reopening
 from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
 from billing.ledger.events import BooksClosed, BooksReopened
 from billing.ledger.models import AccountingPeriod
@@ -75,7 +77,7 @@ def reopen_period(
     """Open the latest closed month again.
 
     Raises IllegalMove unless it is closed, SecondPersonNeeded for the person who closed it, PeriodsOutOfOrder
-    while a later month is closed, Invalid without a reason, PreconditionFailed, NotFound.
+    while a later month is closed, Invalid without a reason, PreconditionFailed, NotFound, ApprovalRequired.
     """
 
     def change(period: AccountingPeriod) -> None:
@@ -83,6 +85,7 @@ def reopen_period(
             raise SecondPersonNeeded("Somebody else reopens the month you closed.")
         if _others(period).filter(starts_on__gt=period.starts_on, state=PeriodState.CLOSED).exists():
             raise PeriodsOutOfOrder(f"A later month than {period} is closed.")
+        require_consent(proposed_reopening(period, actor=actor, reason=reason))
         period.reopened_by = actor
         events.publish(
             BooksReopened(period_id=period.pk, starts_on=period.starts_on, entity_id=period.entity_id)

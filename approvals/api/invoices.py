@@ -1,0 +1,49 @@
+"""Asking for consent to what is done with an invoice."""
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+
+from approvals import services
+from approvals.api.asking import AskingOverInvoice, AskingView
+from approvals.api.serializers import TEXT, RequestRead
+from billing.kernel.api.fields import StrictCharField
+
+ASK_INVOICE = "approvals.request_invoice"
+ASK_WRITE_OFF = "approvals.request_write_off"
+
+
+class InvoiceRequestView(AskingView):
+    """Ask for consent to issue a draft above a limit: `POST /invoices/{id}/issue` answers 409 approval-required, and a
+    billing run leaves it a draft."""
+
+    verb = ASK_INVOICE
+    action_permissions = {"post": ASK_INVOICE}
+
+    @extend_schema(request=AskingOverInvoice, responses={201: RequestRead})
+    def post(self, request):
+        """The draft as it stands now. It is issued on the day of the last consent."""
+        order = self.parse(AskingOverInvoice)
+        invoice = self.invoice(order.pop("invoice"))
+        made = services.request_invoice(actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order)
+        return self.asked(made)
+
+
+class WriteOffRequest(AskingOverInvoice):
+    """All that is open is given up on the day of the last consent."""
+
+    reason = StrictCharField(**TEXT)
+
+
+class WriteOffRequestView(AskingView):
+    """Ask for consent to a write-off above a limit: `POST /invoices/{id}/write-off` answers 409 approval-required."""
+
+    verb = ASK_WRITE_OFF
+    action_permissions = {"post": ASK_WRITE_OFF}
+
+    @extend_schema(request=WriteOffRequest, responses={201: RequestRead})
+    def post(self, request):
+        """The amount is what is open now. If more or less is open by then, it has to be asked for again."""
+        order = self.parse(WriteOffRequest)
+        invoice = self.invoice(order.pop("invoice"))
+        made = services.request_write_off(actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order)
+        return self.asked(made)

@@ -1,0 +1,159 @@
+"""Guarded acts as SQL: what was done, which rules cover it by its amount alone, and the consent it was done by.
+
+Rules that depend on more than the amount, and sums over a window, are the service's.
+"""
+
+from dataclasses import dataclass
+
+# The rules of its amount alone that cover a deed `d`, in force at its entity or above. A foreign amount is compared by
+# the rate that was known and in force; without one it is above every bound.
+_COVERED = """
+    SELECT FROM approval_rule_versions v
+    JOIN approval_rules r ON r.id = v.rule_id
+    JOIN billing_entities place ON place.id = r.entity_id
+    JOIN billing_entities here ON here.id = d.entity_id
+    WHERE r.kind = '{kind}' AND NOT r.is_fallback AND v.is_enabled AND {in_force}
+      AND starts_with(here.path, place.path)
+      AND v.department_id IS NULL AND v.gl_codes = '{{}}' AND v.requesters = '{{}}' AND v.fields = '{{}}'
+      AND v.up_to_amount IS NULL
+      AND (v.above_amount IS NULL OR v.above_amount < coalesce(
+            CASE d.currency WHEN v.currency THEN d.amount ELSE round(d.amount * (
+                SELECT x.rate FROM exchange_rates x
+                WHERE x.from_currency = d.currency AND x.to_currency = v.currency
+                  AND x.rate_on <= (d.at AT TIME ZONE 'UTC')::date AND x.created_at <= d.at
+                ORDER BY x.rate_on DESC, x.id DESC LIMIT 1), currency_exponent(v.currency)) END,
+            'Infinity'))
+"""
+_NOW = "v.state = 'active'"
+_THEN = """v.state IN ('active', 'ended') AND v.confirmed_at < d.at AND (v.ended_at IS NULL OR d.at < v.ended_at)"""
+# The consent that was carried out by it: its outcome names it.
+_CONSENTED = """
+    SELECT FROM approval_effects e JOIN approval_requests q ON q.id = e.request_id
+    WHERE q.kind = '{kind}' AND q.state = 'approved' AND q.entity_id = d.entity_id AND q.subject_id = d.subject_id
+      AND q.amount = d.amount AND q.currency = d.currency AND e.outcome ->> '{named}' = d.name
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """An act of a kind, as columns of SQL. `name` is what the effect's outcome has under `named`."""
+
+    kind: str
+    named: str
+    name: str
+    entity: str
+    subject: str
+    amount: str
+    currency: str
+    at: str = "clock_timestamp()"
+
+    def unapproved(self, rows: str = "", *, then: bool = False) -> str:
+        """Those of `rows` (a FROM clause) that are above a limit and not approved: by the rules in force now, or by
+        those of `then`, when it was done."""
+        covered = _COVERED.format(kind=self.kind, in_force=_THEN if then else _NOW)
+        consented = _CONSENTED.format(kind=self.kind, named=self.named)
+        return f"""
+            SELECT d.name, d.entity_id, d.amount FROM (
+                SELECT {self.entity} AS entity_id, {self.subject} AS subject_id, {self.amount} AS amount,
+                       {self.currency} AS currency, ({self.name})::text AS name, {self.at} AS at {rows}
+            ) AS d WHERE EXISTS ({covered}) AND NOT EXISTS ({consented})
+        """  # noqa: S608  names of our own columns
+
+
+NEW_CREDIT_NOTE = Deed(
+    kind="credit_note",
+    named="credit_note",
+    name="NEW.id",
+    entity="NEW.customer_id",
+    subject="NEW.invoice_id",
+    amount="NEW.total_amount",
+    currency="NEW.currency",
+)
+# Booked by an entry, which the outcome names, too. At COMMIT the version tells it from an earlier one.
+NEW_WRITE_OFF = Deed(
+    kind="write_off",
+    named="version",
+    name="NEW.version",
+    entity="NEW.customer_id",
+    subject="NEW.id",
+    amount="NEW.written_off_amount - OLD.written_off_amount",
+    currency="NEW.currency",
+)
+NEW_INVOICE = Deed(
+    kind="invoice",
+    named="invoice",
+    name="NEW.id",
+    entity="NEW.customer_id",
+    subject="NEW.id",
+    amount="NEW.total_amount",
+    currency="NEW.currency",
+)
+NEW_REOPENING = Deed(
+    kind="period_reopening",
+    named="version",
+    name="NEW.version",
+    entity="NEW.entity_id",
+    subject="NEW.id",
+    amount="0::numeric",
+    currency="(SELECT currency FROM billing_entities WHERE id = NEW.entity_id)",
+)
+
+_CREDIT_NOTES = Deed(
+    kind="credit_note",
+    named="credit_note",
+    name="n.id",
+    entity="n.customer_id",
+    subject="n.invoice_id",
+    amount="n.total_amount",
+    currency="n.currency",
+    at="n.created_at",
+)
+_WRITE_OFFS = Deed(
+    kind="write_off",
+    named="entry",
+    name="n.id",
+    entity="l.customer_id",
+    subject="substr(n.source, 9)::uuid",
+    amount="l.debit",
+    currency="l.currency",
+    at="n.created_at",
+)
+_INVOICES = Deed(
+    kind="invoice",
+    named="invoice",
+    name="n.id",
+    entity="n.customer_id",
+    subject="n.id",
+    amount="n.total_amount",
+    currency="n.currency",
+    at="e.created_at",
+)
+_REOPENINGS = Deed(
+    kind="period_reopening",
+    named="line",
+    name="n.id",
+    entity="n.entity_id",
+    subject="n.subject_id::uuid",
+    amount="0::numeric",
+    currency="p.currency",
+    at="n.at",
+)
+# What has been done without the consent it needed then.
+UNAPPROVED = {
+    "credit note": _CREDIT_NOTES.unapproved("FROM credit_notes n", then=True),
+    "write-off": _WRITE_OFFS.unapproved(
+        """FROM journal_entries n JOIN journal_lines l ON l.entry_id = n.id JOIN ledger_accounts a ON a.id = l.account_id
+           WHERE n.source LIKE 'invoice:%' AND n.event LIKE 'written\\_off%' AND a.code = '6100' AND l.debit > 0""",
+        then=True,
+    ),
+    "invoice": _INVOICES.unapproved(
+        "FROM invoices n JOIN journal_entries e ON e.source = 'invoice:' || n.id AND e.event = 'issued'",
+        then=True,
+    ),
+    "reopening of a month": _REOPENINGS.unapproved(
+        """FROM audit_entries n JOIN billing_entities p ON p.id = n.entity_id
+           WHERE n.kind = 'row' AND n.subject_type = 'accounting_periods'
+             AND n.before ->> 'state' = 'closed' AND n.after ->> 'state' <> 'closed'""",
+        then=True,
+    ),
+}

@@ -1,0 +1,122 @@
+"""Acts of lower apps that need consent: which of them do, and how it is asked for. One way for every kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache, partial
+from uuid import UUID
+
+from django.db import connection
+
+from approvals import routing
+from approvals.core.rules import in_base
+from approvals.kinds import BY_ITSELF
+from approvals.models import ApprovalRequest
+from approvals.rates import rate_on
+from approvals.services.requesting import request_approval, with_others
+from approvals.states import RequestState
+from billing.access.queries import acting_user
+from billing.entities.models import BillingEntity
+from billing.kernel.consent import ProposedAct
+
+
+def request_consent(act: ProposedAct, *, at: datetime, comment: str = "") -> ApprovalRequest:
+    """Ask for consent to exactly this act. Another request over the same subject is superseded.
+
+    Raises what `request_approval` raises.
+    """
+    return request_approval(
+        actor=act.actor,
+        kind=act.kind,
+        subject_id=act.subject_id,
+        title=act.title,
+        entity_id=act.entity_id,
+        amount=act.amount,
+        currency=act.currency,
+        terms=act.terms,
+        at=at,
+        comment=comment,
+    )
+
+
+def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[ProposedAct]:
+    """Those that a rule other than a fallback covers, and that are not what was just approved.
+
+    Their amount counts together with what was done and asked for at the entity in 24 hours, unless their kind is
+    looked at by itself; without a known rate it is above every bound. Called in the transaction that acts: parts of
+    a split wait for each other, so that no two miss one another in the sum.
+    """
+    versions = routing.limits_of(act.kind for act in acts)
+    if not versions:
+        return []
+    entities = BillingEntity.objects.in_bulk({act.entity_id for act in acts})
+    as_request = _requests_at(entities, acts, at=at)
+    lacking = []
+    for act in acts:
+        entity = entities[act.entity_id]
+        near = [v for v in versions if v.rule.kind == act.kind and entity.path.startswith(v.rule.entity.path)]
+        if not near:
+            continue
+        if act.kind not in BY_ITSELF:
+            _one_after_the_other(act)
+        if routing.covering(near, as_request(act)) and not _is_being_carried_out(act):
+            lacking.append(act)
+    return lacking
+
+
+def _requests_at(
+    entities: Mapping[UUID, BillingEntity], acts: Sequence[ProposedAct], *, at: datetime
+) -> Callable[[ProposedAct], ApprovalRequest]:
+    """What turns an act into an unsaved request, with all that is read once for many."""
+    base_currencies = routing.base_currencies(entities.values())
+    users = {actor: acting_user(actor) for actor in {act.actor for act in acts}}
+    rate_to = cache(partial(rate_on, day=at.date()))
+
+    def as_request(act: ProposedAct) -> ApprovalRequest:
+        base_currency = base_currencies[act.entity_id]
+        rate = rate_to(act.currency, base_currency)
+        user = users[act.actor]
+        request = ApprovalRequest(
+            kind=act.kind,
+            subject_id=act.subject_id,
+            entity=entities[act.entity_id],
+            amount=act.amount,
+            currency=act.currency,
+            rate=rate,
+            base_amount=None if rate is None else in_base(act.amount, rate, base_currency),
+            base_currency=base_currency,
+            requester_id=user.person_id if user else None,
+        )
+        request.matched_amount = with_others(request, at=at)
+        return request
+
+    return as_request
+
+
+def _one_after_the_other(act: ProposedAct) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{act.kind} at {act.entity_id}"]
+        )
+
+
+def _is_being_carried_out(act: ProposedAct) -> bool:
+    """Whether a request for exactly this has just been approved. Only within that transaction is it approved and
+    not carried out: the database lets nothing else commit."""
+    return any(
+        request.content["terms"] == act.terms
+        for request in ApprovalRequest.objects.filter(
+            kind=act.kind,
+            subject_id=act.subject_id,
+            entity=act.entity_id,
+            amount=act.amount,
+            currency=act.currency,
+            state=RequestState.APPROVED,
+            effect=None,
+        )
+    )
+
+
+def consented_outcomes(kind: str, *, key: str, since: datetime) -> list[str]:
+    """What the effects of the kind since then name under `key`."""
+    done = ApprovalRequest.objects.filter(kind=kind, effect__created_at__gt=since)
+    return list(done.values_list(f"effect__outcome__{key}", flat=True))

@@ -1,0 +1,44 @@
+"""Invoices above a limit: drafts that are issued on the day of the last consent. Each is looked at by itself."""
+
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from approvals.kinds import effect
+from approvals.models import ApprovalRequest
+from approvals.services.consenting import request_consent
+from billing.entities.queries import today_at
+from billing.invoicing import services as invoicing
+from billing.invoicing.consent import INVOICE
+from billing.invoicing.models import Invoice
+from billing.kernel.consent import proposals_of
+from billing.kernel.errors import NotFound
+
+
+def request_invoice(*, actor: str, invoice_id: UUID, at: datetime, comment: str = "") -> ApprovalRequest:
+    """Ask for consent to issuing a draft as it stands; its total, with tax, is the amount. Drafted anew with the same
+    lines it is the same request, with others another one.
+
+    Raises NotFound, and what `issue_invoice` and `request_approval` raise.
+    """
+    draft = Invoice.objects.select_related("seller").filter(pk=invoice_id).first()
+    if draft is None:
+        raise NotFound("There is no such invoice.")
+    [act] = proposals_of(
+        lambda: invoicing.issue_invoice(actor=actor, invoice_id=invoice_id, issued_on=today_at(draft.seller))
+    )
+    return request_consent(act, at=at, comment=comment)
+
+
+@effect(INVOICE, by_itself=True)
+def issue_approved_invoice(request: ApprovalRequest) -> dict:
+    """By who asked for it, on the day of the last consent where the seller is."""
+    draft = Invoice.objects.select_related("seller").filter(pk=request.subject_id).first()
+    if draft is None:
+        raise NotFound("The draft is gone.")
+    invoice = invoicing.issue_invoice(
+        actor=f"user:{request.requested_by_id}",
+        invoice_id=draft.pk,
+        issued_on=request.decided_at.astimezone(ZoneInfo(draft.seller.time_zone)).date(),
+    )
+    return {"invoice": str(invoice.pk), "number": invoice.number}

@@ -1,0 +1,150 @@
+"""One act of each guarded kind, above a limit of its own, for tests that hold of all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+
+from approvals import services
+from approvals.models import ApprovalRequest
+from approvals.tests.makers import asks, make_approval_rule, make_approver
+from billing.access.models import User
+from billing.entities.models import BillingEntity
+from billing.invoicing import services as invoicing
+from billing.invoicing.models import Invoice
+from billing.kernel.tests.commits import as_if_committed
+from billing.ledger import services as ledger
+from billing.ledger.models import AccountingPeriod
+from billing.ledger.states import PeriodState
+from billing.ledger.tests.makers import closed_month, make_entry
+from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
+
+
+@dataclass(kw_only=True)
+class GuardedAct:
+    """`do` is what a controller does by himself, `ask` what consent is asked for with. `change` makes it another act
+    than the one that was asked for. `again` takes it back, so that it can be done once more."""
+
+    kind: str
+    constraint: str
+    place: BillingEntity
+    do: Callable[[User], object]
+    ask: Callable[[User], ApprovalRequest]
+    is_done: Callable[[], bool]
+    change: Callable[[], object] | None = None
+    again: Callable[[], object] | None = None
+    above: str | None = "10000"
+    boss: User = field(init=False)
+    controller: User = field(init=False)
+
+    def __post_init__(self):
+        self.boss = make_approver(self.place)
+        self.controller = make_approver(self.place, role="FC")
+        terms = {} if self.above is None else {"above_amount": self.above}
+        yesterday = timezone.now() - timedelta(days=1)
+        make_approval_rule(self.place, asks(self.boss), kind=self.kind, confirmed_at=yesterday, **terms)
+
+    def done_by(self, user: User) -> object:
+        made = self.do(user)
+        as_if_committed()
+        return made
+
+
+def today():
+    return timezone.now().date()
+
+
+def credit_note(total: str = "10000.01") -> GuardedAct:
+    invoice = make_open_invoice(total="20000.00")
+    terms = {"invoice_id": invoice.pk, "reason": "late", "net_amount": Decimal(total)}
+    return GuardedAct(
+        kind="credit_note",
+        constraint="credited_with_consent",
+        place=invoice.seller,
+        do=lambda user: invoicing.issue_credit_note(actor=f"user:{user.pk}", issued_on=today(), **terms),
+        ask=lambda user: services.request_credit_note(actor=f"user:{user.pk}", at=timezone.now(), **terms),
+        is_done=lambda: invoice.credit_notes.exists(),
+    )
+
+
+def write_off(total: str = "20000.00") -> GuardedAct:
+    invoice = make_open_invoice(total=total)
+
+    def recover():
+        invoicing.recover_invoice(actor="test", invoice_id=invoice.pk, recovered_on=today(), reason="it came")
+        as_if_committed()
+
+    return GuardedAct(
+        kind="write_off",
+        constraint="written_off_with_consent",
+        place=invoice.seller,
+        do=lambda user: invoicing.write_off_invoice(
+            actor=f"user:{user.pk}", invoice_id=invoice.pk, written_off_on=today(), reason="bankrupt"
+        ),
+        ask=lambda user: services.request_write_off(
+            actor=f"user:{user.pk}", invoice_id=invoice.pk, reason="bankrupt", at=timezone.now()
+        ),
+        is_done=lambda: Invoice.objects.get(pk=invoice.pk).written_off_amount > 0,
+        change=lambda: invoicing.issue_credit_note(
+            actor="test",
+            invoice_id=invoice.pk,
+            issued_on=today(),
+            reason="a cent",
+            net_amount=Decimal("0.01"),
+        ),
+        again=recover,
+    )
+
+
+def invoice(total: str = "20000.00") -> GuardedAct:
+    draft = make_draft_invoice(total=total)
+    return GuardedAct(
+        kind="invoice",
+        constraint="issued_with_consent",
+        place=draft.seller,
+        do=lambda user: invoicing.issue_invoice(
+            actor=f"user:{user.pk}", invoice_id=draft.pk, issued_on=today()
+        ),
+        ask=lambda user: services.request_invoice(
+            actor=f"user:{user.pk}", invoice_id=draft.pk, at=timezone.now()
+        ),
+        is_done=lambda: Invoice.objects.get(pk=draft.pk).number is not None,
+        change=lambda: draft.lines.update(description="Something else for the same money"),
+    )
+
+
+def reopening() -> GuardedAct:
+    """No amount: the limit is a rule without a band."""
+    entry = make_entry()
+    period = closed_month(entry.entity, entry.period.starts_on)
+    terms = {"period_id": period.pk, "reason": "a late entry"}
+
+    def close_again():
+        closed_month(entry.entity, period.starts_on)
+        as_if_committed()
+
+    return GuardedAct(
+        kind="period_reopening",
+        constraint="reopened_with_consent",
+        place=entry.entity,
+        do=lambda user: ledger.reopen_period(actor=f"user:{user.pk}", **terms),
+        ask=lambda user: services.request_period_reopening(
+            actor=f"user:{user.pk}", at=timezone.now(), **terms
+        ),
+        is_done=lambda: AccountingPeriod.objects.get(pk=period.pk).state == PeriodState.OPEN,
+        again=close_again,
+        above=None,
+    )
+
+
+ACTS = {
+    "credit_note": credit_note,
+    "write_off": write_off,
+    "invoice": invoice,
+    "period_reopening": reopening,
+}
+AMOUNTS = ("credit_note", "write_off", "invoice")
+CHANGING = ("write_off", "invoice")  # what becomes another act while others decide
+REPEATED = ("write_off", "period_reopening")  # what can be taken back and done again
