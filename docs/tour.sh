@@ -70,7 +70,7 @@ TEAM=$(get "plans?code=TEAM" | pick "['results'][0]['id']")
 TERMS='{"entity": "'"$WERKE"'", "plan": "'"$TEAM"'", "quantity": "12", "trial_days": 0, "reference": "TOUR-SEATS"}'
 SUBSCRIPTION=$(post subscriptions subscription "$TERMS" | pick "['id']")
 get "subscriptions/$SUBSCRIPTION/charges" |
-    pick "['results'][-1]['net_amount'] + ' EUR: ' + ' + '.join(f\"{s['quantity']} × {s['unit_price']}\" for s in data['results'][-1]['derivation']['steps'])"
+    pick "['results'][-1]['amount'] + ' EUR: ' + ' + '.join(f\"{s['quantity']} × {s['unit_price']}\" for s in data['results'][-1]['derivation']['steps'])"
 post "subscriptions/$SUBSCRIPTION/preview-change" more-seats '{"quantity": "60"}' |
     pick "['total_amount'] + ' EUR now, then ' + data['next_total_amount'] + ' EUR on ' + data['next_on']"
 get "entities/$WERKE/subscriptions" | pick "['results'][0]['plan_code']"
