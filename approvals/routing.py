@@ -105,7 +105,9 @@ def escalated_to(request: ApprovalRequest, *, but_not: Iterable[UUID]) -> User |
     manager = first_fit(_managers_upwards(request), request, but_not=but_not)
     if manager is not None:
         return manager
-    fallbacks = _in_force(request.entity).filter(rule__is_fallback=True, rule__kind__in=[request.kind, ""])
+    fallbacks = _in_force().filter(
+        rule__entity__in=_places(request.entity), rule__is_fallback=True, rule__kind__in=[request.kind, ""]
+    )
     for version in fallbacks.order_by("-rule__kind", "-rule__entity__path"):
         for level in version.levels:
             if found := first_fit(_named(level["approvers"], request), request, but_not=but_not):

@@ -173,15 +173,17 @@ def test_a_controller_voids_and_an_operator_may_not(console):
     assert "✗" not in told.content.decode()
 
 
-def test_a_controller_writes_off_and_an_operator_may_not(console):
+def test_a_controller_writes_off_and_an_operator_may_only_ask_for_it(console):
     invoice = make_invoice()
     as_if_committed()
     answers = {"written_off_on": "2024-10-02", "reason": "bankrupt"}
     address = page("invoice_verb_write_off", invoice.pk)
 
-    refused = press(console("BO", invoice.seller), address, **answers)
+    refused = press(console("VW", invoice.seller), address, **answers)
+    asking = press(console("BO", invoice.seller), address, **answers)
     invoice.refresh_from_db()
-    assert (refused.status_code, invoice.state) == (403, InvoiceState.ISSUED)
+    assert (refused.status_code, asking.status_code, invoice.state) == (403, 200, InvoiceState.ISSUED)
+    assert "Ask for consent" in asking.content.decode()
 
     told = press(console("FC", invoice.seller), address, **answers)
 
