@@ -18,7 +18,7 @@ COPIES = 20  # of the five lines of each invoice, so that there are a hundred
 _MORE_LINES = """
 INSERT INTO invoice_lines (id, invoice_id, position, kind, product_id, description, quantity, unit, unit_price, net_amount,
                            currency, tax_category, tax_percent, gl_code, service_starts_on, service_ends_on, derivation)
-SELECT gen_random_uuid(), invoice_id, position + 100 * n, kind, product_id, description, quantity, unit, unit_price, net_amount,
+SELECT gen_random_uuid(), invoice_id, position + 100 * n, kind, product_id, description, quantity, unit, unit_price, l.net_amount,
        l.currency, tax_category, tax_percent, l.gl_code, service_starts_on, service_ends_on, derivation
 FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id, generate_series(1, %s) n WHERE i.seller_id = %s
 """
