@@ -97,6 +97,15 @@ NEW_REOPENING = Deed(
     amount="0::numeric",
     currency="(SELECT currency FROM billing_entities WHERE id = NEW.entity_id)",
 )
+NEW_PAY_BACK = Deed(
+    kind="pay_back",
+    named="version",
+    name="NEW.version",
+    entity="NEW.customer_id",
+    subject="NEW.id",
+    amount="NEW.total_amount - NEW.applied_amount",
+    currency="NEW.currency",
+)
 
 _CREDIT_NOTES = Deed(
     kind="credit_note",
@@ -138,6 +147,17 @@ _REOPENINGS = Deed(
     currency="p.currency",
     at="n.at",
 )
+# Nothing is taken of what is to be paid back, so what is left now was left then.
+_PAY_BACKS = Deed(
+    kind="pay_back",
+    named="line",
+    name="l.id",
+    entity="n.customer_id",
+    subject="n.id",
+    amount="n.total_amount - n.applied_amount",
+    currency="n.currency",
+    at="l.at",
+)
 # What has been done without the consent it needed then.
 UNAPPROVED = {
     "credit note": _CREDIT_NOTES.unapproved("FROM credit_notes n", then=True),
@@ -148,6 +168,14 @@ UNAPPROVED = {
     ),
     "invoice": _INVOICES.unapproved(
         "FROM invoices n JOIN journal_entries e ON e.source = 'invoice:' || n.id AND e.event = 'issued'",
+        then=True,
+    ),
+    "pay-back": _PAY_BACKS.unapproved(
+        """FROM credit_notes n JOIN LATERAL (
+             SELECT id, at FROM audit_entries
+             WHERE kind = 'row' AND subject_type = 'credit_notes' AND subject_id = n.id::text
+               AND after ->> 'remainder_to' = 'refund' ORDER BY id DESC LIMIT 1) l ON true
+           WHERE n.remainder_to = 'refund' AND n.total_amount > n.applied_amount""",
         then=True,
     ),
     "reopening of a month": _REOPENINGS.unapproved(

@@ -7,6 +7,7 @@ declare("approvals.request_approval", BO, CM, FC, own={BU}, scope="approvals:wri
 declare("approvals.request_credit_note", BO, FC, scope="approvals:write")
 declare("approvals.request_write_off", BO, FC, scope="approvals:write")
 declare("approvals.request_invoice", BO, FC, scope="approvals:write")
+declare("approvals.request_pay_back", BO, FC, scope="approvals:write")
 declare("approvals.request_period_reopening", FC)
 declare("approvals.cancel_request", BO, CM, FC, own={BU}, scope="approvals:write")
 declare("approvals.view_approvalrequest", BO, CM, AP, FC, AU, own={BU}, scope="approvals:read")

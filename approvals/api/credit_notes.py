@@ -1,16 +1,18 @@
-"""Asking for consent to a credit note: with the body of a credit note itself."""
+"""Asking for consent to a credit note, with the body of a credit note itself, and to paying back what is left of one."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 
 from approvals import services
-from approvals.api.asking import AskingView
+from approvals.api.asking import Asking, AskingView
 from approvals.api.serializers import TEXT, RequestRead
 from billing.invoicing.api.crediting import CreditNoteIssue
-from billing.kernel.api.fields import StrictCharField
+from billing.invoicing.queries import credit_notes_for
+from billing.kernel.api.fields import IdField, StrictCharField
 
 ASK = "approvals.request_credit_note"
+ASK_PAY_BACK = "approvals.request_pay_back"
 
 
 class CreditNoteRequest(CreditNoteIssue):
@@ -36,6 +38,29 @@ class CreditNoteRequestView(AskingView):
         made = services.request_credit_note(
             actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order
         )
+        return self.asked(made)
+
+
+class PayBackRequest(Asking):
+    credit_note = IdField()
+    reason = StrictCharField(**TEXT)
+
+
+class PayBackRequestView(AskingView):
+    """Ask for consent to pay back what is left of a credit note: `POST /credit-notes/{id}/redirect` answers 409
+    approval-required."""
+
+    verb = ASK_PAY_BACK
+    action_permissions = {"post": ASK_PAY_BACK}
+
+    @extend_schema(request=PayBackRequest, responses={201: RequestRead})
+    def post(self, request):
+        """The amount is what is left now. If less is left by then, it has to be asked for again."""
+        order = self.parse(PayBackRequest)
+        note = credit_notes_for(request.user, self.verb).filter(pk=order.pop("credit_note")).first()
+        if note is None:
+            raise ValidationError({"credit_note": ["There is no such credit note."]})
+        made = services.request_pay_back(actor=self.actor, credit_note_id=note.pk, at=timezone.now(), **order)
         return self.asked(made)
 
 

@@ -9,13 +9,20 @@ from billing.ledger.models import AccountingPeriod
 
 
 class GuardedCreditNote(CreditNote):
-    """A credit note above a limit was approved."""
+    """A credit note above a limit was approved, and so was paying it back."""
 
     class Meta:
         proxy = True
         default_permissions = ()
         triggers = [
-            done_with_consent("credited_with_consent", deeds.NEW_CREDIT_NOTE, operation=pgtrigger.Insert)
+            done_with_consent("credited_with_consent", deeds.NEW_CREDIT_NOTE, operation=pgtrigger.Insert),
+            done_with_consent(
+                "paid_back_with_consent",
+                deeds.NEW_PAY_BACK,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("remainder_to"),
+                when="NEW.remainder_to = 'refund' AND NEW.total_amount > NEW.applied_amount"
+                " AND (TG_OP = 'INSERT' OR OLD.remainder_to <> 'refund')",
+            ),
         ]
 
 

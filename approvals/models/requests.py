@@ -73,6 +73,7 @@ class ApprovalRequest(BaseModel):
             ("request_credit_note", "Can ask for credit notes"),
             ("request_write_off", "Can ask for write-offs"),
             ("request_invoice", "Can ask for large invoices"),
+            ("request_pay_back", "Can ask for credits to be paid back"),
             ("request_period_reopening", "Can ask for months to be reopened"),
             ("cancel_request", "Can cancel own requests"),
             ("decide_request", "Can approve and reject"),

@@ -5,6 +5,7 @@ from approvals.services.delegating import delegate_approvals, revoke_delegation
 from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.invoices import request_invoice
 from approvals.services.leaving import hand_over_requests
+from approvals.services.pay_backs import request_pay_back
 from approvals.services.reopenings import request_period_reopening
 from approvals.services.requesting import preview_route, request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
@@ -31,6 +32,7 @@ __all__ = [
     "request_approval",
     "request_credit_note",
     "request_invoice",
+    "request_pay_back",
     "request_period_reopening",
     "request_write_off",
     "retry_mail",

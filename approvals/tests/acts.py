@@ -13,13 +13,13 @@ from approvals.tests.makers import asks, make_approval_rule, make_approver
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.invoicing import services as invoicing
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import CreditNote, Invoice
 from billing.kernel.tests.commits import as_if_committed
 from billing.ledger import services as ledger
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
 from billing.ledger.tests.makers import closed_month, make_entry
-from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
+from billing.payments.tests.makers import make_draft_invoice, make_open_invoice, make_payment
 
 
 @dataclass(kw_only=True)
@@ -139,12 +139,49 @@ def reopening() -> GuardedAct:
     )
 
 
+def pay_back(total: str = "20000.00") -> GuardedAct:
+    """Of a credit of a paid invoice."""
+    invoice = make_open_invoice(total=total)
+    business = {"customer": invoice.customer, "seller": invoice.seller}
+    make_payment(amount=total, **business)
+    note = invoicing.issue_credit_note(actor="test", invoice_id=invoice.pk, issued_on=today(), reason="late")
+    other = make_open_invoice(total="100.00", **business)
+
+    def keep():
+        invoicing.redirect_credit(
+            actor="test", credit_note_id=note.pk, remainder_to="balance", reason="they stay"
+        )
+        as_if_committed()
+
+    return GuardedAct(
+        kind="pay_back",
+        constraint="paid_back_with_consent",
+        place=invoice.seller,
+        do=lambda user: invoicing.redirect_credit(
+            actor=f"user:{user.pk}", credit_note_id=note.pk, remainder_to="refund", reason="they leave"
+        ),
+        ask=lambda user: services.request_pay_back(
+            actor=f"user:{user.pk}", credit_note_id=note.pk, reason="they leave", at=timezone.now()
+        ),
+        is_done=lambda: CreditNote.objects.get(pk=note.pk).remainder_to == "refund",
+        change=lambda: invoicing.apply_credit(
+            actor="test",
+            credit_note_id=note.pk,
+            invoice_id=other.pk,
+            amount=Decimal("0.01"),
+            applied_on=today(),
+        ),
+        again=keep,
+    )
+
+
 ACTS = {
     "credit_note": credit_note,
     "write_off": write_off,
     "invoice": invoice,
     "period_reopening": reopening,
+    "pay_back": pay_back,
 }
-AMOUNTS = ("credit_note", "write_off", "invoice")
-CHANGING = ("write_off", "invoice")  # what becomes another act while others decide
-REPEATED = ("write_off", "period_reopening")  # what can be taken back and done again
+AMOUNTS = ("credit_note", "write_off", "invoice", "pay_back")
+CHANGING = ("write_off", "invoice", "pay_back")  # what becomes another act while others decide
+REPEATED = ("write_off", "period_reopening", "pay_back")  # what can be taken back and done again

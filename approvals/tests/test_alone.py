@@ -13,6 +13,8 @@ from approvals import services
 from approvals.models import ApprovalAction, ApprovalRequest, ApprovalRuleVersion
 from approvals.services.ruling import RuleTerms
 from approvals.states import RequestState, VersionState
+from approvals.tests.acts import ACTS as GUARDED
+from approvals.tests.acts import GuardedAct
 from approvals.tests.makers import (
     asks,
     asks_role,
@@ -26,6 +28,7 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity, make_robot
 from billing.kernel.errors import DomainError
+from billing.kernel.tests.commits import as_if_committed
 
 pytestmark = pytest.mark.django_db
 
@@ -167,4 +170,44 @@ def test_what_others_ask_for_he_decides_on_each_level_once(levels, times):
         assert (request.state == RequestState.APPROVED) <= alone_is_enough
         filled = request.levels.filter(state="approved")
         assert all(level.needed == 1 for level in filled)
+        transaction.set_rollback(True)
+
+
+def guarded_act(guarded: GuardedAct, here: Scene, what: str, account: User, which: int) -> None:
+    """As `act`, but the requests are those of a guarded act, and he tries to do it without one, too."""
+    if what == "do":
+        guarded.done_by(account)
+    elif what == "ask":
+        guarded.ask(account)
+    else:
+        act(here, what, account, which)
+
+
+guarded_acts = st.lists(
+    st.tuples(st.sampled_from(("do", *ACTS)), st.integers(0, 1), st.integers(0, 3)), min_size=3, max_size=10
+)
+
+
+@pytest.mark.parametrize("kind", GUARDED)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(does=guarded_acts)
+def test_nobody_does_alone_what_needs_consent_whatever_he_does_with_all_his_accounts(kind, does):
+    with transaction.atomic():
+        guarded = GUARDED[kind]()
+        alone = guarded.controller
+        robot = make_robot(alone, guarded.place)
+        here = Scene(guarded.place, alone, robot, [guarded.boss, make_approver(guarded.place)])
+        for colleague in here.colleagues:
+            make_delegation(colleague, alone)
+        as_if_committed()
+        for what, account, which in [("ask", 0, 0), ("do", 0, 0), ("approve", 0, 0), *does]:
+            try:
+                with transaction.atomic():
+                    guarded_act(guarded, here, what, here.accounts[account], which)
+            except DomainError:
+                continue
+        as_if_committed()
+
+        assert not guarded.is_done()
+        assert not ApprovalRequest.objects.filter(state=RequestState.APPROVED).exists()
         transaction.set_rollback(True)

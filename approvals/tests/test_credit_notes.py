@@ -18,6 +18,7 @@ from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services as invoicing
+from billing.invoicing.errors import PayBackNeedsConsent
 from billing.invoicing.models import CreditNote
 from billing.kernel import consent
 from billing.kernel.consent import ApprovalRequired
@@ -25,7 +26,7 @@ from billing.kernel.models import AuditEntry
 from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
-from billing.payments.tests.makers import make_open_invoice
+from billing.payments.tests.makers import make_open_invoice, make_payment
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/"
@@ -188,6 +189,52 @@ def test_fsck_finds_a_note_that_came_past_both_and_none_from_before_the_rule(
         )
         cursor.execute("SET session_replication_role = origin")
     assert not [each for each in find_violations("approvals") if each.violations]
+
+
+def test_consent_to_a_credit_is_none_to_paying_it_back(invoice, clerk):
+    """The invoice is paid, so all of the note would be left: above the limit it is kept first."""
+    make_payment(amount="20000.00", customer=invoice.customer, seller=invoice.seller)
+    boss = make_approver(invoice.seller)
+    make_approval_rule(invoice.seller, asks(boss), kind="pay_back", above_amount="10000")
+
+    def credited(net):
+        return invoicing.issue_credit_note(
+            actor=f"user:{clerk.pk}",
+            invoice_id=invoice.pk,
+            issued_on=timezone.now().date(),
+            reason="late",
+            net_amount=Decimal(net),
+            remainder_to="refund",
+        )
+
+    with pytest.raises(PayBackNeedsConsent):
+        credited("10000.01")
+    assert not CreditNote.objects.exists()
+    assert credited("6000.00").remainder_to == "refund"
+    with pytest.raises(PayBackNeedsConsent):  # two small ones in a day are a large one
+        credited("4000.01")
+    as_if_committed()
+
+
+def test_past_the_guard_a_credit_that_is_paid_back_at_once_is_refused(invoice, clerk, monkeypatch):
+    make_payment(amount="20000.00", customer=invoice.customer, seller=invoice.seller)
+    make_approval_rule(
+        invoice.seller, asks(make_approver(invoice.seller)), kind="pay_back", above_amount="10000"
+    )
+    monkeypatch.setattr(consent, "GUARDS", [])
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        invoicing.issue_credit_note(
+            actor="test",
+            invoice_id=invoice.pk,
+            issued_on=timezone.now().date(),
+            reason="late",
+            remainder_to="refund",
+        )
+        as_if_committed()
+    assert refusal.value.__cause__.diag.constraint_name == "paid_back_with_consent"
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    assert not CreditNote.objects.exists()
 
 
 def test_a_preview_asks_nobody(invoice, boss, clerk):

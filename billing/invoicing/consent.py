@@ -12,6 +12,7 @@ from billing.kernel.money import round_half_up
 CREDIT_NOTE = "credit_note"
 WRITE_OFF = "write_off"
 INVOICE = "invoice"
+PAY_BACK = "pay_back"
 
 
 def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Mapping) -> ProposedAct:
@@ -33,6 +34,20 @@ def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Ma
                 "remainder_to": terms["remainder_to"],
             }
         ),
+    )
+
+
+def proposed_pay_back(note: CreditNote, *, actor: str, reason: str) -> ProposedAct:
+    """Of all that is left of the note."""
+    return ProposedAct(
+        kind=PAY_BACK,
+        actor=actor,
+        title=f"Paying back what is left of {note.number or 'a new credit note'}",
+        subject_id=note.pk,
+        entity_id=note.customer_id,
+        amount=round_half_up(note.unapplied_amount, note.currency),
+        currency=note.currency,
+        terms={"reason": reason},
     )
 
 

@@ -220,6 +220,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
             description="Keep or pay back…",
             effect="What is left is kept for other invoices, or is to be paid back to the customer.",
             permission="invoicing.redirect_credit",
+            asks="approvals.request_pay_back",
             run=_redirect,
             form=RedirectForm,
             icon="alt_route",

@@ -171,6 +171,11 @@ class CreditToBePaidBack(Conflict):
     title = "The credit is to be paid back and settles no invoices."
 
 
+class PayBackNeedsConsent(Conflict):
+    code = "pay-back-needs-consent"
+    title = "What is left of the credit is above the limit for paying back."
+
+
 class CreditOfAnotherAccount(DomainError):
     code = "credit-of-another-account"
     title = "A credit settles its customer's invoices with the same seller, in the same currency."

@@ -263,6 +263,8 @@ class VerbsMixin:
             except DomainError as error:
                 self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
                 continue
+            if not told:
+                self.message_user(request, f"{obj}: this needs nobody's consent.", messages.WARNING)
             for called in told:
                 done = "It is done by the last consent; follow it under Requests."
                 self.message_user(request, f"{called}: asked for. {done}", messages.SUCCESS)

@@ -71,6 +71,16 @@ def require_consent(*acts: ProposedAct) -> None:
         guard(acts)
 
 
+def is_refused(act: ProposedAct) -> bool:
+    """Whether it would be: of a part of an act that nobody can be asked about by itself."""
+    try:
+        for guard in GUARDS:
+            guard([act])
+    except ApprovalRequired:
+        return True
+    return False
+
+
 def ask_for_consent(act: ProposedAct, *, comment: str) -> list[str]:
     """File what it takes to have consent to it. Raises what the askers refuse with."""
     return [asker(act, comment=comment) for asker in ASKERS]

@@ -1465,6 +1465,16 @@ def _():
     return lambda: approvals.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=NOON)
 
 
+@scene(approvals.request_pay_back)
+def _():
+    note = credit_in_hand()
+    clerk, boss = (make_approver(note.seller, role="FC") for _ in range(2))
+    make_approval_rule(note.seller, asks(boss), kind="pay_back", is_fallback=True)
+    return lambda: approvals.request_pay_back(
+        actor=f"user:{clerk.pk}", credit_note_id=note.pk, reason="they leave", at=NOON
+    )
+
+
 @scene(approvals.request_period_reopening)
 def _():
     period = month(closed=True)
