@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from approvals.core.levels import Mode, votes_needed
 from approvals.core.rules import Act, Rule, choose
 from approvals.errors import NoApprover, NoRule
+from approvals.kinds import ALWAYS
 from approvals.models import ApprovalRequest, ApprovalRuleVersion
 from approvals.states import VersionState
 from billing.access.models import User, UserKind
@@ -58,8 +59,18 @@ def route(request: ApprovalRequest) -> Route:
 
 
 def limits_of(kinds: Iterable[str]) -> list[ApprovalRuleVersion]:
-    """The rules in force anywhere for the kinds, but the fallbacks."""
-    return list(_in_force().filter(rule__kind__in=set(kinds), rule__is_fallback=False))
+    """The rules in force anywhere that are limits of one of the kinds."""
+    wanted = set(kinds)
+    named = _in_force().filter(rule__kind__in=wanted | {""})
+    return [version for version in named if any(is_limit(version, kind) for kind in wanted)]
+
+
+def is_limit(version: ApprovalRuleVersion, kind: str) -> bool:
+    """Whether an act of the kind that it covers needs consent: a fallback only routes what is asked for, unless the
+    kind always takes consent."""
+    if version.rule.is_fallback:
+        return kind in ALWAYS and version.rule.kind in {"", kind}
+    return version.rule.kind == kind
 
 
 def covering(versions: Iterable[ApprovalRuleVersion], request: ApprovalRequest) -> ApprovalRuleVersion | None:

@@ -9,6 +9,8 @@ declare("approvals.request_write_off", BO, FC, scope="approvals:write")
 declare("approvals.request_invoice", BO, FC, scope="approvals:write")
 declare("approvals.request_pay_back", BO, FC, scope="approvals:write")
 declare("approvals.request_period_reopening", FC)
+declare("approvals.request_role_grant", FC)
+declare("approvals.request_payee_data", FC)
 declare("approvals.cancel_request", BO, CM, FC, own={BU}, scope="approvals:write")
 declare("approvals.view_approvalrequest", BO, CM, AP, FC, AU, own={BU}, scope="approvals:read")
 declare("approvals.view_all_requests", FC, AU)  # the others see what they asked for or are asked about

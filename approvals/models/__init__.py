@@ -1,5 +1,11 @@
 from approvals.models.delegations import ApprovalDelegation
-from approvals.models.guarded import GuardedCreditNote, GuardedInvoice, GuardedPeriod
+from approvals.models.guarded import (
+    GuardedCreditNote,
+    GuardedEntity,
+    GuardedInvoice,
+    GuardedPeriod,
+    GuardedRoleGrant,
+)
 from approvals.models.mails import ApprovalMail
 from approvals.models.requests import (
     ApprovalAction,
@@ -23,8 +29,10 @@ __all__ = [
     "ApprovalRuleVersion",
     "ApprovalVote",
     "GuardedCreditNote",
+    "GuardedEntity",
     "GuardedInvoice",
     "GuardedPeriod",
+    "GuardedRoleGrant",
     "InboxRequest",
     "StuckRequest",
 ]

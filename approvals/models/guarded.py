@@ -4,8 +4,14 @@ import pgtrigger
 
 from approvals import deeds
 from approvals.triggers import done_with_consent
+from billing.entities.editing import PAYEE
+from billing.entities.models import BillingEntity, RoleGrant
 from billing.invoicing.models import CreditNote, Invoice
 from billing.ledger.models import AccountingPeriod
+
+
+def _changes(columns: list[str]) -> str:
+    return " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns).join("()")
 
 
 class GuardedCreditNote(CreditNote):
@@ -45,6 +51,39 @@ class GuardedInvoice(Invoice):
                 operation=pgtrigger.Insert | pgtrigger.UpdateOf("number"),
                 when="NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL)",
             ),
+        ]
+
+
+class GuardedRoleGrant(RoleGrant):
+    """A role was confirmed with the consent it needs. What a command grants is the operator's own doing."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            done_with_consent(
+                "granted_with_consent",
+                deeds.NEW_GRANT,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("confirmed_at"),
+                when="NEW.confirmed_at IS NOT NULL AND NEW.granted_by_id IS NOT NULL"
+                " AND (TG_OP = 'INSERT' OR OLD.confirmed_at IS NULL)",
+            )
+        ]
+
+
+class GuardedEntity(BillingEntity):
+    """Whom the money goes to was changed with the consent it needs."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            done_with_consent(
+                "payee_changed_with_consent",
+                deeds.NEW_PAYEE_DATA,
+                operation=pgtrigger.UpdateOf(*sorted(PAYEE)),
+                when=f"OLD.state <> 'draft' AND {_changes(sorted(PAYEE))}",
+            )
         ]
 
 

@@ -75,6 +75,8 @@ class ApprovalRequest(BaseModel):
             ("request_invoice", "Can ask for large invoices"),
             ("request_pay_back", "Can ask for credits to be paid back"),
             ("request_period_reopening", "Can ask for months to be reopened"),
+            ("request_role_grant", "Can ask for roles to be confirmed"),
+            ("request_payee_data", "Can ask for changes of payee and tax data"),
             ("cancel_request", "Can cancel own requests"),
             ("decide_request", "Can approve and reject"),
             ("comment_request", "Can comment on requests"),

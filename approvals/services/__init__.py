@@ -6,8 +6,10 @@ from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.invoices import request_invoice
 from approvals.services.leaving import hand_over_requests
 from approvals.services.pay_backs import request_pay_back
+from approvals.services.payee_data import request_payee_data
 from approvals.services.reopenings import request_period_reopening
 from approvals.services.requesting import preview_route, request_approval
+from approvals.services.role_grants import request_role_grant
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
 from approvals.services.telling import confirm_mail, retry_mail, send_mail, sweep_mails
@@ -33,7 +35,9 @@ __all__ = [
     "request_credit_note",
     "request_invoice",
     "request_pay_back",
+    "request_payee_data",
     "request_period_reopening",
+    "request_role_grant",
     "request_write_off",
     "retry_mail",
     "revoke_delegation",

@@ -15,7 +15,7 @@ from approvals.rates import rate_on
 from approvals.services.requesting import request_approval, with_others
 from approvals.states import RequestState
 from billing.access.queries import acting_user
-from billing.entities.models import BillingEntity
+from billing.entities.models import BillingEntity, Department
 from billing.kernel.consent import ProposedAct
 
 
@@ -33,13 +33,18 @@ def request_consent(act: ProposedAct, *, at: datetime, comment: str = "") -> App
         amount=act.amount,
         currency=act.currency,
         terms=act.terms,
+        department_id=act.department_id,
+        gl_code=act.gl_code,
+        fields=act.fields,
+        beneficiary_id=act.beneficiary_id,
         at=at,
         comment=comment,
     )
 
 
 def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[ProposedAct]:
-    """Those that a rule other than a fallback covers, and that are not what was just approved.
+    """Those that a limit covers (a rule other than a fallback; of a kind that always takes consent, any rule), and that
+    are not what was just approved.
 
     Their amount counts together with what was done and asked for at the entity in 24 hours, unless their kind is
     looked at by itself; without a known rate it is above every bound. Called in the transaction that acts: parts of
@@ -53,7 +58,11 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
     lacking = []
     for act in acts:
         entity = entities[act.entity_id]
-        near = [v for v in versions if v.rule.kind == act.kind and entity.path.startswith(v.rule.entity.path)]
+        near = [
+            version
+            for version in versions
+            if routing.is_limit(version, act.kind) and entity.path.startswith(version.rule.entity.path)
+        ]
         if not near:
             continue
         if act.kind not in BY_ITSELF:
@@ -68,6 +77,7 @@ def _requests_at(
 ) -> Callable[[ProposedAct], ApprovalRequest]:
     """What turns an act into an unsaved request, with all that is read once for many."""
     base_currencies = routing.base_currencies(entities.values())
+    departments = Department.objects.in_bulk({act.department_id for act in acts if act.department_id})
     users = {actor: acting_user(actor) for actor in {act.actor for act in acts}}
     rate_to = cache(partial(rate_on, day=at.date()))
 
@@ -79,6 +89,9 @@ def _requests_at(
             kind=act.kind,
             subject_id=act.subject_id,
             entity=entities[act.entity_id],
+            department=departments.get(act.department_id),
+            gl_code=act.gl_code,
+            fields=dict(act.fields),
             amount=act.amount,
             currency=act.currency,
             rate=rate,

@@ -18,6 +18,7 @@ from approvals.errors import (
     RequestNotPending,
 )
 from approvals.events import ApprovalApproved, ApprovalRejected
+from approvals.involved import involved_in
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalAction, ApprovalEffect, ApprovalLevel, ApprovalRequest, ApprovalVote
 from approvals.queries import delegations_to
@@ -135,13 +136,14 @@ def _stands_for(person: User | None, request: ApprovalRequest, level: ApprovalLe
     """
     if person is None or not routing.may_decide(person, request):
         raise NotAskedToDecide("You may not decide here.")
-    if person.person_id in request.barred:
+    barred = {*request.barred, *involved_in(request, at=at)}
+    if person.person_id in barred:
         raise InvolvedMayNotDecide("You asked for this, edited it, or gain by it.")
     votes = list(level.votes.all())
     if any(vote.person_id == person.pk for vote in votes):
         raise DecidedBefore("You have decided on this level.")
     voted = {vote.approver_id for vote in votes}
-    candidates = [person, *_principals(person, request, level, at=at)]
+    candidates = [person, *_principals(person, request, level, barred=barred, at=at)]
     asked = [one for one in candidates if one.pk in level.approvers]
     if not asked:
         raise NotAskedToDecide(f"Level {level.position} does not ask you.", level=level.position)
@@ -154,12 +156,14 @@ def _stands_for(person: User | None, request: ApprovalRequest, level: ApprovalLe
     raise BeyondLimit(f"{request.shown_amount} is above the limit.")
 
 
-def _principals(person: User, request: ApprovalRequest, level: ApprovalLevel, *, at: datetime) -> list[User]:
+def _principals(
+    person: User, request: ApprovalRequest, level: ApprovalLevel, *, barred: set[UUID], at: datetime
+) -> list[User]:
     """Approvers of the level in whose place the person may act and who may still decide themselves."""
     received = {
         delegation.delegator_id
         for delegation in delegations_to(person, request, as_of=at.date())
-        if delegation.delegator_id in level.approvers and delegation.delegator_id not in request.barred
+        if delegation.delegator_id in level.approvers and delegation.delegator_id not in barred
     }
     found = User.objects.filter(pk__in=received).order_by("pk")
     return [principal for principal in found if routing.may_decide(principal, request)]

@@ -1,10 +1,12 @@
 """Invoices above a limit: drafts that are issued on the day of the last consent. Each is looked at by itself."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from approvals.kinds import effect
+from approvals.involved import users_among
+from approvals.kinds import effect, involved
 from approvals.models import ApprovalRequest
 from approvals.services.consenting import request_consent
 from billing.entities.queries import today_at
@@ -13,6 +15,7 @@ from billing.invoicing.consent import INVOICE
 from billing.invoicing.models import Invoice
 from billing.kernel.consent import proposals_of
 from billing.kernel.errors import NotFound
+from billing.kernel.models import AuditEntry, AuditKind
 
 
 def request_invoice(*, actor: str, invoice_id: UUID, at: datetime, comment: str = "") -> ApprovalRequest:
@@ -28,6 +31,18 @@ def request_invoice(*, actor: str, invoice_id: UUID, at: datetime, comment: str 
         lambda: invoicing.issue_invoice(actor=actor, invoice_id=invoice_id, issued_on=today_at(draft.seller))
     )
     return request_consent(act, at=at, comment=comment)
+
+
+@involved(INVOICE)
+def who_drafted(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
+    """Whoever drafted or revised it, or began the run that did."""
+    lines = AuditEntry.objects.filter(
+        kind=AuditKind.VERB,
+        action__in=["invoice.drafted", "invoice.revised"],
+        subject_type=Invoice._meta.db_table,
+        subject_id=str(request.subject_id),
+    )
+    return users_among(lines.values_list("actor", flat=True))
 
 
 @effect(INVOICE, by_itself=True)

@@ -13,6 +13,7 @@ from approvals import routing
 from approvals.chain import content_digest
 from approvals.core.rules import in_base
 from approvals.events import ApprovalRequested
+from approvals.involved import involved_in, persons_behind
 from approvals.kinds import BY_ITSELF, EFFECTS, UNASKED, nothing_unasked
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.rates import rate_on
@@ -56,7 +57,7 @@ def request_approval(
     the currency of the group's root entity, and without one the amount counts as above every bound. What the same
     person asked for of this kind at this entity within 24 hours before `at` is added to it before the rule is
     chosen, and what was done there in that time without asking, so that splitting evades nothing. Who asks, who
-    gains and the `editors` never decide. The same content again is the pending request there is; other content
+    gains, the `editors` and whoever else the kind says is involved never decide. The same content again is the pending request there is; other content
     supersedes it, with all consents given so far.
 
     Raises NotFound, Invalid, NotAllowed (commands do not ask), NoRule, NoApprover.
@@ -80,9 +81,9 @@ def request_approval(
         at=at,
         lock=True,
     )
-    barred = {request.requester_id, *_persons(editors)}
+    barred = {request.requester_id, *persons_behind(editors), *involved_in(request, at=at)}
     if beneficiary_id:
-        barred |= _persons([beneficiary_id])
+        barred |= persons_behind([beneficiary_id])
     before = (
         ApprovalRequest.objects.locked()
         .filter(kind=kind, subject_id=subject_id, entity=request.entity, state=RequestState.PENDING)
@@ -135,7 +136,9 @@ def preview_route(
         at=at,
         lock=False,
     )
-    request.barred = sorted({request.requester_id, *_persons([beneficiary_id] if beneficiary_id else [])})
+    request.barred = sorted(
+        {request.requester_id, *persons_behind([beneficiary_id] if beneficiary_id else [])}
+    )
     request.matched_amount = with_others(request, at=at)
     return routing.route(request)
 
@@ -208,15 +211,6 @@ def _content_of(request: ApprovalRequest, terms: Mapping[str, object]) -> dict:
             "terms": terms,
         }
     )
-
-
-def _persons(users: Iterable[UUID]) -> set[UUID]:
-    """Those who answer for these accounts. Raises NotFound."""
-    wanted = set(users)
-    found = {user.pk: user.person_id for user in User.objects.filter(pk__in=wanted)}
-    if missing := wanted - found.keys():
-        raise NotFound(f"There is no user {min(missing)}.")
-    return set(found.values())
 
 
 def with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:

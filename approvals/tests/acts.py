@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from approvals import services
 from approvals.models import ApprovalRequest
-from approvals.tests.makers import asks, make_approval_rule, make_approver
+from approvals.tests.makers import asks, decide, make_approval_rule, make_approver
 from billing.access.models import User
-from billing.entities.models import BillingEntity
+from billing.entities import services as entities
+from billing.entities.models import BillingEntity, RoleGrant
+from billing.entities.tests.makers import make_entity, make_grant, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import CreditNote, Invoice
 from billing.kernel.tests.commits import as_if_committed
@@ -175,13 +177,70 @@ def pay_back(total: str = "20000.00") -> GuardedAct:
     )
 
 
+def role_grant() -> GuardedAct:
+    """Granted by an administrator, to be confirmed by a controller."""
+    place = make_entity()
+    administrator = make_grant(role="SY", entity=place).user
+    grant = entities.grant_role(
+        actor=f"user:{administrator.pk}",
+        user_id=make_user().pk,
+        role="CM",
+        entity_id=place.pk,
+        starts_on=today(),
+    )
+    return GuardedAct(
+        kind="role_grant",
+        constraint="granted_with_consent",
+        place=place,
+        do=lambda user: entities.confirm_grant(actor=f"user:{user.pk}", grant_id=grant.pk),
+        ask=lambda user: services.request_role_grant(
+            actor=f"user:{user.pk}", grant_id=grant.pk, at=timezone.now()
+        ),
+        is_done=lambda: RoleGrant.objects.get(pk=grant.pk).confirmed_at is not None,
+        above=None,
+    )
+
+
+def payee_data() -> GuardedAct:
+    place = make_entity()
+    new = {"bank_account": {"iban": "DE89370400440532013000"}}
+
+    def asked_for(user, changes):
+        return services.request_payee_data(
+            actor=f"user:{user.pk}", entity_id=place.pk, changes=changes, at=timezone.now()
+        )
+
+    def back():
+        decide(asked_for(act.controller, {"bank_account": {}}), act.boss)
+        as_if_committed()
+
+    act = GuardedAct(
+        kind="payee_data",
+        constraint="payee_changed_with_consent",
+        place=place,
+        do=lambda user: entities.update_entity(actor=f"user:{user.pk}", entity_id=place.pk, changes=new),
+        ask=lambda user: asked_for(user, new),
+        is_done=lambda: BillingEntity.objects.get(pk=place.pk).bank_account != {},
+        again=back,
+        above=None,
+    )
+    return act
+
+
 ACTS = {
     "credit_note": credit_note,
     "write_off": write_off,
     "invoice": invoice,
     "period_reopening": reopening,
     "pay_back": pay_back,
+    "role_grant": role_grant,
+    "payee_data": payee_data,
 }
 AMOUNTS = ("credit_note", "write_off", "invoice", "pay_back")
 CHANGING = ("write_off", "invoice", "pay_back")  # what becomes another act while others decide
-REPEATED = ("write_off", "period_reopening", "pay_back")  # what can be taken back and done again
+REPEATED = (
+    "write_off",
+    "period_reopening",
+    "pay_back",
+    "payee_data",
+)  # what can be taken back and done again

@@ -10,8 +10,9 @@ from babel import Locale
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from stdnum import bic, iban
 from stdnum.eu import vat
-from stdnum.exceptions import ValidationError as NotATaxId
+from stdnum.exceptions import ValidationError as NotANumber
 
 from billing.entities.errors import InvalidTaxId
 from billing.entities.models import Consolidation
@@ -34,6 +35,7 @@ LEGAL = frozenset(
     {
         "legal_name",
         "tax_id",
+        "bank_account",
         "currency",
         "country",
         "is_seller",
@@ -42,6 +44,8 @@ LEGAL = frozenset(
         "fiscal_year_starts_in",
     }
 )
+# Whom the money goes to, and by which tax id: what a second person looks at once the entity is active.
+PAYEE = frozenset({"legal_name", "tax_id", "bank_account", "currency", "country"})
 DEPARTMENT = frozenset(
     {
         "name",
@@ -57,6 +61,8 @@ DEPARTMENT = frozenset(
 DEPARTMENT_GL = frozenset({"default_gl_code"})
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+BANK_ACCOUNT_PARTS = frozenset({"iban", "bic", "bank"})
+BANK_LENGTH_MAX = 100
 ADDRESS = frozenset({"line1", "line2", "city", "region", "postal_code", "country"})
 NOT_COUNTRIES = {"AC", "CP", "CQ", "DG", "EU", "EZ", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
 METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX = 50, 40, 500
@@ -96,9 +102,32 @@ def normal_tax_id(tax_id: str, country: str) -> str:
     for candidate in (bare, prefix + bare):  # companies may be registered in another member state
         try:
             return vat.validate(candidate)
-        except NotATaxId:
+        except NotANumber:
             continue
     raise InvalidTaxId(f"'{tax_id}' is not a VAT number of {country}.", field="tax_id")
+
+
+def normal_bank_account(account: object) -> dict[str, str]:
+    """`{"iban", "bic", "bank"}` (EN 16931 BT-84, BT-86), compact and with right check digits: money sent elsewhere
+    would be lost. Empty: none. Raises Invalid."""
+    _require(isinstance(account, Mapping), "bank_account", "The bank account is an object.")
+    unknown = sorted(set(account) - BANK_ACCOUNT_PARTS)
+    _require(not unknown, "bank_account", f"No such part of a bank account: {', '.join(map(str, unknown))}.")
+    for part, text in account.items():
+        _text(f"bank_account.{part}", text, BANK_LENGTH_MAX)
+    given = {part: text.strip() for part, text in account.items() if text.strip()}
+    if not given:
+        return {}
+    _require("iban" in given, "bank_account", "A bank account has an IBAN.")
+    checked = {"iban": (iban.validate, "an IBAN"), "bic": (bic.validate, "a BIC")}
+    for part, (validate, what) in checked.items():
+        if part not in given:
+            continue
+        try:
+            given[part] = validate(given[part])
+        except NotANumber as error:
+            raise Invalid(f"'{given[part]}' is not {what}.", field="bank_account") from error
+    return given
 
 
 @cache
@@ -212,4 +241,5 @@ CHECKS = {
     "fiscal_year_starts_in": _fiscal_month,
     "headcount": _headcount,
     "consolidation": _consolidation,
+    "bank_account": normal_bank_account,
 }

@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
 from billing.entities.paths import depth_of
-from billing.entities.reach import visible
+from billing.entities.reach import may, visible
 
 VIEW_ENTITY = "entities.view_billingentity"
 VIEW_DEPARTMENT = "entities.view_department"
@@ -45,8 +45,20 @@ def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:
 
 
 def ending(text: str) -> str:
-    """The last four signs of a tax id. Of something that short, nothing."""
+    """The last four signs of a tax id or an account. Of something that short, nothing."""
     return f"****{text[-4:]}" if len(text) > 4 else "****" if text else ""
+
+
+def confidential(entity: BillingEntity, user: User) -> dict[str, object]:
+    """Tax id and bank account as `user` may see them: whole, their endings, or neither."""
+    if may(user, "entities.view_tax_id", entity):
+        return {"tax_id": entity.tax_id, "bank_account": entity.bank_account}
+    if may(user, "entities.view_tax_id_ending", entity):
+        account = {
+            part: ending(text) if part == "iban" else text for part, text in entity.bank_account.items()
+        }
+        return {"tax_id": ending(entity.tax_id), "bank_account": account}
+    return {}
 
 
 def today_at(entity: BillingEntity) -> date:

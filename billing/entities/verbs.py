@@ -4,7 +4,7 @@ from billing.access.roles import AP, AU, BO, BU, CM, FC, IA, SA, SY, VW
 from billing.access.verbs import declare
 
 declare("entities.view_billingentity", VW, BO, CM, BU, AP, FC, IA, AU, scope="entities:read")
-declare("entities.view_tax_id", FC, AU)
+declare("entities.view_tax_id", FC, AU)  # and the bank account
 declare("entities.view_tax_id_ending", BO)
 declare("entities.create_entity", FC, proposers={BO, SA}, scope="entities:write")
 declare("entities.update_entity", BO, FC, scope="entities:write")

@@ -21,6 +21,7 @@ class ProposedAct:
 
     `amount` is in `currency` and not negative; 0 where no money is in question. `terms` are JSON: all that whoever
     agrees looks at beside the amount, and all it takes to do it later. `kind` is stored with requests: never rename it.
+    Department, GL code and `fields` are what rules can tell acts of a kind apart by; `beneficiary_id` is who gains.
     """
 
     kind: str
@@ -31,6 +32,10 @@ class ProposedAct:
     amount: Decimal
     currency: str
     terms: Mapping[str, object] = field(default_factory=dict)
+    department_id: UUID | None = None
+    gl_code: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    beneficiary_id: UUID | None = None
 
 
 class ApprovalRequired(Conflict):

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
 from billing.entities.models import BillingEntity, Consolidation, Department, RoleGrant, RoleGrantLimit
 from billing.entities.paths import path_above
-from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY, ending
-from billing.entities.reach import may, may_at
+from billing.entities.queries import VIEW_DEPARTMENT, VIEW_ENTITY, confidential
+from billing.entities.reach import may_at
 from billing.kernel.api.fields import (
     CountryField,
     CurrencyCodeField,
@@ -30,7 +30,8 @@ class EntityBrief(ReadSerializer):
 
 
 class EntityRead(ReadSerializer):
-    """`tax_id` is whole for controllers and auditors, its last four signs for operators, absent for others.
+    """Tax id and bank account are whole for controllers and auditors, their last four signs for operators, absent for
+    others.
 
     `parent` is null for a root and for whoever may not see the parent.
     """
@@ -52,6 +53,7 @@ class EntityRead(ReadSerializer):
             "currency",
             "country",
             "tax_id",
+            "bank_account",
             "email",
             "address",
             "time_zone",
@@ -71,12 +73,21 @@ class EntityRead(ReadSerializer):
         user = self.context["request"].user
         if data.get("parent") is not None and not may_at(user, VIEW_ENTITY, path_above(instance.path)):
             data["parent"] = None
-        if "tax_id" in data and not may(user, "entities.view_tax_id", instance):
-            if may(user, "entities.view_tax_id_ending", instance):
-                data["tax_id"] = ending(data["tax_id"])
+        shown = confidential(instance, user)
+        for name in {"tax_id", "bank_account"} & set(data):
+            if name in shown:
+                data[name] = shown[name]
             else:
-                del data["tax_id"]
+                del data[name]
         return data
+
+
+class BankAccount(StrictSerializer):
+    """Where to pay to. All left out: nowhere."""
+
+    iban = StrictCharField(max_length=42, required=False, help_text="With or without spaces.")
+    bic = StrictCharField(max_length=11, required=False, allow_blank=True)
+    bank = StrictCharField(max_length=100, required=False, allow_blank=True)
 
 
 class Address(StrictSerializer):
@@ -94,6 +105,7 @@ class _EntityFacts(StrictSerializer):
     is_customer = StrictBooleanField(required=False)
     consolidation = StrictChoiceField(choices=Consolidation.choices, required=False)
     tax_id = StrictCharField(max_length=32, required=False, allow_blank=True)
+    bank_account = BankAccount(required=False)
     email = serializers.EmailField(required=False, allow_blank=True)
     address = Address(required=False)
     time_zone = TimeZoneField(required=False)

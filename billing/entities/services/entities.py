@@ -5,12 +5,22 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities import documents, events
-from billing.entities.editing import CONTACT, LEGAL, normal_tax_id, require_code, require_plausible
+from billing.entities.consent import proposed_payee_data
+from billing.entities.editing import (
+    CONTACT,
+    LEGAL,
+    PAYEE,
+    normal_bank_account,
+    normal_tax_id,
+    require_code,
+    require_plausible,
+)
 from billing.entities.errors import CodeTaken, CurrencyFixed, EntityClosed, OpenChildren
 from billing.entities.models import BillingEntity, Department, EntityRelation
 from billing.entities.services.trees import lock_parent, lock_trees, require_active, require_depth
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel import audit
+from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.events import Event, publish
 from billing.kernel.states import next_state
@@ -64,8 +74,9 @@ def update_entity(
 ) -> BillingEntity:
     """Change editable facts; those that stay as they are change nothing. `version` is the one last seen.
 
-    The currency is fixed with the first document. Raises NotFound, PreconditionFailed, EntityClosed,
-    CurrencyFixed, InvalidTaxId, Invalid.
+    The currency is fixed with the first document. Of an active entity, whom the money goes to and by which tax id
+    may need consent. Raises NotFound, PreconditionFailed, EntityClosed, CurrencyFixed, ApprovalRequired,
+    InvalidTaxId, Invalid.
     """
     if unknown := sorted(set(changes) - CONTACT - LEGAL):
         raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
@@ -78,12 +89,16 @@ def update_entity(
     if {"tax_id", "country"} & set(wanted):
         country = wanted.get("country", entity.country)
         wanted["tax_id"] = normal_tax_id(wanted.get("tax_id", entity.tax_id), country)
+    if "bank_account" in wanted:
+        wanted["bank_account"] = normal_bank_account(wanted["bank_account"])
     changed = sorted(field for field, value in wanted.items() if getattr(entity, field) != value)
     if not changed:
         return entity
     if "currency" in changed and documents.has_documents(entity.pk):
         raise CurrencyFixed(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
 
+    if entity.state != EntityState.DRAFT and PAYEE & set(changed):
+        require_consent(proposed_payee_data(entity, {field: wanted[field] for field in changed}, actor=actor))
     for field in changed:
         setattr(entity, field, wanted[field])
     _require_sells_or_buys(entity)
@@ -142,8 +157,11 @@ def _create(
 ) -> BillingEntity:
     if BillingEntity.objects.filter(code__iexact=code).exists():
         raise CodeTaken(f"'{code}' is in use.", field="code")
-    tax_id = normal_tax_id(facts.get("tax_id", ""), facts["country"])
-    entity = BillingEntity(code=code, state=state, parent=parent, **(facts | {"tax_id": tax_id}))
+    normal = {
+        "tax_id": normal_tax_id(facts.get("tax_id", ""), facts["country"]),
+        "bank_account": normal_bank_account(facts.get("bank_account", {})),
+    }
+    entity = BillingEntity(code=code, state=state, parent=parent, **(facts | normal))
     _require_sells_or_buys(entity)
     entity.save(force_insert=True)
     entity.refresh_from_db()

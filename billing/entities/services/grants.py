@@ -16,6 +16,7 @@ from django.utils import timezone
 from billing.access.models import User, UserKind
 from billing.access.queries import acting_user
 from billing.access.roles import Role, in_conflict
+from billing.entities.consent import proposed_grant
 from billing.entities.errors import (
     DepartmentNeeded,
     DepartmentOfOtherEntity,
@@ -30,6 +31,7 @@ from billing.entities.events import GrantConfirmed, GrantRevoked
 from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
 from billing.entities.states import EntityState
 from billing.kernel import audit
+from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.events import publish
 from billing.kernel.money import Money
@@ -91,9 +93,10 @@ def grant_role(
 
 @transaction.atomic
 def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
-    """Put a grant into effect. Doing it again changes nothing.
+    """Put a grant into effect: by somebody else than who granted it, and where a rule says so with further people's
+    consent. Doing it again changes nothing.
 
-    Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict.
+    Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict, ApprovalRequired.
     """
     user = locked_person(_grant(grant_id).user_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
@@ -107,6 +110,7 @@ def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
     if confirmer is None or confirmer.person_id in involved:
         raise TakesTwo("Somebody else must confirm this.")
     _require_no_conflict(grant, user, now=now)
+    require_consent(proposed_grant(grant, actor=actor))
     grant.confirmed_by, grant.confirmed_at = confirmer, now
     grant.save(update_fields=["confirmed_by", "confirmed_at"])
     grant.refresh_from_db()

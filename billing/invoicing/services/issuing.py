@@ -6,7 +6,6 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.accounts import account_in
 from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.consent import proposed_issue
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
@@ -186,7 +185,7 @@ def _snapshot(invoice: Invoice) -> dict:
         "customer": party(invoice.customer),
         "payment_terms_days": invoice.customer.payment_terms_days,
     }
-    account = account_in(invoice.seller.metadata)
+    account = invoice.seller.bank_account
     return snapshot | {"account": account} if account else snapshot
 
 

@@ -15,7 +15,6 @@ from pypdf import PdfReader
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
-from billing.invoicing.accounts import account_in
 from billing.invoicing.documents.content import content_of
 from billing.invoicing.documents.formats import Formats
 from billing.invoicing.documents.rendering import pdf_of
@@ -369,36 +368,13 @@ def test_a_document_speaks_the_language_the_customer_had_at_issue():
     assert services.render_invoice_document(actor="test", invoice_id=draft.pk).language == "de"
 
 
-# The example of ISO 13616 for Germany, and the same with two digits exchanged.
-IBAN, MISTYPED = "DE89370400440532013000", "DE98370400440532013000"
-
-
-@pytest.mark.parametrize(
-    ("metadata", "account"),
-    [
-        (
-            {"iban": "DE89 3704 0044 0532 0130 00", "bic": "COBADEFFXXX", "bank": "Commerzbank"},
-            {"iban": IBAN, "bic": "COBADEFFXXX", "bank": "Commerzbank"},
-        ),
-        ({"iban": IBAN}, {"iban": IBAN}),
-        ({"iban": MISTYPED}, {}),
-        ({"iban": IBAN, "bic": "COBA"}, {}),
-        ({"bank": "Commerzbank"}, {}),
-        ("DE89370400440532013000", {}),
-    ],
-)
-def test_only_an_account_that_can_exist_is_printed(metadata, account):
-    assert account_in({"bank_account": metadata}) == account
-    assert account_in({}) == {}
-
-
 @pytest.mark.django_db
 def test_an_invoice_says_where_to_pay_to_as_known_at_issue():
     draft = make_draft()
-    account = {"iban": IBAN, "bic": "COBADEFFXXX", "bank": "Commerzbank"}
-    BillingEntity.objects.filter(pk=draft.seller_id).update(metadata={"bank_account": account})
+    account = {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX", "bank": "Commerzbank"}
+    BillingEntity.objects.filter(pk=draft.seller_id).update(bank_account=account)
     services.issue_invoice(actor="test", invoice_id=draft.pk, issued_on=date(2024, 10, 1))
-    BillingEntity.objects.filter(pk=draft.seller_id).update(metadata={})
+    BillingEntity.objects.filter(pk=draft.seller_id).update(bank_account={})
 
     document = services.render_invoice_document(actor="test", invoice_id=draft.pk)
 
