@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from celery import current_app
 from django.apps import apps
 
-from approvals.kinds import EFFECTS, UNASKED
+from approvals.kinds import EFFECTS, INVOLVED, UNASKED
 from billing.access.queries import SCOPES
 from billing.entities.documents import PREDICATES
 from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
@@ -18,16 +18,19 @@ from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
 from billing.invoicing.timeline import TELLERS
 from billing.kernel.admin import WITHIN
+from billing.kernel.api.consenting import ANSWERERS
 from billing.kernel.consent import ASKERS
 from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.longwork import HANDLERS
 from billing.ledger.controls import CONTROLS
+from config import urls  # noqa: F401  (what the API registers)
 from config.schedule import SCHEDULE
 
 # Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
+    "approvals.kinds.INVOLVED": INVOLVED,
     "approvals.kinds.UNASKED": UNASKED,
     "billing.access.queries.SCOPES": SCOPES,
     "billing.entities.documents.PREDICATES": PREDICATES,
@@ -38,6 +41,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
     "billing.invoicing.timeline.TELLERS": TELLERS,
     "billing.kernel.admin.WITHIN": WITHIN,
+    "billing.kernel.api.consenting.ANSWERERS": ANSWERERS,
     "billing.kernel.consent.ASKERS": ASKERS,
     "billing.kernel.consent.GUARDS": ACT_GUARDS,
     "billing.kernel.longwork.HANDLERS": HANDLERS,

@@ -2,17 +2,25 @@
 
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.status import HTTP_202_ACCEPTED
 
 from approvals import queries
 from approvals.api.serializers import TEXT, RequestRead
 from approvals.models import ApprovalRequest
+from approvals.services.consenting import request_consent
+from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import invoices_for
+from billing.kernel.api.consenting import answers_for_acts
 from billing.kernel.api.fields import IdField, StrictCharField
 from billing.kernel.api.serializers import StrictSerializer
 from billing.kernel.api.viewsets import ServiceView
+from billing.kernel.consent import ProposedAct
 
 
 class Asking(StrictSerializer):
@@ -25,8 +33,24 @@ class AskingOverInvoice(Asking):
     invoice = IdField()
 
 
+@answers_for_acts
+def ask_instead(request: Request, act: ProposedAct) -> Response | None:
+    """By whoever may ask for acts of its kind there."""
+    entity = BillingEntity.objects.get(pk=act.entity_id)
+    if not request.user.has_perm(f"approvals.request_{act.kind}", entity):
+        return None
+    made = request_consent(act, at=timezone.now())
+    shown = queries.with_story(ApprovalRequest.objects.filter(pk=made.pk)).get()
+    where = reverse("approval-request-detail", kwargs={"request_id": made.pk}, request=request)
+    return Response(
+        {"approval_request": RequestRead(shown).data},
+        status=HTTP_202_ACCEPTED,
+        headers={"Location": where},
+    )
+
+
 class AskingView(ServiceView):
-    """The act's own endpoint answers 409 approval-required. `verb` asks; the same terms again are the request there
+    """For those who may ask and not do it, and with a comment. `verb` asks; the same terms again are the request there
     is, others over the same subject supersede it."""
 
     verb = ""

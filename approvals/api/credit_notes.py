@@ -23,7 +23,7 @@ class CreditNoteRequest(CreditNoteIssue):
 
 
 class CreditNoteRequestView(AskingView):
-    """Ask for consent to a credit note that is above a limit: `POST /credit-notes` answers 409 approval-required."""
+    """Ask for consent to a credit note that is above a limit, with a comment: `POST /credit-notes` asks without one."""
 
     verb = ASK
     action_permissions = {"post": ASK}
@@ -47,8 +47,8 @@ class PayBackRequest(Asking):
 
 
 class PayBackRequestView(AskingView):
-    """Ask for consent to pay back what is left of a credit note: `POST /credit-notes/{id}/redirect` answers 409
-    approval-required."""
+    """Ask for consent to pay back what is left of a credit note, with a comment: `POST /credit-notes/{id}/redirect` asks
+    without one."""
 
     verb = ASK_PAY_BACK
     action_permissions = {"post": ASK_PAY_BACK}

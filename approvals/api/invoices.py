@@ -13,8 +13,8 @@ ASK_WRITE_OFF = "approvals.request_write_off"
 
 
 class InvoiceRequestView(AskingView):
-    """Ask for consent to issue a draft above a limit: `POST /invoices/{id}/issue` answers 409 approval-required, and a
-    billing run leaves it a draft."""
+    """Ask for consent to issue a draft above a limit, with a comment: `POST /invoices/{id}/issue` asks without one, and
+    a billing run leaves it a draft."""
 
     verb = ASK_INVOICE
     action_permissions = {"post": ASK_INVOICE}
@@ -35,7 +35,7 @@ class WriteOffRequest(AskingOverInvoice):
 
 
 class WriteOffRequestView(AskingView):
-    """Ask for consent to a write-off above a limit: `POST /invoices/{id}/write-off` answers 409 approval-required."""
+    """Ask for consent to a write-off above a limit, with a comment: `POST /invoices/{id}/write-off` asks without one."""
 
     verb = ASK_WRITE_OFF
     action_permissions = {"post": ASK_WRITE_OFF}

@@ -19,7 +19,7 @@ class ReopeningRequest(Asking):
 
 
 class ReopeningRequestView(AskingView):
-    """Ask for consent to reopen a month: `POST /ledger/periods/{id}/reopen` answers 409 approval-required."""
+    """Ask for consent to reopen a month, with a comment: `POST /ledger/periods/{id}/reopen` asks without one."""
 
     verb = ASK_REOPENING
     action_permissions = {"post": ASK_REOPENING}

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from approvals.api import credit_notes, invoices, periods, rules, views
+from approvals.api import credit_notes, entities, invoices, periods, rules, views
 from billing.kernel.api.routers import Router
 
 router = Router()
@@ -17,6 +17,8 @@ urlpatterns = [
         periods.ReopeningRequestView.as_view(),
         name="approval-period-reopening",
     ),
+    path("approvals/payee-data", entities.PayeeDataRequestView.as_view(), name="approval-payee-data"),
+    path("approvals/role-grants", entities.RoleGrantRequestView.as_view(), name="approval-role-grant"),
     path("approvals/write-offs", invoices.WriteOffRequestView.as_view(), name="approval-write-off"),
     path("", include(router.urls)),
 ]

@@ -15,7 +15,7 @@ from billing.entities.models import BillingEntity
 from billing.invoicing.consent import CREDIT_NOTE, PAY_BACK
 from billing.invoicing.states import CreditRemainder
 from billing.kernel.consent import proposals_of
-from billing.kernel.errors import Conflict, Invalid
+from billing.kernel.errors import Conflict
 from billing.kernel.models import AuditEntry, AuditKind
 
 ENTITIES = BillingEntity._meta.db_table
@@ -31,18 +31,15 @@ def request_payee_data(
     comment: str = "",
     version: int | None = None,
 ) -> ApprovalRequest:
-    """Ask for consent to changes of an active entity's payee and tax data (`editing.PAYEE`), and to nothing else.
+    """Ask for consent to changes of an active entity, payee or tax data (`editing.PAYEE`) among them.
 
-    Raises Invalid for other fields, Conflict if nothing would change or nobody need be asked, and what
-    `update_entity` and `request_approval` raise.
+    Raises Conflict if nobody need be asked for them, and what `update_entity` and `request_approval` raise.
     """
-    if others := sorted(set(changes) - PAYEE):
-        raise Invalid(f"Not payee or tax data: {', '.join(others)}.", fields=others)
     acts = proposals_of(
         lambda: entities.update_entity(actor=actor, entity_id=entity_id, changes=changes, version=version)
     )
     if not acts:
-        raise Conflict("This needs nobody's consent, or changes nothing.")
+        raise Conflict("Neither payee nor tax data would change: this needs nobody's consent.")
     return request_consent(acts[0], at=at, comment=comment)
 
 

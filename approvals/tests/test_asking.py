@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from approvals.models import ApprovalRequest
 from approvals.tests import acts
+from billing.entities.models import RoleGrant
 from billing.entities.tests.makers import make_grant
 from billing.invoicing.models import CreditNote, Invoice
 
@@ -58,6 +59,38 @@ def test_a_write_off_above_a_limit_is_asked_for_on_its_own_page():
     assert request.content["terms"] == {"reason": "bankrupt"}
     assert not act.is_done()
     approve(request, act.boss)
+    assert act.is_done()
+
+
+def test_another_bank_account_is_asked_for_on_its_own_page():
+    act = acts.payee_data()
+    page, browser = (
+        verb_page("entities_billingentity", "change_legal", act.place.pk),
+        signed_in(act.controller),
+    )
+    first = browser.get(page)
+    given = {name: value for name, value in first.context["form"].initial.items() if value is not False}
+    given |= {"iban": "DE89 3704 0044 0532 0130 00", "once": "once"}
+
+    refused = browser.post(page, given | {"confirm": "yes"}).content.decode()
+
+    assert f"ask for it first: Change of bank account of {act.place.code}" in refused
+    assert 'value="DE89 3704 0044 0532 0130 00"' in refused
+    assert not act.is_done()
+    browser.post(page, given | {"ask": "yes", "once": hidden(refused, "once")})
+    approve(ApprovalRequest.objects.get(), act.boss)
+    assert act.is_done()
+
+
+def test_a_role_is_asked_for_where_it_would_be_confirmed():
+    act = acts.role_grant()
+    grant = RoleGrant.objects.get(confirmed_at=None)
+    page, browser = verb_page("entities_rolegrant", "confirm", grant.pk), signed_in(act.controller)
+    refused = browser.post(page, {"confirm": "yes", "once": "once"}).content.decode()
+    assert "ask for it first: Contract manager at" in refused
+    browser.post(page, {"ask": "yes", "once": hidden(refused, "once")})
+    assert not act.is_done()
+    approve(ApprovalRequest.objects.get(), act.boss)
     assert act.is_done()
 
 

@@ -7,8 +7,10 @@ import pytest
 from approvals.models import ApprovalRequest
 from approvals.tests.acts import ACTS
 from approvals.tests.makers import decide
+from billing.entities.models import BillingEntity, RoleGrant
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing.models import CreditNote, Invoice
+from billing.kernel.api import consenting
 from billing.ledger.models import AccountingPeriod
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +46,14 @@ ENDPOINTS = {
         {"reason": "they leave"},
         {"remainder_to": "refund"},
     ),
+    "role_grant": ("approvals/role-grants", ("role_grant", RoleGrant), "role-grants/{}/confirm", {}, {}),
+    "payee_data": (
+        "approvals/payee-data",
+        ("entity", BillingEntity),
+        "entities/{}",
+        {"changes": {"bank_account": {"iban": "DE89 3704 0044 0532 0130 00"}}},
+        {},
+    ),
 }
 
 
@@ -52,9 +62,26 @@ def kind(request):
     return request.param
 
 
-def post(api, user, path, body, version=None):
-    headers = {"Idempotency-Key": str(uuid4())} | ({"If-Match": f'"{version}"'} if version else {})
+def post(api, user, path, body):
+    headers = {"Idempotency-Key": str(uuid4())}
     return api(user).post(f"{API}{path}", body, format="json", headers=headers)
+
+
+def do(api, user, kind):
+    """By the endpoint that would do it, if nobody were to be asked."""
+    _, (_, model), doing, body, more = ENDPOINTS[kind]
+    subject = the_subject(model)
+    headers = {"Idempotency-Key": str(uuid4()), "If-Match": f'"{subject.version}"'}
+    path = f"{API}{doing.format(subject.pk)}"
+    if kind == "payee_data":
+        return api(user).patch(path, body["changes"], format="json", headers=headers)
+    return api(user).post(path, body | more, format="json", headers=headers)
+
+
+def the_subject(model):
+    """A role that waits for its confirmation; else the only one there is."""
+    waiting = {"confirmed_at": None} if model is RoleGrant else {}
+    return model.objects.filter(**waiting).earliest("pk")
 
 
 def test_every_kind_has_its_endpoint():
@@ -62,12 +89,34 @@ def test_every_kind_has_its_endpoint():
     assert set(ENDPOINTS) | {"credit_note"} == set(ACTS)
 
 
-def test_what_was_refused_is_asked_for_and_done_by_the_consent(api, kind):
+def test_who_may_ask_asks_by_the_act_itself(api, kind):
     act = ACTS[kind]()
-    asking, (member, model), doing, body, more = ENDPOINTS[kind]
-    subject = model.objects.earliest("pk")
-    refused = post(api, act.controller, doing.format(subject.pk), body | more, subject.version)
+
+    asked = do(api, act.controller, kind)
+
+    request = ApprovalRequest.objects.get()
+    shown = asked.json()["approval_request"]
+    assert (asked.status_code, shown["id"], shown["state"]) == (202, str(request.pk), "pending")
+    assert asked["Location"].endswith(f"/approvals/requests/{request.pk}")
+    assert api(act.controller).get(asked["Location"]).json() == shown
+    assert not act.is_done()
+    decide(request, act.boss)
+    assert act.is_done()
+
+
+def test_who_may_only_do_it_is_refused(api, kind, monkeypatch):
+    monkeypatch.setattr(consenting, "ANSWERERS", [])
+    act = ACTS[kind]()
+    refused = do(api, act.controller, kind)
     assert (refused.status_code, refused.json()["code"]) == (409, "approval-required"), refused.json()
+    assert not act.is_done()
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_the_kinds_own_endpoint_asks_with_a_comment(api, kind):
+    act = ACTS[kind]()
+    asking, (member, model), _, body, _ = ENDPOINTS[kind]
+    subject = the_subject(model)
 
     asked = post(api, act.controller, asking, body | {member: str(subject.pk), "comment": "please"})
 
@@ -80,7 +129,7 @@ def test_what_was_refused_is_asked_for_and_done_by_the_consent(api, kind):
 def test_strangers_and_approvers_do_not_ask(api, kind):
     act = ACTS[kind]()
     asking, (member, model), _, body, _ = ENDPOINTS[kind]
-    body = body | {member: str(model.objects.earliest("pk").pk)}
+    body = body | {member: str(the_subject(model).pk)}
     stranger = make_grant(role="FC", entity=make_entity()).user
     assert post(api, stranger, asking, body).status_code == 400
     assert post(api, act.boss, asking, body).status_code == 403

@@ -11,9 +11,10 @@ from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.access.roles import Role, in_conflict
 from billing.entities import queries, services
+from billing.entities.console_changes import CHANGE_CONTACT, CHANGE_LEGAL
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleException, RoleGrant
 from billing.entities.paths import depth_of
-from billing.entities.reach import may, only_proposes, visible
+from billing.entities.reach import only_proposes, visible
 from billing.entities.reporting import conflicts_held
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
@@ -208,6 +209,7 @@ class BillingEntityAdmin(CreatingAdmin):
             "currency",
             "country",
             "shown_tax_id",
+            "shown_account",
             "email",
             "shown_address",
             "time_zone",
@@ -215,9 +217,13 @@ class BillingEntityAdmin(CreatingAdmin):
         ),
         *("payment_terms_days", "fiscal_year_starts_in", "external_reference", "metadata", "created_at"),
     )
-    readonly_fields = ("shown_state", "shown_tree", "shown_tax_id", "shown_address", "created_at")
+    readonly_fields = (
+        *("shown_state", "shown_tree", "shown_tax_id", "shown_account", "shown_address", "created_at"),
+    )
     inlines = (DepartmentInline, GrantInline, RelationInline)
     verbs = (
+        CHANGE_CONTACT,
+        CHANGE_LEGAL,
         _state_verb("activate", "The entity becomes active and can be billed.", icon="check_circle"),
         _state_verb("suspend", "Nothing new is added below or billed to the entity.", icon="pause_circle"),
         _state_verb("resume", "The entity is active again.", icon="play_circle"),
@@ -273,11 +279,12 @@ class BillingEntityAdmin(CreatingAdmin):
 
     @display(description="Tax id")
     def shown_tax_id(self, entity):
-        if may(entity.looked_at_by, "entities.view_tax_id", entity):
-            return entity.tax_id or "–"
-        if may(entity.looked_at_by, "entities.view_tax_id_ending", entity):
-            return queries.ending(entity.tax_id) or "–"
-        return "–"
+        return queries.confidential(entity, entity.looked_at_by).get("tax_id") or "–"
+
+    @display(description="Bank account")
+    def shown_account(self, entity):
+        account = queries.confidential(entity, entity.looked_at_by).get("bank_account") or {}
+        return ", ".join(account[part] for part in ("bank", "iban", "bic") if part in account) or "–"
 
     def create(self, request, given):
         parent = given.pop("parent")
@@ -340,8 +347,9 @@ class RoleGrantAdmin(CreatingAdmin):
         AdminVerb(
             name="confirm",
             description="Confirm",
-            effect="The role takes effect at once.",
+            effect="The role takes effect at once, or with the consent of those whom a rule asks.",
             permission="entities.confirm_grant",
+            asks="approvals.request_role_grant",
             run=lambda request, grant: services.confirm_grant(actor=actor_of(request), grant_id=grant.pk),
             icon="verified_user",
             applies=lambda grant: grant.confirmed_at is None and grant.revoked_at is None,

@@ -47,9 +47,9 @@ def proposed_grant(grant: RoleGrant, *, actor: str) -> ProposedAct:
 
 
 def proposed_payee_data(entity: BillingEntity, wanted: Mapping[str, object], *, actor: str) -> ProposedAct:
-    """What is to change of whom the money goes to and by which tax id. Rules can name what changes: each as a field
-    of its name with the value `changed`."""
-    changes = {field: wanted[field] for field in sorted(PAYEE & set(wanted))}
+    """All that is to change together, with whom the money goes to and by which tax id among it. Rules can name what
+    changes of that: each as a field of its name with the value `changed`."""
+    changes = {field: wanted[field] for field in sorted(wanted)}
     return ProposedAct(
         kind=PAYEE_DATA,
         actor=actor,
@@ -59,5 +59,5 @@ def proposed_payee_data(entity: BillingEntity, wanted: Mapping[str, object], *, 
         amount=Decimal(0),
         currency=entity.currency,
         terms={"before": {field: getattr(entity, field) for field in changes}, "after": changes},
-        fields=dict.fromkeys(changes, CHANGED),
+        fields=dict.fromkeys(sorted(PAYEE & set(changes)), CHANGED),
     )

@@ -32,8 +32,8 @@ def of_entities_within(queryset: QuerySet, user: User, verb: str, entity_id: str
     return queryset.filter(**{f"{entity_id}__in": entities_for(user, verb).values("pk")})
 
 
-def grants_for(user: User) -> QuerySet[RoleGrant]:
-    return visible(RoleGrant.objects.all(), user=user, verb=VIEW_GRANT, department="department")
+def grants_for(user: User, verb: str = VIEW_GRANT) -> QuerySet[RoleGrant]:
+    return visible(RoleGrant.objects.all(), user=user, verb=verb, department="department")
 
 
 def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:

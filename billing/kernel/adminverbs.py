@@ -65,6 +65,7 @@ class AdminVerb:
 
     With a `page` the object's button leads there, `page(model_admin, request, obj)`, instead of to the
     question; a list has no such action, as the page is about one object.
+    One `of_one` object fills in what is to change of it: a list has no such action either.
     `asks` is the permission to ask for consent to it. What needs consent is then asked for from the same page, also
     by those who may not do it themselves.
     """
@@ -82,6 +83,7 @@ class AdminVerb:
     icon: str = "play_arrow"
     danger: bool = False
     page: Callable[..., HttpResponse] | None = None
+    of_one: bool = False
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
 
     @property
@@ -130,7 +132,7 @@ class VerbsMixin:
     def get_actions(self, request):
         actions = super().get_actions(request)
         for verb in self.verbs:
-            if verb.page is None and (
+            if not (verb.page or verb.of_one) and (
                 request.user.has_perm(verb.permission) or (verb.asks and request.user.has_perm(verb.asks))
             ):
                 actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)

@@ -1485,6 +1485,27 @@ def _():
     )
 
 
+@scene(approvals.request_role_grant)
+def _():
+    place = make_entity()
+    clerk, boss = (make_approver(place, role="FC") for _ in range(2))
+    make_approval_rule(place, asks(boss), kind="role_grant", is_fallback=True)
+    grant = entities.grant_role(
+        actor=f"user:{make_user().pk}", user_id=make_user().pk, role="VW", entity_id=place.pk, starts_on=DAY
+    )
+    return lambda: approvals.request_role_grant(actor=f"user:{clerk.pk}", grant_id=grant.pk, at=NOON)
+
+
+@scene(approvals.request_payee_data)
+def _():
+    place = make_entity()
+    clerk, boss = (make_approver(place, role="FC") for _ in range(2))
+    make_approval_rule(place, asks(boss), kind="payee_data", is_fallback=True)
+    return lambda: approvals.request_payee_data(
+        actor=f"user:{clerk.pk}", entity_id=place.pk, changes={"legal_name": "Other Ltd"}, at=NOON
+    )
+
+
 @scene(approvals.decide_request)
 def _():
     boss, [request, _] = waiting()

@@ -135,6 +135,12 @@ class EntityUpdate(_EntityFacts):
     country = CountryField(required=False)
 
 
+class EntityChanges(EntityUpdate):
+    """What is left out stays as it is."""
+
+    name = StrictCharField(max_length=200, required=False)
+
+
 class EntityMove(StrictSerializer):
     parent = EntityField()
     effective_on = StrictDateField()

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def group():
     root = make_entity(name="The Root")
-    return root, make_entity(parent=root, name="The Child", tax_id="DE136695976")
+    child = make_entity(
+        parent=root, name="The Child", tax_id="DE136695976", bank_account={"iban": "DE89370400440532013000"}
+    )
+    return root, child
 
 
 @pytest.fixture
@@ -63,6 +66,8 @@ def test_the_tax_id_is_shown_by_role(role, shown, group, console):
 
     assert shown in body
     assert (role == "FC") == ("DE136695976" in body)
+    assert "3000" in body
+    assert (role == "FC") == ("DE89370400440532013000" in body)
 
 
 @pytest.mark.parametrize(("role", "state"), [("BO", "draft"), ("FC", "active")])
@@ -152,6 +157,62 @@ def test_a_verb_is_confirmed_and_carried_out(group, console):
 
     child.refresh_from_db()
     assert (child.parent_id, child.state) == (target.pk, "suspended")
+
+
+def filled(asked):
+    """The form as the page shows it."""
+    return {name: value for name, value in asked.context["form"].initial.items() if value is not False}
+
+
+def test_contact_data_is_changed_from_what_it_is(group, console):
+    root, child = group
+    BillingEntity.objects.filter(pk=child.pk).update(address={"line1": "Old street", "city": "Berlin"})
+    browser = console("BO", root)
+    address = page("entities_billingentity_change", child.pk).replace("/change/", "/change_contact/")
+    asked = browser.get(address)
+    assert ">Old street<" not in asked.content.decode()
+    assert 'value="Old street"' in asked.content.decode()
+    given = filled(asked) | {"line1": "New street", "city": "", "email": "new@example.com"}
+
+    browser.post(address, given | {"confirm": "yes", "once": asked.context["once"]})
+
+    child.refresh_from_db()
+    assert (child.address, child.email, child.name) == (
+        {"line1": "New street"},
+        "new@example.com",
+        "The Child",
+    )
+    assert child.tax_id == "DE136695976"
+
+    browser.post(address, given | {"name": "Stale", "confirm": "yes", "once": "another"})
+    child.refresh_from_db()
+    assert child.name == "The Child"
+
+
+def test_payee_and_tax_data_are_changed_by_a_controller(group, console):
+    root, child = group
+    address = page("entities_billingentity_change", child.pk).replace("/change/", "/change_legal/")
+    assert console("BO", root).get(address).status_code == 403
+    browser = console("FC", root)
+    asked = browser.get(address)
+    given = filled(asked) | {"iban": "FR14 2004 1010 0505 0001 3M02 606", "bank": "La Banque", "once": "once"}
+
+    browser.post(address, given | {"iban": "FR15", "confirm": "yes"})
+    child.refresh_from_db()
+    assert child.bank_account == {"iban": "DE89370400440532013000"}
+
+    browser.post(address, given | {"confirm": "yes", "once": "twice"})
+    child.refresh_from_db()
+    assert child.bank_account == {"iban": "FR1420041010050500013M02606", "bank": "La Banque"}
+    assert (child.tax_id, child.is_customer, child.is_seller) == ("DE136695976", True, False)
+
+
+def test_a_list_offers_no_change_of_many(group, console):
+    root, _ = group
+    listed = console("FC", root).get(page("entities_billingentity_changelist")).content.decode()
+    assert "verb_suspend" in listed
+    assert "verb_change_legal" not in listed
+    assert "verb_change_contact" not in listed
 
 
 def test_a_role_is_granted_by_one_and_confirmed_by_another(group, console):

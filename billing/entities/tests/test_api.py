@@ -7,13 +7,14 @@ from billing.entities.tests.makers import make_department, make_entity, make_gra
 from billing.kernel.models import AuditEntry
 
 API = "/api/v1/enterprise-billing/"
+ACCOUNT = {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def group():
     root = make_entity()
-    return root, make_entity(parent=root, tax_id="DE136695976")
+    return root, make_entity(parent=root, tax_id="DE136695976", bank_account=ACCOUNT)
 
 
 def holder(role, entity, **overrides):
@@ -33,6 +34,41 @@ def test_each_role_sees_as_much_of_the_tax_id_as_it_needs(role, shown, group, ap
 
     assert body.get("tax_id") == shown
     assert ("tax_id" in body) == (shown is not None)
+
+
+@pytest.mark.parametrize(
+    ("role", "shown"),
+    [
+        ("FC", ACCOUNT),
+        ("AU", ACCOUNT),
+        ("BO", {"iban": "****3000", "bic": "COBADEFFXXX"}),
+        ("VW", None),
+        ("AP", None),
+    ],
+)
+def test_each_role_sees_as_much_of_the_bank_account_as_it_needs(role, shown, group, api):
+    root, entity = group
+
+    body = api(holder(role, root)).get(f"{API}entities/{entity.pk}").json()
+
+    assert body.get("bank_account") == shown
+    assert ("bank_account" in body) == (shown is not None)
+
+
+def test_a_controller_sets_a_bank_account_and_an_operator_does_not(group, api):
+    root, entity = group
+    given = {"bank_account": {"iban": "FR14 2004 1010 0505 0001 3M02 606"}}
+
+    refused = api(holder("BO", root)).patch(f"{API}entities/{entity.pk}", given, format="json")
+    wrong = api(holder("FC", root)).patch(
+        f"{API}entities/{entity.pk}", {"bank_account": {"iban": "FR15"}}, format="json"
+    )
+    assert (refused.status_code, wrong.status_code) == (403, 400)
+    entity.refresh_from_db()
+    assert entity.bank_account == ACCOUNT
+
+    changed = api(holder("FC", root)).patch(f"{API}entities/{entity.pk}", given, format="json")
+    assert changed.json()["bank_account"] == {"iban": "FR1420041010050500013M02606"}
 
 
 def test_a_parent_out_of_reach_is_not_even_an_id(group, api):

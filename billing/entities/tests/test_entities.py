@@ -230,6 +230,51 @@ def test_a_new_country_checks_the_old_tax_id():
     assert BillingEntity.objects.get().country == "US"
 
 
+# The example of ISO 13616 for Germany, and the same with two digits exchanged.
+IBAN, MISTYPED = "DE89370400440532013000", "DE98370400440532013000"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (
+            {"iban": "de89 3704 0044 0532 0130 00", "bic": "cobadeffxxx", "bank": " Commerzbank "},
+            {"iban": IBAN, "bic": "COBADEFFXXX", "bank": "Commerzbank"},
+        ),
+        ({"iban": IBAN, "bic": "", "bank": ""}, {"iban": IBAN}),
+        ({"iban": "", "bic": " "}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_bank_account_is_kept_compact_and_without_empty_parts(given, kept):
+    entity = make_entity(bank_account={"iban": "FR1420041010050500013M02606"})
+    assert create(entity, bank_account=given).bank_account == kept
+    updated = services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"bank_account": given})
+    assert updated.bank_account == kept
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"iban": MISTYPED},
+        {"iban": IBAN, "bic": "COBA"},
+        {"bank": "Commerzbank"},
+        {"iban": IBAN, "owner": "Ada"},
+        {"iban": 89370400},
+        {"iban": IBAN, "bank": "x" * 101},
+        IBAN,
+        [IBAN],
+    ],
+)
+def test_an_account_that_cannot_be_is_refused_and_changes_nothing(account):
+    entity = make_entity()
+    with pytest.raises(Invalid):
+        services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"bank_account": account})
+    with pytest.raises(Invalid):
+        create(entity, bank_account=account)
+    assert BillingEntity.objects.get().version == entity.version
+
+
 def test_the_currency_is_free_until_the_first_document_and_fixed_after_it(monkeypatch):
     entity, other = make_entity(), make_entity()
     monkeypatch.setattr(documents, "PREDICATES", [])

@@ -234,11 +234,9 @@ def one_off_line(product: Product, *, quantity="1", unit_price="100", **override
 
 def make_one_off(seller: BillingEntity, customer: BillingEntity, **overrides) -> Invoice:
     """A draft of one line written by hand: 100.00 EUR net, 19.00 tax, 119.00."""
-    values = {"currency": "EUR", "as_of": AS_OF} | overrides
+    values = {"actor": "test", "currency": "EUR", "as_of": AS_OF} | overrides
     values.setdefault("lines", [one_off_line(make_product(entity=seller))])
-    drafted = services.draft_one_off_invoice(
-        actor="test", seller_id=seller.pk, customer_id=customer.pk, **values
-    )
+    drafted = services.draft_one_off_invoice(seller_id=seller.pk, customer_id=customer.pk, **values)
     return Invoice.objects.get(pk=drafted.pk)
 
 

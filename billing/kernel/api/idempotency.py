@@ -21,12 +21,14 @@ from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from billing.kernel.api.consenting import asked_instead
 from billing.kernel.api.errors import (
     IdempotencyInFlight,
     IdempotencyKeyMalformed,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
 )
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.models import IdempotencyKey
 from billing.kernel.retrying import retrying
 
@@ -75,7 +77,7 @@ def once(view, carry_out: Callable[[], Response]) -> HttpResponse | Response:
                 _keep(found, view, response)
                 return response
             raise _Refused(response)
-        return _in_one_transaction(carry_out, lambda response: _keep(found, view, response))
+        return _done_or_asked_for(view, carry_out, lambda response: _keep(found, view, response))
     except Exception as exc:
         return _refusal(found, view, exc)
 
@@ -85,16 +87,30 @@ def whole(view, carry_out: Callable[[], Response]) -> Response:
     if view.idempotency_separate_transaction:
         return carry_out()
     try:
-        return _in_one_transaction(carry_out)
+        return _done_or_asked_for(view, carry_out, lambda response: None)
     except _Refused as refused:
         return refused.response
 
 
+def _done_or_asked_for(view, carry_out: Callable[[], Response], keep: Callable[[Response], None]) -> Response:
+    """Where the act needs consent, its own transaction is over before one asks for it."""
+    try:
+        return _in_one_transaction(carry_out, keep)
+    except ApprovalRequired as refusal:
+        needed = refusal
+
+    def ask() -> Response:
+        response = asked_instead(view, needed)
+        if response is None:
+            raise needed
+        return response
+
+    return _in_one_transaction(ask, keep)
+
+
 @retrying
 @transaction.atomic
-def _in_one_transaction(
-    carry_out: Callable[[], Response], keep: Callable[[Response], None] = lambda response: None
-) -> Response:
+def _in_one_transaction(carry_out: Callable[[], Response], keep: Callable[[Response], None]) -> Response:
     response = carry_out()
     if response.status_code >= 400:
         raise _Refused(response)

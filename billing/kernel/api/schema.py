@@ -11,6 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, force_instance, get_lib_doc_excludes
 from rest_framework import serializers
 
+from billing.kernel.api.consenting import PendingApproval
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -149,6 +150,12 @@ class BillingSchema(AutoSchema):
         if serializer_class is None or (self.method == "GET" and not self._reads_model()):
             return {200: {"type": "object"}} if serializer_class is None else {200: serializer_class}
         return {201: serializer_class} if handler.creates else {200: serializer_class}
+
+    def _get_response_bodies(self, direction="response"):
+        bodies = super()._get_response_bodies(direction)
+        if self._action() in getattr(self.view, "consent_actions", ()):
+            bodies["202"] = self._get_response_for_code(PendingApproval, "202")
+        return bodies
 
     def _reads_model(self) -> bool:
         return self._action() in {"list", "retrieve"} or self._is_list_view()
