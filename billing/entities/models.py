@@ -40,7 +40,7 @@ class BillingEntity(BaseModel):
     country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
     tax_id = models.CharField(max_length=32, blank=True)
     bank_account = models.JSONField(
-        default=dict, blank=True, help_text="Where to pay to: IBAN, BIC and name of the bank."
+        default=dict, db_default={}, blank=True, help_text="Where to pay to: IBAN, BIC and name of the bank."
     )
     email = models.EmailField(blank=True)
     address = models.JSONField(default=dict, blank=True)

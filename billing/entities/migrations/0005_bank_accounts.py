@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='billingentity',
             name='bank_account',
-            field=models.JSONField(blank=True, default=dict, help_text='Where to pay to: IBAN, BIC and name of the bank.'),
+            field=models.JSONField(blank=True, db_default={}, default=dict, help_text='Where to pay to: IBAN, BIC and name of the bank.'),
         ),
     ]
