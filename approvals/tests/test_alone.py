@@ -25,7 +25,8 @@ from approvals.tests.makers import (
     request_terms,
 )
 from billing.access.models import User
-from billing.entities.models import BillingEntity
+from billing.entities import services as entities
+from billing.entities.models import BillingEntity, RoleGrant
 from billing.entities.tests.makers import make_entity, make_robot
 from billing.kernel.errors import DomainError
 from billing.kernel.tests.commits import as_if_committed
@@ -77,6 +78,8 @@ ACTS = (
     "propose",
     "confirm",
     "comment",
+    "grant a role",
+    "confirm roles",
 )
 acts = st.lists(
     st.tuples(st.sampled_from(ACTS), st.integers(0, 1), st.integers(0, 3)), min_size=3, max_size=12
@@ -103,6 +106,18 @@ def act(scene: Scene, what: str, account: User, which: int) -> None:
     elif what == "confirm":
         for rule in ApprovalRuleVersion.objects.filter(state=VersionState.PROPOSED):
             services.confirm_rule(actor=actor, rule_id=rule.rule_id)
+    elif what == "grant a role":
+        receiver = [scene.alone, scene.robot, *scene.colleagues][which]
+        entities.grant_role(
+            actor=actor,
+            user_id=receiver.pk,
+            role="SA" if receiver == scene.robot else "FC",
+            entity_id=scene.entity.pk,
+            starts_on=now.date(),
+        )
+    elif what == "confirm roles":
+        for grant in RoleGrant.objects.filter(confirmed_at=None):
+            entities.confirm_grant(actor=actor, grant_id=grant.pk)
     elif what == "stand in":
         make_delegation(account, scene.colleagues[which % 2])
     elif request is None:
@@ -149,6 +164,7 @@ def test_nobody_carries_out_what_he_asked_for_whatever_he_does_with_all_his_acco
         assert not ApprovalRuleVersion.objects.filter(
             state=VersionState.ACTIVE, proposed_by__in=here.accounts
         ).exists()
+        assert not RoleGrant.objects.filter(granted_by__in=here.accounts, confirmed_at__isnull=False).exists()
         transaction.set_rollback(True)
 
 
