@@ -1,6 +1,8 @@
 """What may be read: of requests, what one asked for, is asked about, or oversees."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
+from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Prefetch, Q, QuerySet
@@ -84,16 +86,24 @@ def live_delegations(*, as_of: date) -> QuerySet[ApprovalDelegation]:
 def delegations_to(user: User, request: ApprovalRequest, *, as_of: date) -> list[ApprovalDelegation]:
     """Those by which `user` may decide this request for somebody else."""
     received = live_delegations(as_of=as_of).filter(delegate=user)
-    return [
-        delegation
-        for delegation in received
-        if (not delegation.kinds or request.kind in delegation.kinds)
+    return [delegation for delegation in received if _covers(delegation, request)]
+
+
+def stand_ins(people: Iterable[UUID], request: ApprovalRequest, *, as_of: date) -> set[UUID]:
+    """Who may decide this request in the place of one of `people`, and has no part in it."""
+    given = live_delegations(as_of=as_of).filter(delegator__in=set(people))
+    return {one.delegate_id for one in given if _covers(one, request)} - set(request.barred)
+
+
+def _covers(delegation: ApprovalDelegation, request: ApprovalRequest) -> bool:
+    return (
+        (not delegation.kinds or request.kind in delegation.kinds)
         and delegation.request_id in {None, request.pk}
         and (
             delegation.amount is None
             or (delegation.currency == request.currency and request.amount <= delegation.amount)
         )
-    ]
+    )
 
 
 def delegations_for(user: User) -> QuerySet[ApprovalDelegation]:

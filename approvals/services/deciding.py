@@ -84,7 +84,7 @@ def decide_request(
     elif _fill(levels, action, approver=approver, person=person):
         _approve(request, at=at)
     elif (now := next(one for one in levels if one.state == LevelState.PENDING)) is not level:
-        tell_asked(request, now)
+        tell_asked(request, now, as_of=at.date())
     request.refresh_from_db(fields=["state", "decided_at", "version"])
     return request
 

@@ -102,7 +102,7 @@ def request_approval(
         request, actor=actor, action=ActionKind.REQUEST, comment=comment, detail=_frozen(request, levels)
     )
     publish(ApprovalRequested(entity_id=request.entity_id, request_id=request.pk))
-    tell_asked(request, levels[0])
+    tell_asked(request, levels[0], as_of=at.date())
     return request
 
 

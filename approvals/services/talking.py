@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from approvals import routing
 from approvals.errors import DelegationRefused, InvolvedMayNotDecide, NoApprover, NotAskedToDecide
@@ -114,7 +115,7 @@ def reassign_request(
     )
     for level in waiting:
         if level.state == LevelState.PENDING:
-            tell_asked(request, level, only=[to_id])
+            tell_asked(request, level, as_of=timezone.now().date(), only=[to_id])
     return request
 
 

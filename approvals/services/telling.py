@@ -1,6 +1,7 @@
 """Mails about requests: written in the transaction that does what they tell of, sent after it, never twice."""
 
 from collections.abc import Iterable
+from datetime import date
 from uuid import UUID
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.conf import settings
 from approvals.mailing.content import Told, render
 from approvals.mailing.wording import LABELS
 from approvals.models import ApprovalDelegation, ApprovalLevel, ApprovalMail, ApprovalRequest
+from approvals.queries import stand_ins
 from approvals.states import LevelState, Occasion, RequestState
 from billing.access.models import User, UserKind
 from billing.kernel.ids import uuid7
@@ -17,11 +19,15 @@ from billing.kernel.mailing import sending
 SENDER = "Approvals"
 
 
-def tell_asked(request: ApprovalRequest, level: ApprovalLevel, *, only: Iterable[UUID] | None = None) -> None:
-    """Those whom the level waits for now."""
+def tell_asked(
+    request: ApprovalRequest, level: ApprovalLevel, *, as_of: date, only: Iterable[UUID] | None = None
+) -> None:
+    """Those whom the level waits for now, and who stands in for one of them on that day."""
     people = set(level.approvers) - set(level.votes.values_list("approver", flat=True))
+    if only is not None:
+        people &= set(only)
     _write(
-        people if only is None else people & set(only),
+        people | stand_ins(people, request, as_of=as_of),
         Occasion.ASKED,
         Told.of_request(request, mine=False),
         about=f"{request.pk}:{level.position}",

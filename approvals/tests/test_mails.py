@@ -1,6 +1,7 @@
 """Mails about requests: each thing is told once, to whom it concerns, in his language, after it is done."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.core import mail as mailbox
@@ -61,6 +62,25 @@ def test_each_level_is_told_when_its_turn_comes_and_who_asked_how_it_ended(entit
     assert len(told()) == 4
     assert "approved" in ApprovalMail.objects.get(occasion="decided").text.lower()
     assert_books_are_sound()
+
+
+def test_who_stands_in_today_is_told_of_what_he_may_decide(entity, boss):
+    covered, other_kind, too_little, later, over, involved = (make_approver(entity) for _ in range(6))
+    today = timezone.now().date()
+    make_delegation(boss, covered)
+    make_delegation(boss, other_kind, kinds=["write_off"])
+    make_delegation(boss, too_little, amount=Decimal("99.99"), currency="EUR")
+    make_delegation(boss, later, starts_on=today + timedelta(days=1))
+    services.revoke_delegation(actor=f"user:{boss.pk}", delegation_id=make_delegation(boss, over).pk)
+    make_delegation(boss, involved)
+
+    request = make_request(entity, asks(boss), asks(covered), editors=[involved.pk])
+
+    assert told(request) == sorted([("asked", boss.email), ("asked", covered.email)])
+    decide(request, boss)
+    assert told(request) == sorted(
+        [("asked", boss.email), ("asked", covered.email), ("asked", covered.email)]
+    )
 
 
 def test_a_rejection_says_why_and_an_expiry_that_it_is_over(entity, boss):
