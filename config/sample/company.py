@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from billing.access.roles import AU, BO, BU, FC, SY, VW
+from billing.access.roles import AP, AU, BO, BU, FC, SY, VW
 from billing.entities.models import Consolidation
 
 ROOT = "NORTHWIND"
@@ -37,6 +37,7 @@ GROUP = {
     "currency": "EUR",
     "country": "DE",
     "tax_id": "DE200000005",
+    "bank_account": {"iban": "DE02120300000000202051", "bic": "BYLADEM1001", "bank": "Deutsche Kreditbank"},
     "email": "billing@northwind.example",
     "time_zone": "Europe/Berlin",
     "is_seller": True,
@@ -236,6 +237,8 @@ class Person:
 
 PEOPLE = [
     Person("fiona", "Fiona Falk", FC),
+    Person("carl", "Carl Stein", FC),
+    Person("ana", "Ana Silva", AP),
     Person("ben", "Ben Osei", BO),
     Person("ada", "Ada Aumann", AU),
     Person("vera", "Vera Weber", VW),

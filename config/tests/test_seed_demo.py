@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Count, Sum
 
+from approvals.models import ApprovalRequest, ApprovalRule
 from billing.access.models import ApiKey, User
 from billing.access.services import use_key
 from billing.dunning.models import DunningMail, DunningRun, LateFee
@@ -44,7 +45,9 @@ TOTALS = {
 }
 COUNTS = {
     BillingEntity: 14,
-    User: 9,
+    User: 11,
+    ApprovalRule: 2,
+    ApprovalRequest: 2,
     UsageEvent: 3047,
     UsageClaim: 2954,  # the rest is of the customer who cannot be billed
     Invoice: 39,
