@@ -3,21 +3,21 @@
 import json
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from approvals import (
     console_mails,  # noqa: F401  (registers its page)
     console_rules,
+    console_simulation,
     queries,
     services,
 )
+from approvals.console_simulation import newest
 from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalAction,
@@ -32,10 +32,10 @@ from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
-from billing.entities.queries import colleagues_of, departments_for, entities_for
+from billing.entities.queries import colleagues_of, entities_for
 from billing.invoicing.console import Table, money
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
 from billing.kernel.errors import NotFound
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
@@ -292,7 +292,7 @@ def _story(subject: ApprovalRequest) -> list[Table]:
     return [
         Table(
             title="What is asked for",
-            headers=["", ""],
+            headers=["Fact", "Value"],
             rows=[[name, _readable(value)] for name, value in subject.content.items()],
             note="Exactly this is approved: the digest is of all of it.",
         ),
@@ -351,8 +351,16 @@ def _withdraw(request, rule, *, reason):
     services.withdraw_rule(actor=actor_of(request), rule_id=rule.pk, reason=reason)
 
 
-def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
-    return rule.versions.all()[0]
+def _is_proposed(rule: ApprovalRule) -> bool:
+    return newest(rule).state == VersionState.PROPOSED
+
+
+def _try(shown: ReadOnlyAdmin, request: HttpRequest, rule: ApprovalRule) -> HttpResponse:
+    """To the simulation, filled in with what the proposed version looks at."""
+    if not _is_proposed(rule):
+        shown.message_user(request, f"{rule} has no open proposal.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:approvals_approvalrule_change", args=[rule.pk]))
+    return HttpResponseRedirect(console_simulation.address_for(rule))
 
 
 @admin.register(ApprovalRule)
@@ -364,6 +372,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     list_filter = ("versions__state", "kind", "is_fallback")
     search_fields = ("name", "entity__name", "entity__code")
     ordering = ("name", "id")
+    actions_list = ("simulate",)
     change_form_after_template = "admin/invoicing/tables.html"
     fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
     readonly_fields = ("shown_state",)
@@ -377,7 +386,17 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             form=console_rules.TermsFields,
             prepare=console_rules.prefill,
             icon="edit",
-            applies=lambda rule: _newest(rule).state != VersionState.PROPOSED,
+            applies=lambda rule: not _is_proposed(rule),
+        ),
+        AdminVerb(
+            name="try",
+            description="What would it change?",
+            effect="Nothing is changed.",
+            permission=queries.VIEW_RULE,
+            run=_try,
+            page=_try,
+            icon="person_search",
+            applies=_is_proposed,
         ),
         AdminVerb(
             name="confirm",
@@ -386,7 +405,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             permission="approvals.confirm_rule",
             run=_confirm,
             icon="verified",
-            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+            applies=_is_proposed,
         ),
         AdminVerb(
             name="withdraw",
@@ -396,7 +415,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             run=_withdraw,
             form=ReasonForm,
             icon="undo",
-            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+            applies=_is_proposed,
         ),
     )
 
@@ -406,28 +425,18 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     def create(self, request, given):
         return console_rules.propose(request, given)
 
-    def get_urls(self):
-        view = self.admin_site.admin_view(self.simulation_view)
-        return [path("simulate/", view, name="approvals_approvalrule_simulate"), *super().get_urls()]
+    def has_simulate_permission(self, request):
+        return request.user.has_perm(queries.VIEW_RULE)
 
-    def simulation_view(self, request: HttpRequest) -> HttpResponse:
-        """Who would approve an amount, by the rules in force."""
-        if not request.user.has_perm(queries.VIEW_RULE):
-            raise PermissionDenied
-        form = console_rules.SimulationForm(
-            request.GET or None,
-            entities=entities_for(request.user).order_by("code"),
-            departments=departments_for(request.user).order_by("path"),
-        )
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Who would approve it?",
-            "opts": self.opts,
-            "tables": console_rules.simulated(request, form, at=timezone.now()) if form.is_valid() else [],
-            "form": styled(form),
-            "back": reverse("admin:approvals_approvalrule_changelist"),
-        }
-        return TemplateResponse(request, "admin/approvals/simulate.html", context)
+    @action(
+        description="Who would approve it?",
+        url_path="simulate",
+        icon="person_search",
+        permissions=["simulate"],
+    )
+    def simulate(self, request: HttpRequest) -> HttpResponse:
+        """By the rules in force, and as if a proposed one were. Nothing is kept."""
+        return console_simulation.page_of(self, request)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         rule = self.get_object(request, unquote(object_id))
@@ -435,21 +444,19 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, rule):
-        newest = _newest(rule)
-        return (
-            f"{rule}: {_band(newest)}, {_levels(newest)}; proposed by {newest.proposed_by}: {newest.reason}"
-        )
+        version = newest(rule)
+        return f"{rule}: {_band(version)}, {_levels(version)}; proposed by {version.proposed_by}: {version.reason}"
 
     @display(description="Amounts")
     def shown_band(self, rule):
-        return _band(_newest(rule))
+        return _band(newest(rule))
 
     @display(
         description="State",
         label={"proposed": "warning", "active": "success", "ended": "danger", "withdrawn": "danger"},
     )
     def shown_state(self, rule):
-        return Labelled(_newest(rule).state, VersionState)
+        return Labelled(newest(rule).state, VersionState)
 
 
 def _versions(rule: ApprovalRule) -> Table:

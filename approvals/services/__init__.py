@@ -6,8 +6,9 @@ from approvals.services.ending import cancel_request, expire_requests
 from approvals.services.invoices import request_invoice
 from approvals.services.leaving import hand_over_requests
 from approvals.services.pay_backs import request_pay_back
+from approvals.services.previewing import preview_proposal, preview_route
 from approvals.services.reopenings import request_period_reopening
-from approvals.services.requesting import preview_route, request_approval
+from approvals.services.requesting import request_approval
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
 from approvals.services.telling import confirm_mail, retry_mail, send_mail, sweep_mails
@@ -25,6 +26,7 @@ __all__ = [
     "delegate_request",
     "expire_requests",
     "hand_over_requests",
+    "preview_proposal",
     "preview_route",
     "propose_rule",
     "propose_rule_version",
