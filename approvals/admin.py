@@ -17,14 +17,13 @@ from approvals import (
     queries,
     services,
 )
-from approvals.console_simulation import newest
+from approvals.console_versions import band_of, newest, told_of, versions_table
 from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
     ApprovalRequest,
     ApprovalRule,
-    ApprovalRuleVersion,
     InboxRequest,
     StuckRequest,
 )
@@ -155,7 +154,9 @@ class RequestPages(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, subject):
-        return f"{subject}, {subject.shown_amount}, asked for by {subject.requester} for {subject.entity}"
+        return (
+            f"{subject}, {self.shown_amount(subject)}, asked for by {subject.requester} for {subject.entity}"
+        )
 
     @display(description="Amount", ordering="amount")
     def shown_amount(self, subject):
@@ -440,16 +441,15 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         rule = self.get_object(request, unquote(object_id))
-        tables = [_versions(rule)] if rule is not None else []
+        tables = [versions_table(rule)] if rule is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, rule):
-        version = newest(rule)
-        return f"{rule}: {_band(version)}, {_levels(version)}; proposed by {version.proposed_by}: {version.reason}"
+        return told_of(rule)
 
     @display(description="Amounts")
     def shown_band(self, rule):
-        return _band(newest(rule))
+        return band_of(newest(rule))
 
     @display(
         description="State",
@@ -459,56 +459,6 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
         return Labelled(newest(rule).state, VersionState)
 
 
-def _versions(rule: ApprovalRule) -> Table:
-    return Table(
-        title="Versions",
-        headers=["#", "State", "Amounts", "Other conditions", "Levels", "Proposed by", "Confirmed by", "Why"],
-        rows=[
-            [
-                str(version.number),
-                version.get_state_display() if version.is_enabled else f"{version.get_state_display()}, off",
-                _band(version),
-                _conditions(version),
-                _levels(version),
-                str(version.proposed_by),
-                str(version.confirmed_by or "–"),
-                version.reason,
-            ]
-            for version in rule.versions.all()
-        ],
-        note="A change is in force once a controller other than who proposed it confirms it.",
-    )
-
-
-def _band(version: ApprovalRuleVersion) -> str:
-    low, high = (
-        money(bound, version.currency) if bound is not None else ""
-        for bound in (version.above_amount, version.up_to_amount)
-    )
-    return " ".join(filter(None, (low and f"over {low}", high and f"up to {high}"))) or "any"
-
-
-def _conditions(version: ApprovalRuleVersion) -> str:
-    told = [
-        version.department and f"department {version.department}",
-        version.gl_codes and f"GL {', '.join(version.gl_codes)}",
-        version.requesters and f"{len(version.requesters)} requesters",
-        *(f"{name}: {', '.join(values)}" for name, values in version.fields.items()),
-        version.priority and f"priority {version.priority}",
-    ]
-    return "; ".join(filter(None, told)) or "–"
-
-
-def _levels(version: ApprovalRuleVersion) -> str:
-    return " → ".join(
-        f"{level.get('quorum') or level['mode']} of "
-        + ", ".join(
-            approver.get("role") or approver["kind"].replace("_", " ") for approver in level["approvers"]
-        )
-        for level in version.levels
-    )
-
-
 class DelegationForm(ScopedForm):
     class Meta:
         model = ApprovalDelegation
@@ -516,7 +466,9 @@ class DelegationForm(ScopedForm):
         widgets = {
             "starts_on": forms.DateInput(attrs={"type": "date"}),
             "ends_on": forms.DateInput(attrs={"type": "date"}),
+            "reason": forms.Textarea(attrs={"rows": 3}),
         }
+        help_texts = {"ends_on": "The first day on which you decide alone again."}
 
     def limit_to(self, user: User) -> None:
         colleagues = colleagues_of(entities_for(user)).exclude(pk=user.pk)

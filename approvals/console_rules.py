@@ -4,9 +4,10 @@ from django import forms
 from django.http import HttpRequest
 
 from approvals import field_text, services
+from approvals.console_versions import newest
 from approvals.kinds import EFFECTS
 from approvals.level_text import HELP, levels_from, text_of
-from approvals.models import ApprovalRule, ApprovalRuleVersion
+from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX, GL_CODES_MAX
 from approvals.services.ruling import APPROVERS_MAX, RuleTerms
 from billing.access.creating import ScopedForm
@@ -133,20 +134,20 @@ def prefill(form: TermsFields, rules: list[ApprovalRule]) -> None:
     form.fields["department"].queryset = departments
     if form.is_bound or len(rules) != 1:
         return
-    newest: ApprovalRuleVersion = rules[0].versions.all()[0]
-    people = User.objects.filter(pk__in=newest.requesters).order_by("email").values_list("email", flat=True)
+    version = newest(rules[0])
+    people = User.objects.filter(pk__in=version.requesters).order_by("email").values_list("email", flat=True)
     form.initial = {
-        "levels": text_of(newest.levels),
-        "above_amount": newest.above_amount,
-        "up_to_amount": newest.up_to_amount,
-        "department": newest.department_id,
-        "gl_codes": ", ".join(newest.gl_codes),
+        "levels": text_of(version.levels),
+        "above_amount": version.above_amount,
+        "up_to_amount": version.up_to_amount,
+        "department": version.department_id,
+        "gl_codes": ", ".join(version.gl_codes),
         "requesters": ", ".join(people),
-        "match_fields": field_text.text_of(newest.fields),
-        "priority": newest.priority,
-        "due_days": newest.due_days,
-        "expires_days": newest.expires_days,
-        "is_enabled": newest.is_enabled,
+        "match_fields": field_text.text_of(version.fields),
+        "priority": version.priority,
+        "due_days": version.due_days,
+        "expires_days": version.expires_days,
+        "is_enabled": version.is_enabled,
     }
 
 

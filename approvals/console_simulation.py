@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from approvals import field_text, queries, services
 from approvals.console_rules import FIELDS_TEXT_MAX, DepartmentChoice
+from approvals.console_versions import newest
 from approvals.kinds import EFFECTS, GENERAL
-from approvals.models import ApprovalRule, ApprovalRuleVersion
+from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX
 from approvals.services.previewing import Outlook
 from billing.access.models import User
@@ -116,10 +117,6 @@ def page_of(model_admin, request: HttpRequest) -> TemplateResponse:
 
 def address_for(rule: ApprovalRule) -> str:
     return reverse(ADDRESS, query={"proposed_rule": rule.pk})
-
-
-def newest(rule: ApprovalRule) -> ApprovalRuleVersion:
-    return rule.versions.all()[0]
 
 
 def _named(request: HttpRequest) -> ApprovalRule | None:
