@@ -4,7 +4,7 @@ from django import forms
 from django.http import HttpRequest
 
 from approvals import field_text, services
-from approvals.console_versions import newest
+from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS
 from approvals.level_text import HELP, levels_from, text_of
 from approvals.models import ApprovalRule
@@ -125,6 +125,19 @@ class RuleForm(TermsFields, ScopedForm):
         self.fields["department"].queryset = departments_for(user).select_related("entity").order_by("path")
         self.fields["kind"].choices = [("", "Every kind"), *((kind, kind) for kind in sorted(EFFECTS))]
 
+    def clean(self) -> dict:
+        """In words what the database would say by the names of its constraints."""
+        given = super().clean()
+        entity, name, kind = given.get("entity"), given.get("name"), given.get("kind")
+        there = ApprovalRule.objects.filter(entity=entity)
+        if kind == "" and not given["is_fallback"]:
+            self.add_error("kind", "Every kind is for a fallback only.")
+        if entity and name and there.filter(name__iexact=name).exists():
+            self.add_error("name", "The entity has a rule of this name.")
+        if entity and given["is_fallback"] and there.filter(kind=kind, is_fallback=True).exists():
+            self.add_error("is_fallback", "The kind has its fallback here.")
+        return given
+
 
 def prefill(form: TermsFields, rules: list[ApprovalRule]) -> None:
     """With the newest version of the one rule that is changed. The departments are those of all the rules' entities."""
@@ -138,8 +151,8 @@ def prefill(form: TermsFields, rules: list[ApprovalRule]) -> None:
     people = User.objects.filter(pk__in=version.requesters).order_by("email").values_list("email", flat=True)
     form.initial = {
         "levels": text_of(version.levels),
-        "above_amount": version.above_amount,
-        "up_to_amount": version.up_to_amount,
+        "above_amount": figure(version.above_amount, version.currency),
+        "up_to_amount": figure(version.up_to_amount, version.currency),
         "department": version.department_id,
         "gl_codes": ", ".join(version.gl_codes),
         "requesters": ", ".join(people),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from approvals import field_text, queries, services
 from approvals.console_rules import FIELDS_TEXT_MAX, DepartmentChoice
-from approvals.console_versions import newest
+from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS, GENERAL
 from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX
@@ -138,7 +138,7 @@ def _telling(rule: ApprovalRule) -> dict:
         "entity": version.department.entity_id if version.department else rule.entity_id,
         "department": version.department_id,
         "kind": rule.kind or GENERAL,
-        "amount": amount,
+        "amount": figure(amount, version.currency),
         "currency": version.currency,
         "gl_code": next(iter(version.gl_codes), ""),
         "requester": next(iter(version.requesters), None),
@@ -185,9 +185,10 @@ def _answered(request: HttpRequest, form: SimulationForm) -> list[Table]:
     except DomainError as refusal:
         form.add_error(None, refusal.detail)
         return []
+    then = "Once the proposal is confirmed"
     return [
         _told("Now: ", compared.now, asked),
-        _told("Once the proposal is confirmed: ", compared.if_confirmed, asked),
+        _told(f"{then}: " if compared.is_change else f"{then}, the same: ", compared.if_confirmed, asked),
     ]
 
 

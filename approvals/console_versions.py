@@ -1,15 +1,22 @@
 """The versions of a rule as a person reads them, who confirms one above all."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from approvals import field_text
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from billing.access.models import User
 from billing.invoicing.console import Table, money
+from billing.kernel.money import minor_unit
 
 
 def newest(rule: ApprovalRule) -> ApprovalRuleVersion:
     return rule.versions.all()[0]
+
+
+def figure(bound: Decimal | None, currency: str) -> Decimal | None:
+    """A bound as a field of a form shows it: with the decimals of its currency."""
+    return None if bound is None else bound.quantize(minor_unit(currency))
 
 
 def versions_table(rule: ApprovalRule) -> Table:

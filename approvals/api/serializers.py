@@ -242,7 +242,7 @@ class OutlookRead(serializers.Serializer):
     refusal = Refusal(allow_null=True)
 
 
-class SimulationRead(OutlookRead):
+class RouteSimulationRead(OutlookRead):
     """By the rules of now. `if_confirmed`: with the proposal in force; null if none was named. Only beside it is a
     refusal told here instead of being the answer."""
 

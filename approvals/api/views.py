@@ -145,7 +145,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
         )
         return self.reply(subject)
 
-    @extend_schema(request=serializers.RequestSimulate, responses=serializers.SimulationRead)
+    @extend_schema(request=serializers.RequestSimulate, responses=serializers.RouteSimulationRead)
     @action(detail=False, methods=["post"])
     def simulate(self, request):
         """Who would be asked, by the rules of now or also with a proposed one in force. Nothing is kept."""
@@ -159,7 +159,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
             compared = services.preview_proposal(**asked, proposed_rule_id=rule.pk)
             now, then = compared.now, compared.if_confirmed
         told = {"route": now.route, "refusal": now.refusal, "if_confirmed": then}
-        return Response(serializers.SimulationRead(told).data)
+        return Response(serializers.RouteSimulationRead(told).data)
 
     def _proposed(self, rule_id) -> ApprovalRule:
         rule = queries.rules_to_confirm(self.request.user).filter(pk=rule_id).first()

@@ -31,6 +31,11 @@ class Comparison:
     now: Outlook
     if_confirmed: Outlook
 
+    @property
+    def is_change(self) -> bool:
+        """Whether another version covers the request, or it is refused for another reason."""
+        return _gist(self.now) != _gist(self.if_confirmed)
+
 
 def preview_route(
     *,
@@ -84,6 +89,12 @@ def _outlook(**asked) -> Outlook:
         return Outlook(route=preview_route(**asked))
     except (NoRule, NoApprover) as refusal:
         return Outlook(refusal=refusal)
+
+
+def _gist(outlook: Outlook) -> tuple[UUID | None, str]:
+    if outlook.route is None:
+        return None, outlook.refusal.detail
+    return outlook.route.version.pk, ""
 
 
 def _asker(actor: str, requester_id: UUID | None) -> User:

@@ -175,6 +175,26 @@ def test_a_wrong_level_is_said_in_the_form_and_nothing_is_proposed(entity):
     assert not ApprovalRule.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kind": ""}, "Every kind is for a fallback only."),
+        ({"name": "large"}, "The entity has a rule of this name."),
+        ({"is_fallback": "on"}, "The kind has its fallback here."),
+    ],
+)
+def test_what_the_entity_has_already_is_said_in_the_form(entity, wrong, said):
+    make_approval_rule(entity, asks_role("AP"), kind="credit_note", name="Large", is_fallback=True)
+    controller = make_grant(role="FC", entity=entity).user
+    new = terms(entity=entity.pk, name="Other", kind="credit_note") | wrong
+
+    answer = browser_of(controller).post(reverse(f"{PAGES}_add"), new)
+
+    assert said in answer.content.decode()
+    assert "is violated" not in answer.content.decode()
+    assert ApprovalRule.objects.count() == 1
+
+
 def test_only_controllers_propose(entity):
     approver = make_approver(entity)
     version = make_approval_rule(entity, asks_role("AP"))

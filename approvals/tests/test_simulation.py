@@ -288,7 +288,7 @@ def test_the_console_shows_what_a_proposal_would_change(entity, boss, clerk):
     tables = browser_of(clerk).get(address, small).context["tables"]
     assert [table.title for table in tables] == [
         "Now: 500.00 EUR cannot be asked for",
-        "Once the proposal is confirmed: 500.00 EUR cannot be asked for",
+        "Once the proposal is confirmed, the same: 500.00 EUR cannot be asked for",
     ]
 
 
