@@ -3,28 +3,27 @@
 import json
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from approvals import (
     console_mails,  # noqa: F401  (registers its page)
     console_rules,
+    console_simulation,
     queries,
     services,
 )
+from approvals.console_versions import band_of, newest, told_of, versions_table
 from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalAction,
     ApprovalDelegation,
     ApprovalRequest,
     ApprovalRule,
-    ApprovalRuleVersion,
     InboxRequest,
     StuckRequest,
 )
@@ -32,10 +31,10 @@ from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
-from billing.entities.queries import colleagues_of, departments_for, entities_for
+from billing.entities.queries import colleagues_of, entities_for
 from billing.invoicing.console import Table, money
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
+from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
 from billing.kernel.errors import NotFound
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
@@ -155,7 +154,9 @@ class RequestPages(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, subject):
-        return f"{subject}, {subject.shown_amount}, asked for by {subject.requester} for {subject.entity}"
+        return (
+            f"{subject}, {self.shown_amount(subject)}, asked for by {subject.requester} for {subject.entity}"
+        )
 
     @display(description="Amount", ordering="amount")
     def shown_amount(self, subject):
@@ -292,7 +293,7 @@ def _story(subject: ApprovalRequest) -> list[Table]:
     return [
         Table(
             title="What is asked for",
-            headers=["", ""],
+            headers=["Fact", "Value"],
             rows=[[name, _readable(value)] for name, value in subject.content.items()],
             note="Exactly this is approved: the digest is of all of it.",
         ),
@@ -351,8 +352,16 @@ def _withdraw(request, rule, *, reason):
     services.withdraw_rule(actor=actor_of(request), rule_id=rule.pk, reason=reason)
 
 
-def _newest(rule: ApprovalRule) -> ApprovalRuleVersion:
-    return rule.versions.all()[0]
+def _is_proposed(rule: ApprovalRule) -> bool:
+    return newest(rule).state == VersionState.PROPOSED
+
+
+def _try(shown: ReadOnlyAdmin, request: HttpRequest, rule: ApprovalRule) -> HttpResponse:
+    """To the simulation, filled in with what the proposed version looks at."""
+    if not _is_proposed(rule):
+        shown.message_user(request, f"{rule} has no open proposal.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:approvals_approvalrule_change", args=[rule.pk]))
+    return HttpResponseRedirect(console_simulation.address_for(rule))
 
 
 @admin.register(ApprovalRule)
@@ -364,6 +373,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     list_filter = ("versions__state", "kind", "is_fallback")
     search_fields = ("name", "entity__name", "entity__code")
     ordering = ("name", "id")
+    actions_list = ("simulate",)
     change_form_after_template = "admin/invoicing/tables.html"
     fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
     readonly_fields = ("shown_state",)
@@ -377,7 +387,18 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             form=console_rules.TermsFields,
             prepare=console_rules.prefill,
             icon="edit",
-            applies=lambda rule: _newest(rule).state != VersionState.PROPOSED,
+            of_one=True,
+            applies=lambda rule: not _is_proposed(rule),
+        ),
+        AdminVerb(
+            name="try",
+            description="What would it change?",
+            effect="Nothing is changed.",
+            permission=queries.VIEW_RULE,
+            run=_try,
+            page=_try,
+            icon="person_search",
+            applies=_is_proposed,
         ),
         AdminVerb(
             name="confirm",
@@ -386,7 +407,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             permission="approvals.confirm_rule",
             run=_confirm,
             icon="verified",
-            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+            applies=_is_proposed,
         ),
         AdminVerb(
             name="withdraw",
@@ -396,7 +417,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             run=_withdraw,
             form=ReasonForm,
             icon="undo",
-            applies=lambda rule: _newest(rule).state == VersionState.PROPOSED,
+            applies=_is_proposed,
         ),
     )
 
@@ -406,100 +427,37 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     def create(self, request, given):
         return console_rules.propose(request, given)
 
-    def get_urls(self):
-        view = self.admin_site.admin_view(self.simulation_view)
-        return [path("simulate/", view, name="approvals_approvalrule_simulate"), *super().get_urls()]
+    def has_simulate_permission(self, request):
+        return request.user.has_perm(queries.VIEW_RULE)
 
-    def simulation_view(self, request: HttpRequest) -> HttpResponse:
-        """Who would approve an amount, by the rules in force."""
-        if not request.user.has_perm(queries.VIEW_RULE):
-            raise PermissionDenied
-        form = console_rules.SimulationForm(
-            request.GET or None,
-            entities=entities_for(request.user).order_by("code"),
-            departments=departments_for(request.user).order_by("path"),
-        )
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Who would approve it?",
-            "opts": self.opts,
-            "tables": console_rules.simulated(request, form, at=timezone.now()) if form.is_valid() else [],
-            "form": styled(form),
-            "back": reverse("admin:approvals_approvalrule_changelist"),
-        }
-        return TemplateResponse(request, "admin/approvals/simulate.html", context)
+    @action(
+        description="Who would approve it?",
+        url_path="simulate",
+        icon="person_search",
+        permissions=["simulate"],
+    )
+    def simulate(self, request: HttpRequest) -> HttpResponse:
+        """By the rules in force, and as if a proposed one were. Nothing is kept."""
+        return console_simulation.page_of(self, request)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         rule = self.get_object(request, unquote(object_id))
-        tables = [_versions(rule)] if rule is not None else []
+        tables = [versions_table(rule)] if rule is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, rule):
-        newest = _newest(rule)
-        return (
-            f"{rule}: {_band(newest)}, {_levels(newest)}; proposed by {newest.proposed_by}: {newest.reason}"
-        )
+        return told_of(rule)
 
     @display(description="Amounts")
     def shown_band(self, rule):
-        return _band(_newest(rule))
+        return band_of(newest(rule))
 
     @display(
         description="State",
         label={"proposed": "warning", "active": "success", "ended": "danger", "withdrawn": "danger"},
     )
     def shown_state(self, rule):
-        return Labelled(_newest(rule).state, VersionState)
-
-
-def _versions(rule: ApprovalRule) -> Table:
-    return Table(
-        title="Versions",
-        headers=["#", "State", "Amounts", "Other conditions", "Levels", "Proposed by", "Confirmed by", "Why"],
-        rows=[
-            [
-                str(version.number),
-                version.get_state_display() if version.is_enabled else f"{version.get_state_display()}, off",
-                _band(version),
-                _conditions(version),
-                _levels(version),
-                str(version.proposed_by),
-                str(version.confirmed_by or "–"),
-                version.reason,
-            ]
-            for version in rule.versions.all()
-        ],
-        note="A change is in force once a controller other than who proposed it confirms it.",
-    )
-
-
-def _band(version: ApprovalRuleVersion) -> str:
-    low, high = (
-        money(bound, version.currency) if bound is not None else ""
-        for bound in (version.above_amount, version.up_to_amount)
-    )
-    return " ".join(filter(None, (low and f"over {low}", high and f"up to {high}"))) or "any"
-
-
-def _conditions(version: ApprovalRuleVersion) -> str:
-    told = [
-        version.department and f"department {version.department}",
-        version.gl_codes and f"GL {', '.join(version.gl_codes)}",
-        version.requesters and f"{len(version.requesters)} requesters",
-        *(f"{name}: {', '.join(values)}" for name, values in version.fields.items()),
-        version.priority and f"priority {version.priority}",
-    ]
-    return "; ".join(filter(None, told)) or "–"
-
-
-def _levels(version: ApprovalRuleVersion) -> str:
-    return " → ".join(
-        f"{level.get('quorum') or level['mode']} of "
-        + ", ".join(
-            approver.get("role") or approver["kind"].replace("_", " ") for approver in level["approvers"]
-        )
-        for level in version.levels
-    )
+        return Labelled(newest(rule).state, VersionState)
 
 
 class DelegationForm(ScopedForm):
@@ -509,7 +467,9 @@ class DelegationForm(ScopedForm):
         widgets = {
             "starts_on": forms.DateInput(attrs={"type": "date"}),
             "ends_on": forms.DateInput(attrs={"type": "date"}),
+            "reason": forms.Textarea(attrs={"rows": 3}),
         }
+        help_texts = {"ends_on": "The first day on which you decide alone again."}
 
     def limit_to(self, user: User) -> None:
         colleagues = colleagues_of(entities_for(user)).exclude(pk=user.pk)

@@ -1,29 +1,39 @@
-"""Proposing rules in the console, and asking whom a request would ask."""
+"""Proposing rules and changes of rules in the console."""
 
 from django import forms
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from approvals import routing, services
+from approvals import field_text, services
+from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS
 from approvals.level_text import HELP, levels_from, text_of
-from approvals.models import ApprovalRule, ApprovalRuleVersion
-from approvals.services.ruling import RuleTerms
+from approvals.models import ApprovalRule
+from approvals.models.rules import GL_CODE_MAX, GL_CODES_MAX
+from approvals.services.ruling import APPROVERS_MAX, RuleTerms
 from billing.access.creating import ScopedForm
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department
 from billing.entities.queries import departments_for, entities_for
-from billing.invoicing.console import Table, money
 from billing.kernel.adminverbs import actor_of
-from billing.kernel.errors import DomainError, Invalid
-from billing.kernel.money import currencies
+from billing.kernel.errors import Invalid
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
 PROPOSE = "approvals.propose_rule"
+FIELDS_TEXT_MAX = 100_000  # what the most and the longest fields take
+
+
+class DepartmentChoice(forms.ModelChoiceField):
+    """Departments of many entities: each with the code of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(Department.objects.none(), required=False, **kwargs)
+
+    def label_from_instance(self, department: Department) -> str:
+        return f"{department.entity.code}: {department}"
 
 
 class TermsFields(forms.Form):
-    """Everything a version says, the fields by which requests of apps may be told apart excepted."""
+    """Everything a version says."""
 
     levels = forms.CharField(max_length=5000, widget=forms.Textarea(attrs={"rows": 4}), help_text=HELP)
     above_amount = forms.DecimalField(
@@ -36,11 +46,22 @@ class TermsFields(forms.Form):
     up_to_amount = forms.DecimalField(
         max_digits=19, decimal_places=4, min_value=0, required=False, help_text="Inclusive. Empty: any."
     )
-    gl_codes = forms.CharField(max_length=2000, required=False, help_text="Separated by commas. Empty: any.")
+    department = DepartmentChoice(empty_label="Any", help_text="It and all below it.")
+    gl_codes = forms.CharField(
+        max_length=10_000, required=False, help_text="Separated by commas. Empty: any.", label="GL codes"
+    )
     requesters = forms.CharField(
-        max_length=2000,
+        max_length=20_000,
         required=False,
         help_text="Addresses of who asks, separated by commas. Empty: anybody.",
+    )
+    match_fields = forms.CharField(
+        max_length=FIELDS_TEXT_MAX,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        label="Custom fields",
+        help_text="Of the request, one name a line: “project: apollo, gemini” holds of either value, and every line must"
+        ' hold. Empty: any. What has a comma or a colon of its own stands in quotation marks: "Berlin, Mitte".',
     )
     priority = forms.IntegerField(
         initial=0, min_value=-1000, max_value=1000, help_text="Of rules that match, the highest holds."
@@ -57,11 +78,25 @@ class TermsFields(forms.Form):
             raise forms.ValidationError(refusal.detail) from refusal
 
     def clean_gl_codes(self) -> list[str]:
-        return _listed(self.cleaned_data["gl_codes"])
+        codes = _listed(self.cleaned_data["gl_codes"])
+        if len(codes) > GL_CODES_MAX or any(len(code) > GL_CODE_MAX for code in codes):
+            raise forms.ValidationError(
+                f"At most {GL_CODES_MAX} codes, none longer than {GL_CODE_MAX} signs."
+            )
+        return codes
+
+    def clean_match_fields(self) -> dict[str, list[str]]:
+        try:
+            return field_text.fields_from(self.cleaned_data["match_fields"], field="match_fields")
+        except Invalid as refusal:
+            raise forms.ValidationError(refusal.detail) from refusal
 
     def clean_requesters(self) -> list:
         people = []
-        for email in _listed(self.cleaned_data["requesters"]):
+        emails = _listed(self.cleaned_data["requesters"])
+        if len(emails) > APPROVERS_MAX:
+            raise forms.ValidationError(f"At most {APPROVERS_MAX} people.")
+        for email in emails:
             person = User.objects.filter(email=email.lower(), kind=UserKind.PERSON).first()
             if person is None:
                 raise forms.ValidationError(f"There is no person {email}.")
@@ -80,122 +115,75 @@ class RuleForm(TermsFields, ScopedForm):
     is_fallback = forms.BooleanField(
         required=False, help_text="Catches what no other rule does. It has no conditions."
     )
-    department = forms.ModelChoiceField(Department.objects.none(), required=False, empty_label="Any")
 
     class Meta:
         model = ApprovalRule
         fields = ("entity", "name", "kind", "is_fallback")
 
-    field_order = (
-        "entity",
-        "name",
-        "kind",
-        "is_fallback",
-        "levels",
-        "above_amount",
-        "up_to_amount",
-        "department",
-    )
-
     def limit_to(self, user: User) -> None:
         self.fields["entity"].queryset = entities_for(user, PROPOSE).order_by("code")
-        self.fields["department"].queryset = departments_for(user).order_by("path")
+        self.fields["department"].queryset = departments_for(user).select_related("entity").order_by("path")
         self.fields["kind"].choices = [("", "Every kind"), *((kind, kind) for kind in sorted(EFFECTS))]
 
+    def clean(self) -> dict:
+        """In words what the database would say by the names of its constraints."""
+        given = super().clean()
+        entity, name, kind = given.get("entity"), given.get("name"), given.get("kind")
+        there = ApprovalRule.objects.filter(entity=entity)
+        if kind == "" and not given["is_fallback"]:
+            self.add_error("kind", "Every kind is for a fallback only.")
+        if entity and name and there.filter(name__iexact=name).exists():
+            self.add_error("name", "The entity has a rule of this name.")
+        if entity and given["is_fallback"] and there.filter(kind=kind, is_fallback=True).exists():
+            self.add_error("is_fallback", "The kind has its fallback here.")
+        return given
 
-def prefill(form: forms.Form, rules: list[ApprovalRule]) -> None:
-    """With the newest version of the one rule that is changed."""
-    if form.is_bound or len(rules) != 1:
+
+def prefill(form: TermsFields, rules: list[ApprovalRule]) -> None:
+    """With the newest version of the rule. The departments are those of its entity and below."""
+    [rule] = rules
+    departments = Department.objects.select_related("entity").order_by("path")
+    form.fields["department"].queryset = departments.filter(entity__path__startswith=rule.entity.path)
+    if form.is_bound:
         return
-    newest = rules[0].versions.all()[0]
-    people = User.objects.filter(pk__in=newest.requesters).order_by("email").values_list("email", flat=True)
+    version = newest(rule)
+    people = User.objects.filter(pk__in=version.requesters).order_by("email").values_list("email", flat=True)
     form.initial = {
-        "levels": text_of(newest.levels),
-        "above_amount": newest.above_amount,
-        "up_to_amount": newest.up_to_amount,
-        "gl_codes": ", ".join(newest.gl_codes),
+        "levels": text_of(version.levels),
+        "above_amount": figure(version.above_amount, version.currency),
+        "up_to_amount": figure(version.up_to_amount, version.currency),
+        "department": version.department_id,
+        "gl_codes": ", ".join(version.gl_codes),
         "requesters": ", ".join(people),
-        "priority": newest.priority,
-        "due_days": newest.due_days,
-        "expires_days": newest.expires_days,
-        "is_enabled": newest.is_enabled,
+        "match_fields": field_text.text_of(version.fields),
+        "priority": version.priority,
+        "due_days": version.due_days,
+        "expires_days": version.expires_days,
+        "is_enabled": version.is_enabled,
     }
 
 
 def propose(request: HttpRequest, given: dict) -> ApprovalRule:
-    terms = {name: value for name, value in given.items() if name in TermsFields.base_fields}
-    department = given["department"]
     return services.propose_rule(
         actor=actor_of(request),
         entity_id=given["entity"].pk,
         name=given["name"],
         kind=given["kind"],
         is_fallback=given["is_fallback"],
-        terms=RuleTerms(**terms, department_id=department and department.pk),
+        terms=_terms({name: given[name] for name in TermsFields.base_fields}),
     )
 
 
 def propose_version(request: HttpRequest, rule: ApprovalRule, **given) -> ApprovalRule:
-    """The department and the fields of the newest version stay: other ones are another rule, or the API's."""
-    newest: ApprovalRuleVersion = rule.versions.all()[0]
     return services.propose_rule_version(
-        actor=actor_of(request),
-        rule_id=rule.pk,
-        terms=RuleTerms(**given, department_id=newest.department_id, fields=newest.fields),
-        version=rule.version,
+        actor=actor_of(request), rule_id=rule.pk, terms=_terms(given), version=rule.version
     )
 
 
-class SimulationForm(forms.Form):
-    """Whom a request of the reader's would ask, by the rules in force."""
-
-    entity = forms.ModelChoiceField(BillingEntity.objects.none())
-    department = forms.ModelChoiceField(Department.objects.none(), required=False, empty_label="None")
-    kind = forms.ChoiceField()
-    amount = forms.DecimalField(max_digits=19, decimal_places=4, min_value=0)
-    currency = forms.ChoiceField(choices=[(code, code) for code in currencies()], initial="EUR")
-
-    def __init__(self, *args, entities: QuerySet, departments: QuerySet, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.fields["entity"].queryset = entities
-        self.fields["department"].queryset = departments
-        self.fields["kind"].choices = [(kind, kind) for kind in sorted(EFFECTS)]
-
-
-def simulated(request: HttpRequest, form: SimulationForm, *, at) -> list[Table]:
-    """None asked: the form says why."""
-    given = form.cleaned_data
-    department = given["department"]
-    try:
-        route = services.preview_route(
-            actor=actor_of(request),
-            kind=given["kind"],
-            entity_id=given["entity"].pk,
-            department_id=department and department.pk,
-            amount=given["amount"],
-            currency=given["currency"],
-            at=at,
-        )
-    except DomainError as refusal:
-        form.add_error(None, refusal.detail)
-        return []
-    return [_told(route, money(given["amount"], given["currency"]))]
-
-
-def _told(route: routing.Route, amount: str) -> Table:
-    return Table(
-        title=f"{amount} falls under “{route.version.rule.name}”, version {route.version.number}",
-        headers=["#", "Must agree", "Asked"],
-        rows=[
-            [
-                str(position),
-                f"{level.needed} of {len(level.people)} ({level.mode})",
-                ", ".join(f"{person.name} ({person.email})" for person in level.people),
-            ]
-            for position, level in enumerate(route.levels, start=1)
-        ],
-        note="If you asked, together with what you asked for in the last 24 hours.",
-    )
+def _terms(given: dict) -> RuleTerms:
+    department = given.pop("department")
+    fields = given.pop("match_fields")
+    return RuleTerms(**given, department_id=department and department.pk, fields=fields)
 
 
 def _listed(text: str) -> list[str]:

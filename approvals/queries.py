@@ -25,6 +25,7 @@ VIEW_REQUEST = "approvals.view_approvalrequest"
 VIEW_ALL = "approvals.view_all_requests"
 VIEW_RULE = "approvals.view_approvalrule"
 VIEW_DELEGATION = "approvals.view_approvaldelegation"
+VIEW_MAIL = "approvals.view_approvalmail"
 
 
 def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalRequest]:

@@ -49,9 +49,11 @@ def base_currencies(entities: Iterable[BillingEntity]) -> dict[UUID, str]:
     return {pk: currencies[root] for pk, root in roots.items()}
 
 
-def route(request: ApprovalRequest) -> Route:
-    """The rule in force for an unsaved request, and whom it asks. Raises NoRule, NoApprover."""
-    version = covering(_in_force().filter(rule__entity__in=_places(request.entity)), request)
+def route(request: ApprovalRequest, *, proposed: ApprovalRuleVersion | None = None) -> Route:
+    """The rule in force for an unsaved request, and whom it asks; with a `proposed` version as if that were confirmed.
+    Raises NoRule, NoApprover."""
+    in_force = _in_force().filter(rule__entity__in=_places(request.entity))
+    version = covering(in_force if proposed is None else _once_confirmed(in_force, proposed), request)
     if version is None:
         raise NoRule(f"No rule covers '{request.kind}' at {request.entity.code}, and there is no fallback.")
     levels = [_routed(position, level, request) for position, level in enumerate(version.levels, start=1)]
@@ -148,6 +150,13 @@ def _in_force() -> QuerySet[ApprovalRuleVersion]:
     return ApprovalRuleVersion.objects.filter(state=VersionState.ACTIVE, is_enabled=True).select_related(
         "rule__entity", "department"
     )
+
+
+def _once_confirmed(
+    in_force: QuerySet[ApprovalRuleVersion], proposed: ApprovalRuleVersion
+) -> list[ApprovalRuleVersion]:
+    """The proposed version in the place of the one of the same rule; off, it is in force and matches nothing."""
+    return [*in_force.exclude(rule=proposed.rule_id), *([proposed] if proposed.is_enabled else [])]
 
 
 def _as_rule(version: ApprovalRuleVersion) -> Rule:

@@ -6,10 +6,17 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 
 from approvals import queries, services
-from approvals.api.serializers import FIELDS_MAX, TEXT, Explained
+from approvals.api.serializers import TEXT, Explained
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from approvals.models.requests import LEVEL_MODES
-from approvals.models.rules import LEVELS_MAX
+from approvals.models.rules import (
+    FIELD_NAME_MAX,
+    FIELD_VALUE_MAX,
+    FIELDS_MAX,
+    GL_CODE_MAX,
+    GL_CODES_MAX,
+    LEVELS_MAX,
+)
 from approvals.routing import APPROVER_KINDS
 from approvals.services.ruling import APPROVERS_MAX, RuleTerms
 from approvals.states import VersionState
@@ -31,8 +38,10 @@ PROPOSE = "approvals.propose_rule"
 class RuleField(StrictSerializer):
     """One of the values must be that of the request's own field of this name."""
 
-    name = StrictCharField(max_length=64)
-    any_of = serializers.ListField(child=StrictCharField(max_length=200), min_length=1, max_length=FIELDS_MAX)
+    name = StrictCharField(max_length=FIELD_NAME_MAX)
+    any_of = serializers.ListField(
+        child=StrictCharField(max_length=FIELD_VALUE_MAX), min_length=1, max_length=FIELDS_MAX
+    )
 
 
 class ApprovalRuleVersionRead(ReadSerializer):
@@ -138,7 +147,9 @@ class RuleConditions(StrictSerializer):
     above_amount = MoneyAmountField(required=False, min_value=0)
     up_to_amount = MoneyAmountField(required=False, min_value=0)
     department = DepartmentField(required=False)
-    gl_codes = serializers.ListField(child=StrictCharField(max_length=64), required=False, max_length=100)
+    gl_codes = serializers.ListField(
+        child=StrictCharField(max_length=GL_CODE_MAX), required=False, max_length=GL_CODES_MAX
+    )
     requesters = serializers.ListField(child=ColleagueField(), required=False, max_length=APPROVERS_MAX)
     match_fields = RuleField(many=True, required=False, max_length=FIELDS_MAX)
     levels = RuleLevel(many=True, min_length=1, max_length=LEVELS_MAX)

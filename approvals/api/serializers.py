@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from approvals.kinds import GENERAL
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest, ApprovalVote
+from approvals.models.rules import FIELD_NAME_MAX, FIELD_VALUE_MAX, FIELDS_MAX, GL_CODE_MAX
 from approvals.services.deciding import BULK_MAX
 from approvals.states import DECISIONS, ActionKind
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
@@ -17,14 +18,13 @@ from billing.kernel.api.fields import (
 )
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 
-FIELDS_MAX = 20
 TEXT = {"max_length": 1000, "multiline": True}
 DIGEST = {"min_length": 64, "max_length": 64, "help_text": "Of the content that was shown."}
 
 
 class FieldValue(StrictSerializer):
-    name = StrictCharField(max_length=64)
-    value = StrictCharField(max_length=200)
+    name = StrictCharField(max_length=FIELD_NAME_MAX)
+    value = StrictCharField(max_length=FIELD_VALUE_MAX)
 
 
 class VoteRead(ReadSerializer):
@@ -123,7 +123,7 @@ class _Asked(StrictSerializer):
 
     entity = EntityField()
     department = DepartmentField(required=False)
-    gl_code = StrictCharField(max_length=64, required=False, allow_blank=True, default="")
+    gl_code = StrictCharField(max_length=GL_CODE_MAX, required=False, allow_blank=True, default="")
     amount = MoneyAmountField(min_value=0)
     currency = CurrencyCodeField()
     custom_fields = FieldValue(
@@ -148,9 +148,11 @@ class RequestCreate(_Asked):
 
 
 class RequestSimulate(_Asked):
-    """Whom a request like this of yours would ask now."""
+    """Whom a request like this would ask now, and with `proposed_rule` also once that proposal is confirmed."""
 
     kind = StrictCharField(max_length=64, required=False, default=GENERAL)
+    requester = ColleagueField(required=False, help_text="As if this person asked. Default: you.")
+    proposed_rule = IdField(required=False, help_text="A rule with an open proposal.")
 
 
 class RequestProcess(StrictSerializer):
@@ -195,7 +197,7 @@ class BulkApprove(StrictSerializer):
     comment = StrictCharField(**TEXT, required=False, allow_blank=True, default="")
 
 
-class BulkError(serializers.Serializer):
+class Refusal(serializers.Serializer):
     code = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
@@ -206,7 +208,7 @@ class BulkResult(serializers.Serializer):
 
     request = IdField()
     state = serializers.CharField(allow_null=True)
-    error = BulkError(allow_null=True)
+    error = Refusal(allow_null=True)
 
 
 class BulkOutcome(serializers.Serializer):
@@ -230,11 +232,21 @@ class RouteLevelRead(serializers.Serializer):
     approvers = ApproverRead(many=True, source="people")
 
 
-class RouteRead(serializers.Serializer):
-    rule = IdField(source="version.rule_id")
-    rule_name = serializers.CharField(source="version.rule.name")
-    rule_version = serializers.IntegerField(source="version.number")
-    levels = RouteLevelRead(many=True)
+class OutlookRead(serializers.Serializer):
+    """Of a request that could not be made there is only `refusal`, as the error would be."""
+
+    rule = IdField(source="route.version.rule_id", allow_null=True)
+    rule_name = serializers.CharField(source="route.version.rule.name", allow_null=True)
+    rule_version = serializers.IntegerField(source="route.version.number", allow_null=True)
+    levels = RouteLevelRead(many=True, source="route.levels", default=())
+    refusal = Refusal(allow_null=True)
+
+
+class RouteSimulationRead(OutlookRead):
+    """By the rules of now. `if_confirmed`: with the proposal in force; null if none was named. Only beside it is a
+    refusal told here instead of being the answer."""
+
+    if_confirmed = OutlookRead(allow_null=True)
 
 
 class DelegationRead(ReadSerializer):

@@ -8,8 +8,9 @@ from rest_framework.response import Response
 from approvals import queries, services
 from approvals.api import serializers
 from approvals.kinds import GENERAL
-from approvals.models import ApprovalDelegation, ApprovalRequest
+from approvals.models import ApprovalDelegation, ApprovalRequest, ApprovalRule
 from approvals.services.deciding import Decided
+from approvals.services.previewing import Outlook
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import DECISIONS, ActionKind, RequestState
 from billing.access.permissions import require
@@ -144,13 +145,27 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
         )
         return self.reply(subject)
 
-    @extend_schema(request=serializers.RequestSimulate, responses=serializers.RouteRead)
+    @extend_schema(request=serializers.RequestSimulate, responses=serializers.RouteSimulationRead)
     @action(detail=False, methods=["post"])
     def simulate(self, request):
-        """Who would be asked, by the rules of now. Nothing is kept."""
+        """Who would be asked, by the rules of now or also with a proposed one in force. Nothing is kept."""
         order = self.parse(serializers.RequestSimulate)
-        route = services.preview_route(**self._asked(order, queries.VIEW_RULE))
-        return Response(serializers.RouteRead(route).data)
+        requester = order.get("requester")
+        asked = self._asked(order, queries.VIEW_RULE) | {"requester_id": requester and requester.pk}
+        if "proposed_rule" not in order:
+            now, then = Outlook(route=services.preview_route(**asked)), None
+        else:
+            rule = self._proposed(order["proposed_rule"])
+            compared = services.preview_proposal(**asked, proposed_rule_id=rule.pk)
+            now, then = compared.now, compared.if_confirmed
+        told = {"route": now.route, "refusal": now.refusal, "if_confirmed": then}
+        return Response(serializers.RouteSimulationRead(told).data)
+
+    def _proposed(self, rule_id) -> ApprovalRule:
+        rule = queries.rules_to_confirm(self.request.user).filter(pk=rule_id).first()
+        if rule is None:
+            raise ValidationError({"proposed_rule": ["There is no rule with an open proposal of this id."]})
+        return rule
 
     def _asked(self, order: dict, verb: str) -> dict:
         entity, department = order["entity"], order.get("department")

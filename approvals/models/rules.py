@@ -14,6 +14,11 @@ from billing.kernel.states import pairs
 from billing.kernel.triggers import audited, frozen, moves_only, never_deleted, never_truncated, touched
 
 LEVELS_MAX = 10
+FIELDS_MAX = 20  # names, and values of each
+FIELD_NAME_MAX = 64
+FIELD_VALUE_MAX = 200
+GL_CODE_MAX = 64
+GL_CODES_MAX = 100
 
 
 class ApprovalRule(BaseModel):
@@ -73,7 +78,7 @@ class ApprovalRuleVersion(BaseModel):
     above_amount = MoneyField(null=True, blank=True)
     up_to_amount = MoneyField(null=True, blank=True)
     department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, related_name="+")
-    gl_codes = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    gl_codes = ArrayField(models.CharField(max_length=GL_CODE_MAX), default=list, blank=True)
     requesters = ArrayField(models.UUIDField(), default=list, blank=True)
     fields = models.JSONField(default=dict, blank=True, help_text="Name → the values that match.")
     levels = models.JSONField()

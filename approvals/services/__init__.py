@@ -7,8 +7,9 @@ from approvals.services.invoices import request_invoice
 from approvals.services.leaving import hand_over_requests
 from approvals.services.pay_backs import request_pay_back
 from approvals.services.payee_data import request_payee_data
+from approvals.services.previewing import preview_proposal, preview_route
 from approvals.services.reopenings import request_period_reopening
-from approvals.services.requesting import preview_route, request_approval
+from approvals.services.requesting import request_approval
 from approvals.services.role_grants import request_role_grant
 from approvals.services.ruling import confirm_rule, propose_rule, propose_rule_version, withdraw_rule
 from approvals.services.talking import comment_on_request, delegate_request, reassign_request
@@ -27,6 +28,7 @@ __all__ = [
     "delegate_request",
     "expire_requests",
     "hand_over_requests",
+    "preview_proposal",
     "preview_route",
     "propose_rule",
     "propose_rule_version",

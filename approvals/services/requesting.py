@@ -65,7 +65,7 @@ def request_approval(
     asking = acting_user(actor)
     if asking is None:
         raise NotAllowed("A request is made by a person or for one.")
-    request = _draft(
+    request = draft_request(
         asking,
         kind=kind,
         subject_id=subject_id,
@@ -106,44 +106,7 @@ def request_approval(
     return request
 
 
-def preview_route(
-    *,
-    actor: str,
-    kind: str,
-    entity_id: UUID,
-    amount: Decimal,
-    currency: str,
-    at: datetime,
-    department_id: UUID | None = None,
-    gl_code: str = "",
-    fields: Mapping[str, str] | None = None,
-    beneficiary_id: UUID | None = None,
-) -> routing.Route:
-    """Whom a request of `actor` would ask. Nothing is kept. Raises what `request_approval` raises."""
-    request = _draft(
-        acting_user(actor),
-        kind=kind,
-        subject_id=None,
-        title="",
-        entity_id=entity_id,
-        amount=amount,
-        currency=currency,
-        terms={},
-        department_id=department_id,
-        gl_code=gl_code,
-        fields=fields or {},
-        beneficiary_id=beneficiary_id,
-        at=at,
-        lock=False,
-    )
-    request.barred = sorted(
-        {request.requester_id, *persons_behind([beneficiary_id] if beneficiary_id else [])}
-    )
-    request.matched_amount = with_others(request, at=at)
-    return routing.route(request)
-
-
-def _draft(
+def draft_request(
     asking: User,
     *,
     kind: str,

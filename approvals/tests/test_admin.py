@@ -58,7 +58,7 @@ def test_approving_asks_first_and_says_what(entity, boss):
     address = page("inboxrequest", "verb_approve", request.pk)
 
     asked = browser.get(address)
-    assert "21000.00 EUR" in asked.content.decode()
+    assert "21,000.00 EUR" in asked.content.decode()
     request.refresh_from_db()
     assert request.state == RequestState.PENDING
     browser.post(address, {"confirm": "1", "once": "a", "comment": "fine"})

@@ -1,4 +1,4 @@
-"""Rules in the console: proposed by one controller, confirmed by another, and asked whom they would ask."""
+"""Rules in the console: proposed by one controller, confirmed by another."""
 
 from uuid import uuid4
 
@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from approvals.level_text import levels_from, text_of
 from approvals.models import ApprovalRule, ApprovalRuleVersion
-from approvals.tests.makers import asks_role, make_approval_rule, make_approver
-from billing.entities.tests.makers import make_entity, make_grant
+from approvals.tests.makers import asks, asks_role, make_approval_rule, make_approver
+from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.kernel.errors import Invalid
 from billing.kernel.tests.soundness import assert_books_are_sound
 
@@ -35,6 +35,8 @@ def terms(**overrides) -> dict:
         "up_to_amount": "",
         "gl_codes": "",
         "requesters": "",
+        "department": "",
+        "match_fields": "",
         "priority": "0",
         "due_days": "5",
         "expires_days": "30",
@@ -67,7 +69,7 @@ def test_what_is_no_level_is_named(text):
 
 def test_a_rule_is_proposed_by_one_controller_and_confirmed_by_another(entity):
     one, two = (make_grant(role="FC", entity=entity).user for _ in range(2))
-    new = terms(entity=entity.pk, name="Large", kind="credit_note", department="")
+    new = terms(entity=entity.pk, name="Large", kind="credit_note")
 
     assert browser_of(one).post(reverse(f"{PAGES}_add"), new).status_code == 302
     rule = ApprovalRule.objects.get()
@@ -81,27 +83,116 @@ def test_a_rule_is_proposed_by_one_controller_and_confirmed_by_another(entity):
     assert_books_are_sound()
 
 
-def test_a_change_begins_with_what_is_in_force_and_keeps_what_the_form_does_not_show(entity):
+def test_a_rule_is_proposed_with_all_its_conditions(entity):
     controller = make_grant(role="FC", entity=entity).user
-    version = make_approval_rule(entity, asks_role("AP"), above_amount="500", fields={"project": ["x"]})
+    department = make_department(entity=entity)
+    new = terms(
+        entity=entity.pk,
+        name="Large",
+        kind="general",
+        department=department.pk,
+        gl_codes="6600, 6700",
+        requesters=controller.email,
+        match_fields='project: gemini, apollo\nplace: "Berlin, Mitte"',
+    )
+
+    assert browser_of(controller).post(reverse(f"{PAGES}_add"), new).status_code == 302
+
+    version = ApprovalRuleVersion.objects.get()
+    assert (version.department, version.requesters) == (department, [controller.pk])
+    assert version.gl_codes == ["6600", "6700"]
+    assert version.fields == {"place": ["Berlin, Mitte"], "project": ["apollo", "gemini"]}
+
+
+def test_a_change_begins_with_what_is_in_force(entity):
+    controller = make_grant(role="FC", entity=entity).user
+    ours, other, stranger = (make_department(entity=place) for place in (entity, entity, make_entity()))
+    version = make_approval_rule(
+        entity, asks_role("AP"), above_amount="500", department=ours, fields={"project": ["x", "y: z"]}
+    )
     browser, address = browser_of(controller), reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
 
-    assert "any: AP" in browser.get(address).content.decode()
-    browser.post(address, terms(levels="2: FC", confirm="1", once=uuid4().hex))
+    form = browser.get(address).context["form"]
+    assert form.initial["levels"] == "any: AP"
+    assert form.initial["match_fields"] == "project: x, y: z"
+    assert form["department"].value() == ours.pk
+    offered = set(form.fields["department"].queryset)
+    assert {ours, other} <= offered
+    assert stranger not in offered
+    unchanged = {name: "" if value is None else value for name, value in form.initial.items()}
+    browser.post(address, unchanged | {"reason": "As it is", "confirm": "1", "once": uuid4().hex})
 
     proposed = ApprovalRuleVersion.objects.get(number=2)
-    assert (proposed.state, proposed.fields) == ("proposed", {"project": ["x"]})
+    said = ("levels", "above_amount", "up_to_amount", "department", "gl_codes", "requesters", "fields")
+    assert [getattr(proposed, name) for name in said] == [getattr(version, name) for name in said]
+    assert (proposed.priority, proposed.due_days, proposed.expires_days) == (0, 5, 30)
+
+
+def test_a_change_is_what_the_form_says(entity):
+    controller = make_grant(role="FC", entity=entity).user
+    ours, other = make_department(entity=entity), make_department(entity=entity)
+    version = make_approval_rule(
+        entity, asks_role("AP"), above_amount="500", department=ours, fields={"project": ["x"]}
+    )
+    address = reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+
+    changed = terms(levels="2: FC", department=other.pk, match_fields="place: Rome", confirm="1", once="1")
+    browser_of(controller).post(address, changed)
+
+    proposed = ApprovalRuleVersion.objects.get(number=2)
+    assert (proposed.state, proposed.department) == ("proposed", other)
+    assert proposed.fields == {"place": ["Rome"]}
     assert proposed.levels == [asks_role("FC", mode="quorum") | {"quorum": 2}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"match_fields": "project: x\n\nplace"}, "Line 3: it is a name, a colon, and the values."),
+        ({"gl_codes": "6600, " + "7" * 65}, "none longer than 64 signs"),
+        ({"gl_codes": ", ".join(str(code) for code in range(101))}, "At most 100 codes"),
+        ({"department": uuid4()}, "not one of the available choices"),
+    ],
+)
+def test_wrong_conditions_are_said_in_the_form_and_nothing_is_proposed(entity, wrong, said):
+    controller = make_grant(role="FC", entity=entity).user
+    version = make_approval_rule(entity, asks_role("AP"))
+    address = reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+
+    answer = browser_of(controller).post(address, terms(**wrong, confirm="1", once="1"))
+
+    assert said in answer.content.decode()
+    assert ApprovalRuleVersion.objects.get() == version
 
 
 def test_a_wrong_level_is_said_in_the_form_and_nothing_is_proposed(entity):
     controller = make_grant(role="FC", entity=entity).user
-    new = terms(entity=entity.pk, name="Large", kind="credit_note", department="", levels="some: AP")
+    new = terms(entity=entity.pk, name="Large", kind="credit_note", levels="some: AP")
 
     answer = browser_of(controller).post(reverse(f"{PAGES}_add"), new)
 
     assert "Line 1" in answer.content.decode()
     assert not ApprovalRule.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kind": ""}, "Every kind is for a fallback only."),
+        ({"name": "large"}, "The entity has a rule of this name."),
+        ({"is_fallback": "on"}, "The kind has its fallback here."),
+    ],
+)
+def test_what_the_entity_has_already_is_said_in_the_form(entity, wrong, said):
+    make_approval_rule(entity, asks_role("AP"), kind="credit_note", name="Large", is_fallback=True)
+    controller = make_grant(role="FC", entity=entity).user
+    new = terms(entity=entity.pk, name="Other", kind="credit_note") | wrong
+
+    answer = browser_of(controller).post(reverse(f"{PAGES}_add"), new)
+
+    assert said in answer.content.decode()
+    assert "is violated" not in answer.content.decode()
+    assert ApprovalRule.objects.count() == 1
 
 
 def test_only_controllers_propose(entity):
@@ -114,16 +205,38 @@ def test_only_controllers_propose(entity):
     assert ApprovalRuleVersion.objects.count() == 1
 
 
-def test_who_would_approve_it_is_shown_before_anybody_asks(entity):
-    boss, clerk = make_approver(entity), make_grant(role="BO", entity=entity).user
-    make_approval_rule(entity, asks_role("AP"), name="Large", above_amount="10000")
-    browser, address = browser_of(clerk), reverse(f"{PAGES}_simulate")
-    asked = {"entity": entity.pk, "department": "", "kind": "general", "currency": "EUR"}
+def test_who_confirms_a_rule_reads_all_of_it(entity):
+    proposer, confirmer = (make_grant(role="FC", entity=entity).user for _ in range(2))
+    boss, department = make_approver(entity), make_department(entity=entity)
+    version = make_approval_rule(
+        entity,
+        asks(boss, mode="all"),
+        above_amount="500",
+        department=department,
+        gl_codes=["6600"],
+        requesters=[proposer.pk],
+        fields={"place": ["Berlin, Mitte"], "project": ["x", "y"]},
+        state="proposed",
+        proposed_by=proposer,
+        confirmed_by=None,
+        confirmed_at=None,
+        due_days=3,
+    )
+    browser = browser_of(confirmer)
+    conditions = (
+        f"department {department}; GL 6600; asked for by {proposer.name};"
+        ' place: "Berlin, Mitte"; project: x, y'
+    )
 
-    assert browser.get(address).status_code == 200
-    shown = browser.get(address, asked | {"amount": "10000.01"}).content.decode()
-    assert "Large" in shown
-    assert boss.email in shown
-    assert "No rule covers" in browser.get(address, asked | {"amount": "10000"}).content.decode()
-    nobody = browser_of(make_grant(role="SY", entity=entity).user)
-    assert nobody.get(address).status_code == 403
+    [table] = browser.get(reverse(f"{PAGES}_change", args=[version.rule.pk])).context["tables"]
+    assert table.rows == [
+        [
+            *("1", "Proposed", "over 500.00 EUR", conditions, f"all of {boss.name}", "3, 30 days"),
+            *(proposer.name, "–", "test"),
+        ]
+    ]
+    question = browser.get(reverse(f"{PAGES}_verb_confirm", args=[version.rule.pk]))
+    [(_, told)] = question.context["objects"]
+    assert told == (
+        f"{version.rule}: over 500.00 EUR; {conditions}; all of {boss.name}; proposed by {proposer.name}: test"
+    )

@@ -26,6 +26,7 @@ from approvals.tests.makers import (
 )
 from billing.access.models import User
 from billing.entities.tests.makers import make_entity, make_grant
+from billing.kernel.tests.frames import framed
 from billing.kernel.tests.soundness import assert_books_are_sound
 
 pytestmark = pytest.mark.django_db
@@ -196,6 +197,9 @@ def test_the_page_of_mails_shows_ones_own_and_previews(entity, boss):
         assert browser.get(reverse(f"{pages}_change", args=[mail.pk])).status_code == status
         preview = browser.get(reverse(f"{pages}_preview"), {"occasion": "escalated", "language": "fr"})
         assert "vous pouvez décider" in preview.content.decode()
+        shown = render("escalated", SAMPLE, name=person.name, language="fr")
+        assert framed(preview) == shown.html
+        assert reverse(f"{pages}_preview") in browser.get(reverse(f"{pages}_changelist")).content.decode()
     stranger = Client()
     stranger.force_login(
         make_grant(role="BO", entity=entity).user, backend="billing.entities.backends.GrantBackend"

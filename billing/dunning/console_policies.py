@@ -24,7 +24,7 @@ from billing.invoicing.console import Table, money, number
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
 from billing.kernel.errors import DomainError
-from billing.kernel.money import currencies
+from billing.kernel.money import currencies, plain
 
 STEP_LINES = (
     "-3; notify; friendly_note\n7; notify; reminder\n21; notify; second_reminder\n"
@@ -145,7 +145,7 @@ def _show_as_it_is(form: TermsForm, policies: list[DunningPolicy]) -> None:
             )
             for one in policy.amounts.all()
         ),
-        "interest_percent": policy.interest_percent,
+        "interest_percent": policy.interest_percent and plain(policy.interest_percent),
         "fee_reference": policy.fee_reference,
     }
 

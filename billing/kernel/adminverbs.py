@@ -21,6 +21,7 @@ from django.utils import timezone
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -38,6 +39,7 @@ THEME = {
     forms.TextInput: UnfoldAdminTextInputWidget,
     forms.EmailInput: UnfoldAdminTextInputWidget,
     forms.Textarea: UnfoldAdminTextareaWidget,
+    forms.PasswordInput: UnfoldAdminPasswordWidget,
     forms.NumberInput: UnfoldAdminDecimalFieldWidget,
     forms.DateInput: partial(
         UnfoldAdminTextInputWidget, attrs={"type": "date"}
@@ -58,7 +60,7 @@ class ReasonForm(forms.Form):
 
 @dataclass(frozen=True, kw_only=True)
 class AdminVerb:
-    """`run(request, obj, **cleaned)` calls one service. `effect` completes "This will happen to …".
+    """`run(request, obj, **cleaned)` calls one service. `effect` says in whole sentences what it does.
 
     With a `preview` nobody confirms what he has not seen: `preview(request, obj, **cleaned)` computes the
     tables that are shown first, and what would come out differently by then is shown anew instead of done.

@@ -135,7 +135,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="add_price",
             description="Add price…",
-            effect="A new version of the price, of the list or on a plan, is added to",
+            effect="A new version of its price, of the list or on a plan, is added.",
             permission="subscriptions.create_price",
             form=console.ProductPriceForm,
             prepare=console.offer_plans,
@@ -145,7 +145,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="change_gl_code",
             description="Change GL code…",
-            effect="The GL code of what is billed from now on changes for",
+            effect="The GL code of what is billed from now on changes.",
             permission="subscriptions.update_product",
             form=GLCodeForm,
             run=_update(),
@@ -154,7 +154,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="sell_as_goods",
             description="Sell as goods",
-            effect="From now on invoices tax as goods that are sent to the customer, and no longer as a service:",
+            effect="From now on invoices tax it as goods that are sent to the customer, and no longer as a service.",
             permission="subscriptions.update_product",
             run=_update(is_goods=True),
             icon="package_2",
@@ -163,7 +163,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="sell_as_service",
             description="Sell as a service",
-            effect="From now on invoices tax as a service, and no longer as goods that are sent to the customer:",
+            effect="From now on invoices tax it as a service, and no longer as goods that are sent to the customer.",
             permission="subscriptions.update_product",
             run=_update(is_goods=False),
             icon="build",
@@ -172,7 +172,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="stop_selling",
             description="Stop selling",
-            effect="No new sales of",
+            effect="There are no new sales of it.",
             permission="subscriptions.update_product",
             run=_update(is_active=False),
             icon="block",
@@ -182,7 +182,7 @@ class ProductAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="sell_again",
             description="Sell again",
-            effect="On sale again:",
+            effect="It is on sale again.",
             permission="subscriptions.update_product",
             run=_update(is_active=True),
             applies=lambda product: not product.is_active,
@@ -285,7 +285,7 @@ class PlanAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="add_price",
             description="Add price…",
-            effect="A new version of the price of one of its products is added to",
+            effect="A new version of the price of one of its products is added.",
             permission="subscriptions.create_price",
             form=console.PlanPriceForm,
             prepare=console.offer_products,
@@ -295,7 +295,7 @@ class PlanAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="change_plan",
             description="Change…",
-            effect="Subscriptions from now on have another name or trial; running ones keep theirs:",
+            effect="Subscriptions from now on have another name or trial; running ones keep theirs.",
             permission="subscriptions.update_plan",
             form=console.PlanChangeForm,
             prepare=console.show_as_it_is,
@@ -305,7 +305,7 @@ class PlanAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="stop_offering",
             description="Stop offering",
-            effect="Nobody new can subscribe; running subscriptions go on:",
+            effect="Nobody new can subscribe; running subscriptions go on.",
             permission="subscriptions.update_plan",
             run=_update_plan(is_active=False),
             icon="block",
@@ -315,7 +315,7 @@ class PlanAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="offer_again",
             description="Offer again",
-            effect="On offer again:",
+            effect="It is on offer again.",
             permission="subscriptions.update_plan",
             run=_update_plan(is_active=True),
             applies=lambda plan: not plan.is_active,

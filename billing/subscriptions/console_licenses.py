@@ -159,7 +159,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="assign_seat",
             description="Assign seat…",
-            effect="The user you name gets a seat of",
+            effect="The user you name gets a seat.",
             permission="subscriptions.assign_license",
             form=HolderForm,
             run=_assign,
@@ -169,7 +169,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="release_seat",
             description="Release seat…",
-            effect="The user you name gives back a seat of",
+            effect="The user you name gives back a seat.",
             permission="subscriptions.assign_license",
             form=HolderForm,
             run=_release,
@@ -179,7 +179,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="change_license",
             description="Change…",
-            effect="From today on it is as you say below; a later end renews it:",
+            effect="From today on it is as you say below; a later end renews it.",
             permission="subscriptions.update_license",
             form=ChangeForm,
             run=_change,
@@ -189,7 +189,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="revoke_license",
             description="Revoke…",
-            effect="Every seat is released and nobody may use it again, for good:",
+            effect="Every seat is released and nobody may use it again, for good.",
             permission="subscriptions.revoke_license",
             form=ReasonForm,
             run=_revoke,

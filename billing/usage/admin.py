@@ -81,7 +81,7 @@ class MeterAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="close_meter",
             description="Take no more usage",
-            effect="Usage is rejected from now on for",
+            effect="Its usage is rejected from now on.",
             permission="usage.update_meter",
             run=_update_meter(is_active=False),
             icon="block",
@@ -91,7 +91,7 @@ class MeterAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="open_meter",
             description="Take usage again",
-            effect="Usage is accepted again for",
+            effect="Its usage is accepted again.",
             permission="usage.update_meter",
             run=_update_meter(is_active=True),
             applies=lambda meter: not meter.is_active,
@@ -99,7 +99,7 @@ class MeterAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="change_late_policy",
             description="Late events and corrections…",
-            effect="What is reported late or negative is treated differently from now on for",
+            effect="What is reported late or negative is treated differently from now on.",
             permission="usage.update_meter",
             form=LateForm,
             run=_change_late_policy,
@@ -158,7 +158,7 @@ class QuotaAdmin(ReadOnlyAdmin):
         AdminVerb(
             name="change_quota",
             description="Change quota…",
-            effect="The quota changes, and what was used is counted anew, for",
+            effect="It changes, and what was used is counted anew.",
             permission="usage.set_quota",
             form=QuotaForm,
             run=_set_quota,

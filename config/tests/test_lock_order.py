@@ -155,7 +155,7 @@ NOW = datetime(2024, 9, 16, tzinfo=UTC)
 SCENARIOS: dict[Callable, Callable] = {}
 PREVIEWS = {"preview_cancellation", "preview_change", "preview_pause", "preview_resumption"}
 READ_ONLY = {
-    approvals: {"preview_route", "send_mail", "sweep_mails"},
+    approvals: {"preview_proposal", "preview_route", "send_mail", "sweep_mails"},
     entities: set(),
     ledger: set(),
     subscriptions: PREVIEWS,

@@ -5,11 +5,14 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from billing.dunning.mailing.content import render
+from billing.dunning.mailing.preview import sample_letter
 from billing.dunning.models import DunningAssignment, DunningMail, DunningPause, DunningPolicy, LateFee
 from billing.dunning.states import Template
 from billing.dunning.tests.makers import FEE, FIRST, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late
 from billing.entities.tests.makers import make_grant
+from billing.kernel.tests.frames import framed
 from billing.payments.tests.makers import make_customer, make_seller
 
 pytestmark = pytest.mark.django_db
@@ -165,6 +168,7 @@ def test_every_letter_is_previewed_with_made_up_and_with_real_invoices(console, 
     real = client.get(address, asked | {"invoice_number": invoice.number}).content.decode()
 
     assert "INV-2026-000041" in sample
+    assert framed(client.get(address, asked)) == render(template, sample_letter(language)).html
     assert invoice.number in real
     assert "INV-2026-000041" not in real
 
@@ -179,6 +183,11 @@ def test_the_preview_knows_no_invoice_of_others_and_no_other_template(console, s
     )
     assert "iframe" not in client.get(address, {"template": "../../etc"}).content.decode()
     assert client.get(address).status_code == 200
+
+
+def test_the_page_of_letters_leads_to_the_preview_whoever_sees_policies(console):
+    letters, preview = page("dunningmail", "changelist"), reverse("admin:dunning_dunningmail_preview")
+    assert preview in console("BO").get(letters).content.decode()
 
 
 def test_whoever_sees_no_policies_sees_no_preview(console):

@@ -1,7 +1,6 @@
 """Fields that take one spelling of each value. What is not exactly right is refused, never repaired."""
 
 import re
-import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -15,6 +14,7 @@ from rest_framework.fields import get_attribute
 
 from billing.kernel.errors import Invalid
 from billing.kernel.money import currencies, minor_unit
+from billing.kernel.text import is_unseen
 
 MONEY = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", re.ASCII)
 EXACT = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?", re.ASCII)
@@ -25,7 +25,6 @@ INSTANT = re.compile(
 )
 IDENTIFIER = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class _DecimalText(serializers.Field):
@@ -196,11 +195,8 @@ class StrictCharField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         welcome = "\n\r\t" if self.multiline else ""
-        for sign in data:
-            if sign in welcome:
-                continue
-            if unicodedata.category(sign) in {"Cc", "Cs", "Cn", "Zl", "Zp"} or sign in DIRECTION_OVERRIDES:
-                self.fail("control")
+        if any(is_unseen(sign) for sign in data if sign not in welcome):
+            self.fail("control")
         if not data.strip() and not self.allow_blank:
             self.fail("blank")
         if not self.multiline and data != data.strip():
