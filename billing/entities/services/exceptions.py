@@ -12,6 +12,7 @@ from billing.access.roles import in_conflict
 from billing.entities.errors import ExceptionInUse, ExceptionRefused, RolesConflict, TakesTwo
 from billing.entities.models import RoleException
 from billing.entities.reach import may
+from billing.entities.services.duties import hold_still
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
@@ -82,6 +83,7 @@ def revoke_exception(*, actor: str, exception_id: UUID, reason: str) -> RoleExce
     if found is None:
         raise NotFound("There is no such exception.")
     locked_person(found.person_id, active=False)
+    hold_still()
     exception = RoleException.objects.locked().get(pk=exception_id)
     if exception.revoked_at is None:
         exception.revoked_at = timezone.now()

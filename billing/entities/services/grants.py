@@ -28,6 +28,7 @@ from billing.entities.errors import (
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
 from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
+from billing.entities.services.duties import hold_still
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.errors import Invalid, NotFound
@@ -56,6 +57,7 @@ def grant_role(
     RoleNotForAccount, DepartmentNeeded, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
+    hold_still()
     entity = open_entity(entity_id)
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)
