@@ -126,9 +126,10 @@ class RoleExceptionViewSet(ActingVerb, ServiceViewSet):
     def revoke(self, request, role_exception_id):
         """Take it back, once one of the two roles is revoked. Doing it again changes nothing."""
         order = self.parse(StateReason)
-        return self.reply(
-            services.revoke_exception(actor=self.actor, exception_id=self.get_object().pk, **order)
+        exception = services.revoke_exception(
+            actor=self.actor, exception_id=self.get_object().pk, version=self.expected_version(), **order
         )
+        return self.reply(exception)
 
 
 class RoleConflictRead(serializers.Serializer):

@@ -188,11 +188,17 @@ class RoleGrantViewSet(ActingVerb, ServiceViewSet):
     def confirm(self, request, role_grant_id):
         """Put a proposed role into effect: neither by who granted it nor by who receives it."""
         self.parse(NoInput)
-        return self.reply(services.confirm_grant(actor=self.actor, grant_id=self.get_object().pk))
+        grant = services.confirm_grant(
+            actor=self.actor, grant_id=self.get_object().pk, version=self.expected_version()
+        )
+        return self.reply(grant)
 
     @extend_schema(request=StateReason, responses=RoleGrantRead)
     @action(detail=True, methods=["post"])
     def revoke(self, request, role_grant_id):
         """Take a role away, with the next request of its holder. Doing it again changes nothing."""
         order = self.parse(StateReason)
-        return self.reply(services.revoke_grant(actor=self.actor, grant_id=self.get_object().pk, **order))
+        grant = services.revoke_grant(
+            actor=self.actor, grant_id=self.get_object().pk, version=self.expected_version(), **order
+        )
+        return self.reply(grant)

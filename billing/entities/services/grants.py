@@ -34,6 +34,7 @@ from billing.kernel import audit
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.events import publish
 from billing.kernel.money import Money
+from billing.kernel.versions import require_version
 
 
 @transaction.atomic
@@ -92,13 +93,14 @@ def grant_role(
 
 
 @transaction.atomic
-def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
-    """Put a grant into effect. Doing it again changes nothing.
+def confirm_grant(*, actor: str, grant_id: UUID, version: int | None = None) -> RoleGrant:
+    """Put a grant into effect. Doing it again changes nothing. `version` is the one last seen (PreconditionFailed).
 
     Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict.
     """
     user = locked_person(_grant(grant_id).user_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
+    require_version(grant, version)
     now = timezone.now()
     if grant.revoked_at or _is_over(grant, now=now):
         raise GrantEnded("The grant has ended.")
@@ -118,10 +120,14 @@ def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
 
 
 @transaction.atomic
-def revoke_grant(*, actor: str, grant_id: UUID, reason: str) -> RoleGrant:
-    """Take a role away, with the next request of its holder. Doing it again changes nothing. Raises NotFound."""
+def revoke_grant(*, actor: str, grant_id: UUID, reason: str, version: int | None = None) -> RoleGrant:
+    """Take a role away, with the next request of its holder. Doing it again changes nothing.
+
+    Raises NotFound, PreconditionFailed.
+    """
     _grant(grant_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
+    require_version(grant, version)
     if grant.revoked_at is None:
         grant.revoked_at = timezone.now()
         grant.save(update_fields=["revoked_at"])

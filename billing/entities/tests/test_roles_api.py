@@ -274,6 +274,23 @@ def test_doing_it_again_changes_nothing(group, ask):
     assert written() == before
 
 
+def test_a_stale_version_is_refused_and_changes_nothing(group, ask):
+    root, company, _ = group
+    controller = ask(holder("FC", root))
+    grant = make_grant(role="VW", entity=company, confirmed_at=None, granted_by=make_user())
+    exception = make_exception(make_user(), "BO", "FC", entity=company)
+    stale, before = {"If-Match": '"7"'}, written()
+
+    for path in (f"role-grants/{grant.pk}/confirm", f"role-grants/{grant.pk}/revoke"):
+        body = {} if path.endswith("confirm") else {"reason": "x"}
+        assert controller.post(path, body, 412, **stale)["code"] == "precondition-failed"
+    refusal = controller.post(f"role-exceptions/{exception.pk}/revoke", {"reason": "x"}, 412, **stale)
+
+    assert refusal["code"] == "precondition-failed"
+    assert written() == before
+    assert controller.post(f"role-grants/{grant.pk}/confirm", None, **{"If-Match": '"1"'})["version"] == 2
+
+
 def test_each_state_is_what_its_filter_finds(group, ask):
     _, company, _ = group
     proposed = {"confirmed_at": None, "granted_by": make_user()}
