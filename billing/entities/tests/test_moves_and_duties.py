@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from billing.access.models import UserKind
 from billing.entities import services
-from billing.entities.errors import HierarchyChanged, RolesConflict
+from billing.entities.errors import ExceptionInUse, HierarchyChanged, RolesConflict
 from billing.entities.models import BillingEntity, EntityRelation, RoleException, RoleGrant
+from billing.entities.reporting import conflicts_held
 from billing.entities.tasks import apply_due_moves
 from billing.entities.tests.makers import (
     make_department,
@@ -307,65 +308,105 @@ def grant(person, role, entity):
     )
 
 
+def grant_by_sql(person, role, entity):
+    return make_grant(user=person, role=role, entity=entity)
+
+
+by_service_and_by_sql = pytest.mark.parametrize(
+    ("give", "carry", "error"), [(grant, move, RolesConflict), (grant_by_sql, move_by_sql, IntegrityError)]
+)
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("way", ["service", "database"])
-def test_a_grant_waits_for_a_move_and_is_refused_after_it(way, group):
+@by_service_and_by_sql
+def test_a_grant_waits_for_a_move_and_is_refused_after_it(give, carry, error, group):
     left, _, right, leaf = group
     person = make_user()
     make_grant(user=person, role="FC", entity=left)
-    give, error = {
-        "service": (lambda: grant(person, "BO", leaf), RolesConflict),
-        "database": (lambda: make_grant(user=person, role="BO", entity=leaf), IntegrityError),
-    }[way]
 
     with transaction.atomic():
-        move(right, left)
-        rival = start_rival(give)
+        carry(right, left)
+        rival = start_rival(lambda: give(person, "BO", leaf))
 
     with pytest.raises(error):
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left
     assert RoleGrant.objects.get().role == "FC"
-    assert_books_are_sound()
+    assert conflicts_held(as_of=days(0)) == []
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("way", ["service", "database"])
-def test_a_move_waits_for_a_grant_and_is_refused_after_it(way, group):
+@by_service_and_by_sql
+def test_a_move_waits_for_a_grant_and_is_refused_after_it(give, carry, error, group):
     left, _, right, leaf = group
     person = make_user()
     make_grant(user=person, role="FC", entity=left)
-    carry, error = {
-        "service": (lambda: move(right, left), RolesConflict),
-        "database": (lambda: move_by_sql(right, left), IntegrityError),
-    }[way]
 
     with transaction.atomic():
-        grant(person, "BO", leaf)
-        rival = start_rival(carry)
+        give(person, "BO", leaf)
+        rival = start_rival(lambda: carry(right, left))
 
     with pytest.raises(error):
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left.parent
     assert RoleGrant.objects.count() == 2
-    assert_books_are_sound()
+    assert conflicts_held(as_of=days(0)) == []
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_move_waits_for_an_exception_to_be_taken_back_and_is_refused_after_it(group):
+def revoke(exception):
+    services.revoke_exception(actor="command:test", exception_id=exception.pk, reason="Back")
+
+
+def revoke_by_sql(exception):
+    RoleException.objects.filter(pk=exception.pk).update(revoked_at=timezone.now())
+
+
+@pytest.fixture
+def excepted(group):
+    """Roles that only the exception would allow to come together, by the move of one branch to the other."""
     left, _, right, leaf = group
     person = make_user()
     held(person, above=left, below=leaf, ends_on=days(30))
-    exception = make_exception(person, "BO", "FC", entity=leaf)
+    return make_exception(person, "BO", "FC", entity=leaf), right, left
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("take_back", "carry", "error"),
+    [(revoke, move, RolesConflict), (revoke_by_sql, move_by_sql, IntegrityError)],
+)
+def test_a_move_waits_for_an_exception_to_be_taken_back_and_is_refused_after_it(
+    take_back, carry, error, excepted
+):
+    exception, right, left = excepted
 
     with transaction.atomic():
-        services.revoke_exception(actor="command:test", exception_id=exception.pk, reason="Back")
-        rival = start_rival(lambda: move(right, left))
+        take_back(exception)
+        rival = start_rival(lambda: carry(right, left))
 
-    with pytest.raises(RolesConflict):
+    with pytest.raises(error):
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left.parent
-    assert_books_are_sound()
+    assert conflicts_held(as_of=days(0)) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("take_back", "carry", "error"),
+    [(revoke, move, ExceptionInUse), (revoke_by_sql, move_by_sql, IntegrityError)],
+)
+def test_an_exception_is_not_taken_back_from_under_a_move(take_back, carry, error, excepted):
+    exception, right, left = excepted
+
+    with transaction.atomic():
+        carry(right, left)
+        rival = start_rival(lambda: take_back(exception))
+
+    with pytest.raises(error):
+        rival.result(timeout=5)
+    exception.refresh_from_db()
+    assert (exception.revoked_at, BillingEntity.objects.get(pk=right.pk).parent) == (None, left)
+    assert [conflict.exception for conflict in conflicts_held(as_of=days(0))] == [exception.pk]
 
 
 @pytest.mark.django_db(transaction=True)
