@@ -475,7 +475,7 @@ def _held_together(reader: User) -> dict:
     """As the theme's table component takes it."""
     return {
         "title": "Conflicting roles held together, now or from a day to come",
-        "note": "A conflict without an exception comes from a move of an entity: revoke one of the two roles.",
+        "note": "What nobody allowed is older than the rule against it: revoke one of the two roles.",
         "headers": [
             "Person",
             "Role",
@@ -491,9 +491,9 @@ def _held_together(reader: User) -> dict:
             [
                 f"{held.person} ({held.email})",
                 Role(held.role).label,
-                held.place,
+                held.place or "elsewhere",
                 Role(held.other_role).label,
-                held.other_place,
+                held.other_place or "elsewhere",
                 str(held.starts_on),
                 str(held.ends_on or "–"),
                 f"{held.allowed_by} until {held.allowed_until}" if held.exception else "nobody",

@@ -1,4 +1,4 @@
-"""Roles that one person holds together although they conflict, as SQL: for the trigger, the checks and the report.
+"""Roles that one person holds together although they conflict, as SQL: for triggers, moves, checks and the report.
 
 Two grants of a person (his service accounts' count as his) conflict if their roles do, one entity is within the other,
 the departments too if both name one, and there is a day on which both hold. An exception covers them if it is the
@@ -8,20 +8,28 @@ person's, for these two roles, of the narrower entity or above it, and holds on 
 import pgtrigger
 
 from billing.access.roles import Role, in_conflict
+from billing.entities.paths import tree_lock
 
 _PAIRS = ", ".join(
     f"('{one}', '{other}')" for one in Role.values for other in Role.values if in_conflict(one, other)
 )
 
 
-def held_together(*, of: str = "true", when: str = "true", as_of: str = "current_date") -> str:
+STILL = tree_lock("entities", shared=True)  # nothing moves; whoever moves an entity takes it alone
+
+
+def held_together(
+    *, of: str = "true", when: str = "true", as_of: str = "current_date", path: str = "{entity}.path"
+) -> str:
     """The pairs that are not over on `as_of`, with the exception that covers each, if one does.
 
-    `of` is SQL over `holder` (the users' row of a grant), `when` over `one` and `other`.
+    `of` is SQL over `holder` (the users' row of a grant), `when` over `one` and `other`, `path` that of where an
+    `{entity}` is: it may say where it would be.
     """
     return f"""
         WITH held AS (
-            SELECT g.id, g.role, coalesce(holder.owner_id, holder.id) AS person_id, g.entity_id, place.path,
+            SELECT g.id, g.role, coalesce(holder.owner_id, holder.id) AS person_id, g.entity_id,
+                   {path.format(entity="place")} AS path,
                    g.department_id, part.path AS department_path, g.confirmed_at,
                    daterange(greatest(g.starts_on, {as_of}), CASE WHEN g.ends_on IS NOT NULL OR g.ends_at IS NOT NULL THEN
                        greatest(g.starts_on, {as_of}, least(g.ends_on, (g.ends_at AT TIME ZONE 'UTC')::date + 1)) END) AS days
@@ -41,7 +49,7 @@ def held_together(*, of: str = "true", when: str = "true", as_of: str = "current
             SELECT x.id FROM role_exceptions x JOIN billing_entities above ON above.id = x.entity_id
             WHERE x.person_id = one.person_id AND x.revoked_at IS NULL
               AND x.role = least(one.role, other.role) AND x.other_role = greatest(one.role, other.role)
-              AND starts_with(CASE WHEN length(one.path) > length(other.path) THEN one.path ELSE other.path END, above.path)
+              AND starts_with(CASE WHEN length(one.path) > length(other.path) THEN one.path ELSE other.path END, {path.format(entity="above")})
               AND one.days * other.days <@ daterange(x.starts_on, x.ends_on)
             ORDER BY x.id LIMIT 1
         ) AS covering ON true
@@ -71,6 +79,7 @@ def grants_without_conflict() -> pgtrigger.Trigger:
         func=f"""
             SELECT coalesce(owner_id, id) INTO person FROM users WHERE id = NEW.user_id;
             PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
+            PERFORM {STILL};
             IF EXISTS (SELECT FROM ({conflicts}) AS found WHERE exception_id IS NULL) THEN
                 {_REFUSAL}
             END IF;
@@ -90,6 +99,7 @@ def exception_outlives_its_use() -> pgtrigger.Trigger:
         func=f"""
             person := NEW.person_id;
             PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
+            PERFORM {STILL};
             IF NEW.revoked_at IS NOT NULL AND EXISTS (
                 SELECT FROM ({conflicts}) AS found
                 WHERE exception_id IS NULL AND least(role, other_role) = NEW.role AND greatest(role, other_role) = NEW.other_role)
@@ -98,4 +108,41 @@ def exception_outlives_its_use() -> pgtrigger.Trigger:
             END IF;
             RETURN NULL;
         """,
+    )
+
+
+def holding_below(path: str) -> str:
+    """SQL over `holder`: a person with a role at a place whose path begins with `path`."""
+    return f"""coalesce(holder.owner_id, holder.id) IN (
+        SELECT coalesce(account.owner_id, account.id) FROM role_grants held_there
+        JOIN billing_entities below ON below.id = held_there.entity_id
+        JOIN users account ON account.id = held_there.user_id
+        WHERE held_there.revoked_at IS NULL AND starts_with(below.path, {path}))"""  # noqa: S608
+
+
+def moves_without_conflict() -> pgtrigger.Trigger:
+    """A move brings no two conflicting roles of a person together, and takes no exception away from under them.
+
+    Whoever grants, or takes an exception back, meanwhile waits for it, or it for him (STILL).
+    """
+    conflicts = held_together(
+        of=holding_below("NEW.path"),
+        when="(starts_with(one.path, NEW.path) OR starts_with(other.path, NEW.path))",
+    )
+    return pgtrigger.Trigger(
+        name="moves_without_conflict",
+        when=pgtrigger.After,
+        operation=pgtrigger.UpdateOf("parent_id"),
+        declare=[("person", "uuid")],
+        func=f"""
+            IF NEW.parent_id IS NOT DISTINCT FROM OLD.parent_id THEN
+                RETURN NULL;
+            END IF;
+            PERFORM {tree_lock("entities")};
+            SELECT person_id INTO person FROM ({conflicts}) AS pairs WHERE exception_id IS NULL LIMIT 1;
+            IF FOUND THEN
+                {_REFUSAL}
+            END IF;
+            RETURN NULL;
+        """,  # noqa: S608
     )

@@ -6,7 +6,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from billing.access.roles import Role
-from billing.entities.duties import exception_outlives_its_use, grants_without_conflict
+from billing.entities.duties import (
+    exception_outlives_its_use,
+    grants_without_conflict,
+    moves_without_conflict,
+)
 from billing.entities.paths import keeps_path
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.fields import CurrencyField, MoneyField, payable
@@ -90,6 +94,7 @@ class BillingEntity(BaseModel):
         triggers = [
             touched(),
             keeps_path("entities"),
+            moves_without_conflict(),
             moves_only(pairs(ENTITY_MOVES)),
             never_deleted(),
             never_truncated(),

@@ -1,5 +1,7 @@
 """Materialised paths, kept by the database: no circle, no tree deeper than 16, whoever writes."""
 
+from uuid import UUID
+
 import pgtrigger
 
 DEPTH_MAX = 16
@@ -14,6 +16,17 @@ def depth_of(path: str) -> int:
 def path_above(path: str) -> str:
     """The path of the parent; "/" for a root."""
     return path[:-SEGMENT]
+
+
+def path_of_child(above: str, key: UUID) -> str:
+    """As `keeps_path` makes it."""
+    return f"{above}{key.hex}/"
+
+
+def tree_lock(table_key: str, *, shared: bool = False) -> str:
+    """SQL of the lock that every change of a parent takes until its transaction ends; shared, by who only needs the
+    tree to stay as it is."""
+    return f"pg_advisory_xact_lock{'_shared' if shared else ''}(hashtext('tree of {table_key}'))"
 
 
 def keeps_path(table_key: str) -> pgtrigger.Trigger:
@@ -42,7 +55,7 @@ def keeps_path(table_key: str) -> pgtrigger.Trigger:
             IF NEW.parent_id IS NULL THEN
                 NEW.path := '/' || own;
             ELSE
-                PERFORM pg_advisory_xact_lock(hashtext('tree of {table_key}'));
+                PERFORM {tree_lock(table_key)};
                 EXECUTE format('SELECT path FROM %I WHERE id = $1', TG_TABLE_NAME) INTO above USING NEW.parent_id;
                 IF above IS NULL THEN
                     RETURN NEW;  -- an unknown parent: the foreign key says so

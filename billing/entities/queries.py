@@ -4,18 +4,20 @@ from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Length
 from django.utils import timezone
 
 from billing.access.models import User, UserKind
-from billing.entities.models import BillingEntity, Department, EntityRelation, RoleGrant
+from billing.entities.models import BillingEntity, Department, EntityRelation, RoleException, RoleGrant
 from billing.entities.paths import depth_of
 from billing.entities.reach import may, visible
+from billing.entities.states import ExceptionState, GrantState
 
 VIEW_ENTITY = "entities.view_billingentity"
 VIEW_DEPARTMENT = "entities.view_department"
 VIEW_GRANT = "entities.view_rolegrant"
+VIEW_EXCEPTION = "entities.view_roleexception"
 
 
 def entities_for(user: User, verb: str = VIEW_ENTITY) -> QuerySet[BillingEntity]:
@@ -34,6 +36,42 @@ def of_entities_within(queryset: QuerySet, user: User, verb: str, entity_id: str
 
 def grants_for(user: User, verb: str = VIEW_GRANT) -> QuerySet[RoleGrant]:
     return visible(RoleGrant.objects.all(), user=user, verb=verb, department="department")
+
+
+def exceptions_for(user: User) -> QuerySet[RoleException]:
+    return visible(RoleException.objects.all(), user=user, verb=VIEW_EXCEPTION)
+
+
+def grants_with_state(grants: QuerySet[RoleGrant]) -> QuerySet[RoleGrant]:
+    """With `state`, what each is now (UTC days). Active are those of `reach.live_grants`."""
+    now = timezone.now()
+    return grants.annotate(
+        state=_first_of(
+            (Q(revoked_at__isnull=False), GrantState.REVOKED),
+            (Q(ends_on__lte=now.date()) | Q(ends_at__lte=now), GrantState.OVER),
+            (Q(confirmed_at__isnull=True), GrantState.PROPOSED),
+            (Q(starts_on__gt=now.date()), GrantState.PLANNED),
+            otherwise=GrantState.ACTIVE,
+        )
+    )
+
+
+def exceptions_with_state(exceptions: QuerySet[RoleException]) -> QuerySet[RoleException]:
+    """With `state`, what each is today (UTC)."""
+    today = timezone.now().date()
+    return exceptions.annotate(
+        state=_first_of(
+            (Q(revoked_at__isnull=False), ExceptionState.REVOKED),
+            (Q(ends_on__lte=today), ExceptionState.OVER),
+            (Q(starts_on__gt=today), ExceptionState.PLANNED),
+            otherwise=ExceptionState.ACTIVE,
+        )
+    )
+
+
+def _first_of(*cases: tuple[Q, str], otherwise: str) -> Case:
+    known = (When(condition, then=Value(state.value)) for condition, state in cases)
+    return Case(*known, default=Value(otherwise.value), output_field=CharField())
 
 
 def colleagues_of(entities: QuerySet[BillingEntity]) -> QuerySet[User]:

@@ -1,4 +1,4 @@
-"""The life of an entity, as data."""
+"""The life of an entity, as data, and what a grant or an exception is called on a day."""
 
 from django.db import models
 
@@ -18,3 +18,20 @@ ENTITY_MOVES = {
     "resume": move(EntityState.SUSPENDED, to=EntityState.ACTIVE),
     "close": move(EntityState.DRAFT, EntityState.ACTIVE, EntityState.SUSPENDED, to=EntityState.CLOSED),
 }
+
+
+class GrantState(models.TextChoices):
+    """Not kept: it follows from what was done and from the time."""
+
+    PROPOSED = "proposed"  # waits for who confirms it
+    PLANNED = "planned"  # begins on a day to come
+    ACTIVE = "active"
+    OVER = "over"
+    REVOKED = "revoked"
+
+
+class ExceptionState(models.TextChoices):
+    PLANNED = "planned"
+    ACTIVE = "active"
+    OVER = "over"
+    REVOKED = "revoked"

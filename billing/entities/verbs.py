@@ -28,6 +28,7 @@ declare("kernel.retry_delivery", FC, IA)
 declare("kernel.view_job", BO, FC, IA, AU)
 
 declare("entities.view_rolegrant", SY, FC, AU)
+declare("entities.view_grant_limits", FC, AU)
 declare("entities.grant_role", SY)
 declare("entities.confirm_grant", FC)
 declare("entities.revoke_grant", SY, FC)

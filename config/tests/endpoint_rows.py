@@ -7,6 +7,7 @@ a service account has a key with `scope`, and NO without it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from django.utils import timezone
@@ -14,7 +15,14 @@ from django.utils import timezone
 from approvals.models import ApprovalRequest
 from approvals.tests.makers import asks_role, make_approval_rule, make_request
 from billing.access.models import User, UserKind
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
+from billing.entities.models import RoleException, RoleGrant
+from billing.entities.tests.makers import (
+    make_department,
+    make_entity,
+    make_exception,
+    make_grant,
+    make_user,
+)
 from billing.invoicing.models import InvoiceLine
 from billing.invoicing.tests.makers import make_invoice, make_tax_rate
 
@@ -58,6 +66,21 @@ class World:
         level["approvers"] += asks_role("FC")["approvers"]
         make_approval_rule(self.root, level, is_fallback=True)
         return make_request(self.entity, department_id=self.department.pk)
+
+    @cached_property
+    def newcomer(self) -> User:
+        """Somebody who holds no role yet."""
+        return make_user()
+
+    @cached_property
+    def grant(self) -> RoleGrant:
+        """A proposed role."""
+        return make_grant(role="VW", entity=self.entity, confirmed_at=None, granted_by=make_user())
+
+    @cached_property
+    def exception(self) -> RoleException:
+        """Conflicting roles that somebody may hold, and does not."""
+        return make_exception(make_user(), "BO", "FC", entity=self.entity)
 
     @cached_property
     def elsewhere(self) -> "World":
@@ -140,6 +163,28 @@ def rule_terms(world: World) -> dict:
 
 def new_rule(world: World) -> dict:
     return {"entity": str(world.root.pk), "name": "All", "kind": "general", **rule_terms(world)}
+
+
+def new_grant(world: World) -> dict:
+    terms = {"entity_code": world.entity.code, "reason": "new here"}
+    return {"email": world.newcomer.email, "role": "VW", **terms}
+
+
+def new_exception(world: World) -> dict:
+    today = timezone.now().date()
+    return {
+        "email": world.newcomer.email,
+        "role": "BO",
+        "other_role": "FC",
+        "entity": str(world.entity.pk),
+        "starts_on": str(today),
+        "ends_on": str(today + timedelta(days=30)),
+        "reason": "leave",
+    }
+
+
+def reason(world: World) -> dict:
+    return {"reason": "no longer"}
 
 
 ROWS: list[Row] = [
@@ -293,6 +338,87 @@ ROWS: list[Row] = [
         path=lambda world: "approvals/requests",
         roles="- Y Y Y Y Y - s Y -",
         scope="approvals:read",
+        foreign=False,
+    ),
+    # From here on: beyond the 48 of the specification. No key grants roles, so no scope.
+    Row(
+        number=49,
+        method="GET",
+        path=lambda world: "role-grants",
+        roles="- - - - - Y - - Y Y",
+        scope="",
+        foreign=False,
+    ),
+    Row(
+        number=50,
+        method="GET",
+        path=lambda world: f"role-grants/{world.grant.pk}",
+        roles="- - - - - Y - - Y Y",
+        scope="",
+    ),
+    Row(
+        number=51,
+        method="POST",
+        path=lambda world: "role-grants",
+        roles="- - - - - - - - - Q",
+        scope="",
+        proposed="proposed",
+        body=new_grant,
+        foreign=False,
+    ),
+    Row(
+        number=52,
+        method="POST",
+        path=lambda world: f"role-grants/{world.grant.pk}/confirm",
+        roles="- - - - - Y - - - -",
+        scope="",
+    ),
+    Row(
+        number=53,
+        method="POST",
+        path=lambda world: f"role-grants/{world.grant.pk}/revoke",
+        roles="- - - - - Y - - - Y",
+        scope="",
+        body=reason,
+    ),
+    Row(
+        number=54,
+        method="GET",
+        path=lambda world: "role-exceptions",
+        roles="- - - - - Y - - Y Y",
+        scope="",
+        foreign=False,
+    ),
+    Row(
+        number=55,
+        method="GET",
+        path=lambda world: f"role-exceptions/{world.exception.pk}",
+        roles="- - - - - Y - - Y Y",
+        scope="",
+    ),
+    Row(
+        number=56,
+        method="POST",
+        path=lambda world: "role-exceptions",
+        roles="- - - - - Y - - - -",
+        scope="",
+        body=new_exception,
+        foreign=False,
+    ),
+    Row(
+        number=57,
+        method="POST",
+        path=lambda world: f"role-exceptions/{world.exception.pk}/revoke",
+        roles="- - - - - Y - - - -",
+        scope="",
+        body=reason,
+    ),
+    Row(
+        number=58,
+        method="GET",
+        path=lambda world: "role-conflicts",
+        roles="- - - - - Y - - Y Y",
+        scope="",
         foreign=False,
     ),
 ]

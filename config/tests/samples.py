@@ -102,8 +102,16 @@ class Company:
             account = make_user(kind=UserKind.SERVICE, owner=self.viewer)
             make_grant(role="SA", entity=child, user=account)
             self.key: ApiKey = make_key(user=account)[0]
+        self._fill_duties()
+
+    def _fill_duties(self) -> None:
+        """Somebody who holds two conflicting roles at every child, each by an exception."""
+        stand_in = make_user()
         for child in self.children:
-            make_exception(self.viewer, "BO", "FC", entity=child)
+            self.role_exception = make_exception(stand_in, "BO", "FC", entity=child)
+            make_grant(role="BO", entity=child, user=stand_in)
+            terms = {"ends_on": self.role_exception.ends_on, "limits": {"EUR": "100", "USD": "120"}}
+            self.role_grant = make_grant(role="FC", entity=child, user=stand_in, **terms)
 
     def _fill_catalogue(self) -> None:
         self.meters = [make_sold_meter(self.root) for _ in range(self.rows)]
@@ -454,6 +462,8 @@ OBJECTS: dict[str, Callable[[Company], Model]] = {
     "products/{product_id}": lambda company: company.product,
     "products/{product_id}/prices/{price_id}": lambda company: company.price,
     "quota-alerts/{alert_id}": lambda company: company.quota_alert,
+    "role-exceptions/{role_exception_id}": lambda company: company.role_exception,
+    "role-grants/{role_grant_id}": lambda company: company.role_grant,
     "subscriptions/{subscription_id}": lambda company: company.subscription,
     "quotas/{quota_id}": lambda company: company.quota,
     "usage/events/{event_id}": lambda company: company.usage_event,

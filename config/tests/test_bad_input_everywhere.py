@@ -18,7 +18,7 @@ from billing.access.tests.makers import make_key
 from billing.dunning import services as dunning
 from billing.dunning.models import LateFee
 from billing.dunning.tests.makers import make_policy
-from billing.entities.tests.makers import make_entity, make_grant
+from billing.entities.tests.makers import make_entity, make_exception, make_grant, make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import AllocationRun, AllocationRunKind, Invoice
 from billing.invoicing.tests.consolidation_makers import consolidate
@@ -207,6 +207,8 @@ def world() -> dict[str, object]:
         "request_id": approval.pk,
         "approval_rule_id": approval_rule.rule_id,
         "delegation_id": _given_by_a_controller(seller),
+        "role_grant_id": make_grant(role="VW", entity=customer).pk,
+        "role_exception_id": make_exception(make_user(), "BO", "FC", entity=customer).pk,
         "seller": seller,
     } | dunned
 

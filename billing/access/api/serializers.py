@@ -1,9 +1,16 @@
 from rest_framework import serializers
 
-from billing.access.models import ApiKey
+from billing.access.models import ApiKey, User
 from billing.access.queries import accounts_for
 from billing.kernel.api.fields import IdField, StrictCharField, StrictDateTimeField, StrictIntegerField
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
+
+
+class AccountBrief(ReadSerializer):
+    class Meta:
+        model = User
+        fields = ("id", "kind", "name", "email", "is_active")
+        read_only_fields = fields
 
 
 class KeyRead(ReadSerializer):

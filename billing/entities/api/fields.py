@@ -8,6 +8,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from billing.access.models import User
 from billing.entities import queries
+from billing.entities.reach import accounts_within
 from billing.kernel.api.fields import IdField
 
 
@@ -55,6 +56,15 @@ class ColleagueField(_ReferenceField):
     def within(self, user: User) -> QuerySet:
         entities = union(queries.entities_for, user, self.verbs(queries.VIEW_ENTITY))
         return queries.colleagues_of(entities)
+
+
+class AccountField(_ReferenceField):
+    """A person or service account that holds a role where the sender may do what he is doing."""
+
+    default_error_messages = {"not_found": "There is no such account."}
+
+    def within(self, user: User) -> QuerySet:
+        return accounts_within(User.objects.all(), user, self.verb or self.context["view"].acting_verb)
 
 
 def union(query, user: User, verbs: set[str]) -> QuerySet:

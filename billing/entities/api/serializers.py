@@ -209,6 +209,13 @@ class DepartmentRead(ReadSerializer):
         return data
 
 
+class DepartmentBrief(ReadSerializer):
+    class Meta:
+        model = Department
+        fields = ("id", "code", "name")
+        read_only_fields = fields
+
+
 class DepartmentUpdate(StrictSerializer):
     """PUT: fields left out go back to their defaults, except the GL code, which stays as it is."""
 

@@ -12,9 +12,11 @@ from billing.access.roles import in_conflict
 from billing.entities.errors import ExceptionInUse, ExceptionRefused, RolesConflict, TakesTwo
 from billing.entities.models import RoleException
 from billing.entities.reach import may
+from billing.entities.services.duties import hold_still
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
+from billing.kernel.versions import require_version
 
 APPROVE = "entities.approve_exception"
 DAYS_MAX = 366
@@ -73,16 +75,20 @@ def approve_exception(
 
 
 @transaction.atomic
-def revoke_exception(*, actor: str, exception_id: UUID, reason: str) -> RoleException:
+def revoke_exception(
+    *, actor: str, exception_id: UUID, reason: str, version: int | None = None
+) -> RoleException:
     """Take an exception back that no grant needs any more. Doing it again changes nothing.
 
-    Raises NotFound, ExceptionInUse.
+    Raises NotFound, PreconditionFailed, ExceptionInUse.
     """
     found = RoleException.objects.select_related("person").filter(pk=exception_id).first()
     if found is None:
         raise NotFound("There is no such exception.")
     locked_person(found.person_id, active=False)
+    hold_still()
     exception = RoleException.objects.locked().get(pk=exception_id)
+    require_version(exception, version)
     if exception.revoked_at is None:
         exception.revoked_at = timezone.now()
         try:

@@ -29,12 +29,14 @@ from billing.entities.errors import (
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
 from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
+from billing.entities.services.duties import hold_still
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.events import publish
 from billing.kernel.money import Money
+from billing.kernel.versions import require_version
 
 
 @transaction.atomic
@@ -58,6 +60,7 @@ def grant_role(
     RoleNotForAccount, DepartmentNeeded, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
+    hold_still()
     entity = open_entity(entity_id)
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)
@@ -92,14 +95,15 @@ def grant_role(
 
 
 @transaction.atomic
-def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
+def confirm_grant(*, actor: str, grant_id: UUID, version: int | None = None) -> RoleGrant:
     """Put a grant into effect: by somebody else than who granted it, and where a rule says so with further people's
-    consent. Doing it again changes nothing.
+    consent. Doing it again changes nothing. `version` is the one last seen (PreconditionFailed).
 
     Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict, ApprovalRequired.
     """
     user = locked_person(_grant(grant_id).user_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
+    require_version(grant, version)
     now = timezone.now()
     if grant.revoked_at or _is_over(grant, now=now):
         raise GrantEnded("The grant has ended.")
@@ -120,10 +124,14 @@ def confirm_grant(*, actor: str, grant_id: UUID) -> RoleGrant:
 
 
 @transaction.atomic
-def revoke_grant(*, actor: str, grant_id: UUID, reason: str) -> RoleGrant:
-    """Take a role away, with the next request of its holder. Doing it again changes nothing. Raises NotFound."""
+def revoke_grant(*, actor: str, grant_id: UUID, reason: str, version: int | None = None) -> RoleGrant:
+    """Take a role away, with the next request of its holder. Doing it again changes nothing.
+
+    Raises NotFound, PreconditionFailed.
+    """
     _grant(grant_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
+    require_version(grant, version)
     if grant.revoked_at is None:
         grant.revoked_at = timezone.now()
         grant.save(update_fields=["revoked_at"])

@@ -5,12 +5,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Length
+from django.utils import timezone
 
 from billing.entities import queries
 from billing.entities.errors import EntityClosed, HierarchyLoop, MoveBeforeLast, MovePlanned, NoMovePlanned
 from billing.entities.events import EntityMoved
 from billing.entities.models import BillingEntity, EntityRelation
 from billing.entities.paths import SEGMENT, depth_of
+from billing.entities.services.duties import require_duties_apart
 from billing.entities.services.trees import lock_trees, require_active, require_depth
 from billing.entities.states import EntityState
 from billing.kernel import audit
@@ -35,7 +37,7 @@ def move_entity(
 
     Up to `as_of` (today) it happens now; later, it is planned and `apply_move` does it on the day. Documents
     keep what they were issued with. Raises NotFound, PreconditionFailed, EntityClosed, ParentNotActive,
-    HierarchyLoop, HierarchyTooDeep, HierarchyChanged, MovePlanned, MoveBeforeLast, Invalid.
+    HierarchyLoop, HierarchyTooDeep, HierarchyChanged, RolesConflict, MovePlanned, MoveBeforeLast, Invalid.
     """
     rows = lock_trees({entity_id, parent_id})
     entity, parent = rows[entity_id], rows[parent_id]
@@ -45,6 +47,7 @@ def move_entity(
     if entity.parent_id == parent.pk:
         raise Invalid(f"{entity.code} is below {parent.code} already.", field="parent_id")
     _require_place(entity, parent)
+    require_duties_apart(entity, parent, on=effective_on if effective_on > as_of else _not_after_today(as_of))
     _rewrite_relations(entity, parent, effective_on=effective_on, as_of=as_of)
     detail = {"from": entity.parent_id, "to": parent.pk, "effective_on": effective_on}
     if effective_on > as_of:
@@ -78,7 +81,8 @@ def cancel_move(*, actor: str, entity_id: UUID, as_of: date, reason: str) -> Bil
 def apply_move(*, actor: str, entity_id: UUID, as_of: date) -> BillingEntity:
     """Do the move that was planned for `as_of` or earlier. If it is done already, nothing changes.
 
-    Raises NotFound, ParentNotActive, HierarchyLoop, HierarchyTooDeep, HierarchyChanged.
+    Raises NotFound, ParentNotActive, HierarchyLoop, HierarchyTooDeep, HierarchyChanged, RolesConflict: roles may have
+    been granted since it was planned.
     """
     due = queries.due_moves(as_of=as_of).filter(entity=entity_id).first()
     if due is None:
@@ -88,6 +92,7 @@ def apply_move(*, actor: str, entity_id: UUID, as_of: date) -> BillingEntity:
     if not queries.due_moves(as_of=as_of).filter(pk=due.pk).exists():
         return entity  # a rival was faster
     _require_place(entity, parent)
+    require_duties_apart(entity, parent, on=_not_after_today(as_of))
     return _switch(entity, parent, actor=actor, effective_on=due.starts_on, reason="planned move")
 
 
@@ -113,6 +118,11 @@ def apply_due_moves(*, actor: str, as_of: date) -> list[MoveOutcome]:
             outcome = replace(outcome, error=refusal.detail)
         outcomes.append(outcome)
     return outcomes
+
+
+def _not_after_today(as_of: date) -> date:
+    """What happens now is judged by the database too, which knows no other day than today (UTC)."""
+    return min(as_of, timezone.now().date())
 
 
 def _require_place(entity: BillingEntity, parent: BillingEntity) -> None:

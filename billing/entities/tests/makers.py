@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
 
+from django.db import connection
 from django.utils import timezone
 
 from billing.access.models import User, UserKind
@@ -25,6 +26,7 @@ __all__ = [
     "make_entity",
     "make_exception",
     "make_grant",
+    "make_grant_beside",
     "make_key",
     "make_robot",
     "make_user",
@@ -115,8 +117,17 @@ def make_robot(owner: User, entity: BillingEntity) -> User:
     return make_grant(role=Role.SERVICE_ACCOUNT, entity=entity, user=account, ends_on=ends_on).user
 
 
+def make_grant_beside(other: RoleGrant, role: str, **overrides) -> RoleGrant:
+    """A grant to the same person that conflicts with his other, as from before the database refused it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        grant = make_grant(user=other.user, role=role, **({"entity": other.entity} | overrides))
+        cursor.execute("SET session_replication_role = origin")
+    return grant
+
+
 def move_below(entity: BillingEntity, parent: BillingEntity) -> None:
-    """Today. Roles held apart may come together by it."""
+    """Today."""
     today = timezone.now().date()
     services.move_entity(
         actor="command:test",

@@ -21,8 +21,8 @@ from billing.entities.tests.makers import (
     make_entity,
     make_exception,
     make_grant,
+    make_grant_beside,
     make_user,
-    move_below,
 )
 from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
@@ -156,11 +156,7 @@ def test_of_two_departments_moved_below_each_other_the_second_is_refused():
 
 
 def conflicting_roles():
-    """Granted apart from one another, brought together by a move."""
-    person, above, below = make_user(), make_entity(), make_entity()
-    make_grant(user=person, role="FC", entity=above)
-    make_grant(user=person, role="BO", entity=below)
-    move_below(below, above)
+    make_grant_beside(make_grant(role="FC", entity=make_entity()), "BO")
 
 
 def allowed_by_his_own_account():

@@ -22,7 +22,13 @@ from billing.entities.errors import (
 )
 from billing.entities.models import RoleGrant
 from billing.entities.reach import live_grants_of
-from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user, move_below
+from billing.entities.tests.makers import (
+    make_department,
+    make_entity,
+    make_grant,
+    make_grant_beside,
+    make_user,
+)
 from billing.kernel.errors import Invalid
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.races import start_rival
@@ -134,10 +140,9 @@ def test_conflicting_roles_are_fine_where_they_do_not_overlap():
 
 @pytest.mark.django_db
 def test_a_confirmation_looks_for_conflicts_again():
-    above, below, person = make_entity(), make_entity(), make_user()
-    made = grant(person, "BO", below, by=actor(make_user()))
-    make_grant(user=person, role="FC", entity=above)
-    move_below(below, above)
+    entity, person = make_entity(), make_user()
+    made = grant(person, "BO", entity, by=actor(make_user()))
+    make_grant_beside(made, "FC")
 
     with pytest.raises(RolesConflict):
         services.confirm_grant(actor=actor(make_user()), grant_id=made.pk)

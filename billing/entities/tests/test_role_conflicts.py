@@ -20,8 +20,8 @@ from billing.entities.tests.makers import (
     make_entity,
     make_exception,
     make_grant,
+    make_grant_beside,
     make_user,
-    move_below,
 )
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.races import start_rival
@@ -278,22 +278,20 @@ def test_an_exception_is_never_rewritten():
     assert RoleException.objects.get().ends_on == exception.ends_on
 
 
-def test_the_report_names_exceptions_and_what_a_move_brought_together():
+def test_the_report_names_exceptions_and_what_nobody_allowed():
     root = make_entity()
-    place, bought = make_entity(parent=root), make_entity(parent=make_entity())
-    excepted, moved, fine = Person(), Person(), Person()
+    place = make_entity(parent=root)
+    excepted, older, fine = Person(), Person(), Person()
     controller = make_grant(role="FC", entity=root).user
     exception = allow(excepted, controller, place)
     excepted.by_service("BO", place)
     excepted.by_service("FC", place, ends_on=days(30))
-    moved.by_service("AP", root)
-    moved.by_service("CM", bought)
+    make_grant_beside(older.by_service("AP", root), "CM", entity=place)
     fine.by_service("BO", place)
-    move_below(bought, root)
 
     rows = {row["email"]: row for row in json.loads(report("json"))}
     assert list(csv.DictReader(io.StringIO(report("csv")))) == json.loads(report("json"))
-    assert set(rows) == {excepted.user.email, moved.user.email}
+    assert set(rows) == {excepted.user.email, older.user.email}
     told = rows[excepted.user.email]
     assert (told["exception"], told["allowed_by"], told["reason"]) == (
         str(exception.pk),
@@ -301,11 +299,11 @@ def test_the_report_names_exceptions_and_what_a_move_brought_together():
         "Parental leave",
     )
     assert (told["starts_on"], told["ends_on"], told["place"]) == (str(today()), str(days(30)), place.code)
-    told = rows[moved.user.email]
+    told = rows[older.user.email]
     assert (told["exception"], told["allowed_by"], told["ends_on"]) == ("", "", "")
     assert {told["role"], told["other_role"]} == {"AP", "CM"}
-    assert {told["place"], told["other_place"]} == {root.code, bought.code}
-    assert {row["email"] for row in json.loads(report("json", as_of=str(days(30))))} == {moved.user.email}
+    assert {told["place"], told["other_place"]} == {root.code, place.code}
+    assert {row["email"] for row in json.loads(report("json", as_of=str(days(30))))} == {older.user.email}
 
 
 def report(kind, **options):

@@ -4,7 +4,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from billing.entities.api.fields import DepartmentField, EntityField
-from billing.entities.models import Department
+from billing.entities.api.serializers import DepartmentBrief
 from billing.invoicing.models import (
     BillingRun,
     BillingRunItem,
@@ -215,13 +215,6 @@ class InvoiceRerate(StrictSerializer):
 
     as_of = StrictDateField()
     reason = StrictCharField(max_length=1000, multiline=True)
-
-
-class DepartmentBrief(ReadSerializer):
-    class Meta:
-        model = Department
-        fields = ("id", "code", "name")
-        read_only_fields = fields
 
 
 class ProvenLine(serializers.Serializer):

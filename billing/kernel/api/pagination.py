@@ -2,6 +2,7 @@
 neither repeat others nor hide them."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -69,14 +70,9 @@ class KeysetPagination(BasePagination):
         if values is not None:
             queryset = queryset.filter(_beyond(keys, values, backwards=backwards))
         ordered = queryset.order_by(*(key.expression(backwards=backwards) for key in keys))
-        rows = list(ordered[: limit + 1])
-        more, rows = len(rows) > limit, rows[:limit]
-        if backwards:
-            rows.reverse()
-        self.has_next = bool(rows) and (more or backwards)
-        self.has_previous = bool(rows) and (more if backwards else values is not None)
-        self.edges = ([_value(rows[i], key.path) for key in keys] for i in (0, -1)) if rows else ()
-        self.edges = [list(edge) for edge in self.edges]
+        read = list(ordered[: limit + 1])
+        rows = self._page_of(read, limit, backwards=backwards, is_first=values is None)
+        self.edges = [[_value(rows[i], key.path) for key in keys] for i in (0, -1)] if rows else []
         return rows
 
     def get_paginated_response(self, data: list) -> Response:
@@ -131,6 +127,15 @@ class KeysetPagination(BasePagination):
             },
         ]
 
+    def _page_of(self, read: list, limit: int, *, backwards: bool, is_first: bool) -> list:
+        """The rows to show out of those read, which are one more where there are more."""
+        more, rows = len(read) > limit, read[:limit]
+        if backwards:
+            rows.reverse()
+        self.has_next = bool(rows) and (more or backwards)
+        self.has_previous = bool(rows) and (more if backwards else not is_first)
+        return rows
+
     def _limit(self) -> int:
         text = self.request.query_params.get("limit", str(DEFAULT_LIMIT))
         if not WHOLE.fullmatch(text) or int(text) > LIMIT_MAX:
@@ -160,18 +165,56 @@ class KeysetPagination(BasePagination):
 
     def _read(self, text: str, keys: list[Key]) -> tuple[bool, list]:
         try:
+            backwards, values = self._opened(text)
+            return backwards, [key.field.to_python(value) for key, value in zip(keys, values, strict=True)]
+        except (ValidationError, ValueError, TypeError):
+            raise _not_ours() from None
+
+    def _opened(self, text: str) -> tuple[bool, list]:
+        try:
             if len(text) > CURSOR_LENGTH_MAX:
                 raise signing.BadSignature
             order, direction, values = SIGNER.unsign_object(text)
-            if order != self.order:
-                raise InvalidCursor("The cursor was made for another order of the list.", parameter="cursor")
-            return direction == "p", [
-                key.field.to_python(value) for key, value in zip(keys, values, strict=True)
-            ]
-        except (signing.BadSignature, ValidationError, ValueError, TypeError):
-            raise InvalidCursor(
-                "Take the cursor from 'next' or 'previous' and change nothing in it.", parameter="cursor"
-            ) from None
+        except (signing.BadSignature, ValueError, TypeError):
+            raise _not_ours() from None
+        if order != self.order:
+            raise InvalidCursor("The cursor was made for another order of the list.", parameter="cursor")
+        return direction == "p", values
+
+
+class ReportPagination(KeysetPagination):
+    """Pages of rows that no model holds. Their one order is that of their keys, which `view.ordering` names."""
+
+    def paginate_report(
+        self,
+        read: Callable[..., list],
+        *,
+        count: Callable[[], int],
+        key_of: Callable[[object], Sequence],
+        request,
+        view,
+    ) -> list:
+        """`read(beyond=…, descending=…, limit=…)` gives rows beyond a key (None: all), the nearest first."""
+        self.request = request
+        limit = self._limit()
+        (self.order,) = self._ordering(view)
+        self.count = count() if self._wants_count() else None
+        text = request.query_params.get("cursor")
+        backwards, beyond = self._opened(text) if text is not None else (False, None)
+        rows = self._page_of(
+            read(beyond=beyond, descending=self.order.startswith("-") != backwards, limit=limit + 1),
+            limit,
+            backwards=backwards,
+            is_first=beyond is None,
+        )
+        self.edges = [list(key_of(rows[i])) for i in (0, -1)] if rows else []
+        return rows
+
+
+def _not_ours() -> InvalidCursor:
+    return InvalidCursor(
+        "Take the cursor from 'next' or 'previous' and change nothing in it.", parameter="cursor"
+    )
 
 
 def choices_of(view) -> list[str]:
