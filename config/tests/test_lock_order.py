@@ -253,7 +253,7 @@ def planned_move():
 @scene(entities.cancel_move)
 def _():
     child, _ = planned_move()
-    return lambda: entities.cancel_move(actor=ME, entity_id=child.pk, as_of=DAY, reason="kept")
+    return lambda: entities.cancel_move(actor=ME, entity_id=child.pk, reason="kept")
 
 
 @scene(entities.apply_move)

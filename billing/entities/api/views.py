@@ -84,7 +84,7 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
     def cancel_move(self, request, entity_id):
         order = self.parse(serializers.StateReason)
         entity = self.get_object()
-        services.cancel_move(actor=self.actor, entity_id=entity.pk, as_of=queries.today_at(entity), **order)
+        services.cancel_move(actor=self.actor, entity_id=entity.pk, **order)
         return self.reply(entity)
 
     @action(detail=True, methods=["post"])

@@ -57,11 +57,12 @@ def move_entity(
 
 
 @transaction.atomic
-def cancel_move(*, actor: str, entity_id: UUID, as_of: date, reason: str) -> BillingEntity:
-    """Take back a planned move that has not happened. Raises NotFound, NoMovePlanned."""
+def cancel_move(*, actor: str, entity_id: UUID, reason: str) -> BillingEntity:
+    """Take back a planned move that has not happened, be it that its day has come and it was refused. Raises NotFound,
+    NoMovePlanned."""
     entity = lock_trees([entity_id])[entity_id]
     planned = EntityRelation.objects.locked().filter(entity=entity, ends_on=None).first()
-    if planned is None or planned.starts_on <= as_of or planned.parent_id == entity.parent_id:
+    if planned is None or planned.parent_id == entity.parent_id:
         raise NoMovePlanned(f"No move of {entity.code} is planned.")
     day = planned.starts_on
     planned.delete()

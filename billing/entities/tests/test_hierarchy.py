@@ -131,11 +131,26 @@ def test_a_planned_move_can_be_taken_back(family):
     _root, left, right, leaf = family
     move(leaf, right, effective_on=TODAY + timedelta(days=1))
 
-    services.cancel_move(actor=ACTOR, entity_id=leaf.pk, as_of=TODAY, reason="no")
+    services.cancel_move(actor=ACTOR, entity_id=leaf.pk, reason="no")
 
     assert history(leaf) == [(left.pk, FIRST_DAY, None)]
     with pytest.raises(NoMovePlanned):
-        services.cancel_move(actor=ACTOR, entity_id=leaf.pk, as_of=TODAY, reason="no")
+        services.cancel_move(actor=ACTOR, entity_id=leaf.pk, reason="no")
+
+
+@pytest.mark.django_db
+def test_a_move_that_was_refused_on_its_day_can_be_taken_back(family):
+    _root, left, right, leaf = family
+    day = TODAY + timedelta(days=1)
+    move(leaf, right, effective_on=day)
+    BillingEntity.objects.filter(pk=right.pk).update(state="closed")
+    [outcome] = services.apply_due_moves(actor=ACTOR, as_of=day)
+    assert "closed" in outcome.error
+
+    services.cancel_move(actor=ACTOR, entity_id=leaf.pk, reason="they closed")
+
+    assert history(leaf) == [(left.pk, FIRST_DAY, None)]
+    assert services.apply_due_moves(actor=ACTOR, as_of=day) == []
 
 
 def too_deep(family):
