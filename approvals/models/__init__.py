@@ -1,5 +1,10 @@
 from approvals.models.delegations import ApprovalDelegation
-from approvals.models.guarded import GuardedCreditNote, GuardedInvoice, GuardedPeriod
+from approvals.models.guarded import (
+    GuardedCreditNote,
+    GuardedExchangeRate,
+    GuardedInvoice,
+    GuardedPeriod,
+)
 from approvals.models.mails import ApprovalMail
 from approvals.models.requests import (
     ApprovalAction,
@@ -23,6 +28,7 @@ __all__ = [
     "ApprovalRuleVersion",
     "ApprovalVote",
     "GuardedCreditNote",
+    "GuardedExchangeRate",
     "GuardedInvoice",
     "GuardedPeriod",
     "InboxRequest",

@@ -10,6 +10,7 @@ from django.db import connection
 from approvals import routing
 from approvals.core.rules import in_base
 from approvals.kinds import BY_ITSELF
+from approvals.limits import let_limits_stand_still
 from approvals.models import ApprovalRequest
 from approvals.rates import rate_on
 from approvals.services.requesting import request_approval, with_others
@@ -43,8 +44,10 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
 
     Their amount counts together with what was done and asked for at the entity in 24 hours, unless their kind is
     looked at by itself; without a known rate it is above every bound. Called in the transaction that acts: parts of
-    a split wait for each other, so that no two miss one another in the sum.
+    a split wait for each other, so that no two miss one another in the sum, and until it is over no rule comes into
+    force and no rate is recorded.
     """
+    let_limits_stand_still()
     versions = routing.limits_of(act.kind for act in acts)
     if not versions:
         return []
