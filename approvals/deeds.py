@@ -69,8 +69,8 @@ NEW_CREDIT_NOTE = Deed(
     amount="NEW.total_amount",
     currency="NEW.currency",
 )
-# What a row says at COMMIT counts, too: what is done in parts, in one transaction, is judged as a whole. What is done and
-# undone there was done.
+# What the row says at COMMIT counts, too: what is written off in parts, in one transaction, is judged as a whole. What is
+# done and undone there was done.
 WRITTEN_OFF = """
     greatest(NEW.written_off_amount, (SELECT written_off_amount FROM invoices WHERE id = NEW.id))
       - OLD.written_off_amount
@@ -78,10 +78,8 @@ WRITTEN_OFF = """
 _TO_BE_PAID_BACK = (
     "CASE {row}.remainder_to WHEN 'refund' THEN {row}.total_amount - {row}.applied_amount ELSE 0 END"
 )
-PAID_BACK = f"""
-    greatest({_TO_BE_PAID_BACK.format(row="NEW")},
-             (SELECT {_TO_BE_PAID_BACK.format(row="n")} FROM credit_notes n WHERE n.id = NEW.id))
-"""  # noqa: S608
+# All that is left, whenever it has become more.
+PAID_BACK = _TO_BE_PAID_BACK.format(row="NEW")
 PAID_BACK_BEFORE = f"CASE TG_OP WHEN 'INSERT' THEN 0 ELSE {_TO_BE_PAID_BACK.format(row='OLD')} END"
 # Booked by an entry, which the outcome names, too. At COMMIT the version tells it from an earlier one.
 NEW_WRITE_OFF = Deed(

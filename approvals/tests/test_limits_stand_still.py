@@ -126,11 +126,28 @@ def test_a_rule_comes_into_force_once_the_acts_under_way_are_over(invoice, contr
     with transaction.atomic():
         write_off(invoice, controller)
         rival = start_rival(lambda: confirm(proposed, make_user()))
+        done_at = timezone.now()
 
     rival.result(timeout=5)
     proposed.refresh_from_db()
     assert (proposed.state, written_off(invoice)) == (VersionState.ACTIVE, 10000)
+    assert proposed.confirmed_at > done_at  # or fsck would hold the act against the rule
     assert_books_are_sound()
+
+
+def test_also_one_that_comes_into_force_by_sql_waits(invoice, controller, proposed):
+    confirmer = make_user()
+
+    def by_sql():
+        return ApprovalRuleVersion.objects.filter(pk=proposed.pk).update(
+            state=VersionState.ACTIVE, confirmed_by=confirmer, confirmed_at=timezone.now()
+        )
+
+    with transaction.atomic():
+        write_off(invoice, controller)
+        rival = start_rival(by_sql)
+
+    assert (rival.result(timeout=5), written_off(invoice)) == (1, 10000)
 
 
 def test_an_act_is_held_against_the_rule_that_comes_into_force(invoice, controller, proposed):
