@@ -91,6 +91,18 @@ NEW_CREDIT_NOTE = Deed(
     amount="NEW.total_amount",
     currency="NEW.currency",
 )
+# What the row says at COMMIT counts, too: what is written off in parts, in one transaction, is judged as a whole. What is
+# done and undone there was done.
+WRITTEN_OFF = """
+    greatest(NEW.written_off_amount, (SELECT written_off_amount FROM invoices WHERE id = NEW.id))
+      - OLD.written_off_amount
+"""
+_TO_BE_PAID_BACK = (
+    "CASE {row}.remainder_to WHEN 'refund' THEN {row}.total_amount - {row}.applied_amount ELSE 0 END"
+)
+# All that is left, whenever it has become more.
+PAID_BACK = _TO_BE_PAID_BACK.format(row="NEW")
+PAID_BACK_BEFORE = f"CASE TG_OP WHEN 'INSERT' THEN 0 ELSE {_TO_BE_PAID_BACK.format(row='OLD')} END"
 # Booked by an entry, which the outcome names, too. At COMMIT the version tells it from an earlier one.
 NEW_WRITE_OFF = Deed(
     kind="write_off",
@@ -98,7 +110,7 @@ NEW_WRITE_OFF = Deed(
     name="NEW.version",
     entity="NEW.customer_id",
     subject="NEW.id",
-    amount="NEW.written_off_amount - OLD.written_off_amount",
+    amount=WRITTEN_OFF,
     currency="NEW.currency",
 )
 NEW_INVOICE = Deed(
@@ -125,7 +137,7 @@ NEW_PAY_BACK = Deed(
     name="NEW.version",
     entity="NEW.customer_id",
     subject="NEW.id",
-    amount="NEW.total_amount - NEW.applied_amount",
+    amount=PAID_BACK,
     currency="NEW.currency",
 )
 

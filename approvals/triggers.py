@@ -210,6 +210,23 @@ def decision_by_who_is_asked() -> pgtrigger.Trigger:
     )
 
 
+LIMITS_LOCK = "hashtextextended('limits of acts', 0)"
+
+
+def waits_for_acts(
+    operation: pgtrigger.Operation, *, condition: pgtrigger.Condition | None = None
+) -> pgtrigger.Trigger:
+    """What changes a limit waits for the acts under way that were held against it, and they for it: the rules and
+    rates that the guard saw are those of the triggers at COMMIT."""
+    return pgtrigger.Trigger(
+        name="waits_for_acts",
+        when=pgtrigger.Before,
+        operation=operation,
+        condition=condition,
+        func=f"PERFORM pg_advisory_xact_lock({LIMITS_LOCK}); RETURN NEW;",
+    )
+
+
 def done_with_consent(
     name: str, deed: Deed, *, operation: pgtrigger.Operation, when: str = "true"
 ) -> pgtrigger.Trigger:

@@ -2,6 +2,7 @@ from approvals.models.delegations import ApprovalDelegation
 from approvals.models.guarded import (
     GuardedCreditNote,
     GuardedEntity,
+    GuardedExchangeRate,
     GuardedInvoice,
     GuardedPeriod,
     GuardedRoleGrant,
@@ -30,6 +31,7 @@ __all__ = [
     "ApprovalVote",
     "GuardedCreditNote",
     "GuardedEntity",
+    "GuardedExchangeRate",
     "GuardedInvoice",
     "GuardedPeriod",
     "GuardedRoleGrant",

@@ -3,10 +3,10 @@
 import pgtrigger
 
 from approvals import deeds
-from approvals.triggers import done_with_consent
+from approvals.triggers import done_with_consent, waits_for_acts
 from billing.entities.editing import PAYEE
 from billing.entities.models import BillingEntity, RoleGrant
-from billing.invoicing.models import CreditNote, Invoice
+from billing.invoicing.models import CreditNote, ExchangeRate, Invoice
 from billing.ledger.models import AccountingPeriod
 
 
@@ -25,9 +25,8 @@ class GuardedCreditNote(CreditNote):
             done_with_consent(
                 "paid_back_with_consent",
                 deeds.NEW_PAY_BACK,
-                operation=pgtrigger.Insert | pgtrigger.UpdateOf("remainder_to"),
-                when="NEW.remainder_to = 'refund' AND NEW.total_amount > NEW.applied_amount"
-                " AND (TG_OP = 'INSERT' OR OLD.remainder_to <> 'refund')",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("remainder_to", "applied_amount"),
+                when=f"{deeds.PAID_BACK} > {deeds.PAID_BACK_BEFORE}",
             ),
         ]
 
@@ -43,7 +42,7 @@ class GuardedInvoice(Invoice):
                 "written_off_with_consent",
                 deeds.NEW_WRITE_OFF,
                 operation=pgtrigger.UpdateOf("written_off_amount"),
-                when="NEW.written_off_amount > OLD.written_off_amount",
+                when=f"{deeds.WRITTEN_OFF} > 0",
             ),
             done_with_consent(
                 "issued_with_consent",
@@ -101,3 +100,12 @@ class GuardedPeriod(AccountingPeriod):
                 when="OLD.state = 'closed' AND NEW.state <> 'closed'",
             )
         ]
+
+
+class GuardedExchangeRate(ExchangeRate):
+    """What an act is worth does not change while it is under way."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [waits_for_acts(pgtrigger.Insert)]

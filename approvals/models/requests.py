@@ -115,6 +115,7 @@ class ApprovalRequest(BaseModel):
         ]
         indexes = [
             models.Index(fields=["kind", "requester", "created_at"], name="approvals_in_window"),
+            models.Index(fields=["subject_id"], name="approvals_of_subject"),
             models.Index(
                 fields=["expires_on"], name="approvals_to_expire", condition=Q(state=RequestState.PENDING)
             ),

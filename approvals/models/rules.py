@@ -1,5 +1,6 @@
 """Which acts need whose consent. A rule is changed by a new version, which somebody else confirms."""
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,6 +8,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from approvals.states import VERSION_MOVES, VersionState
+from approvals.triggers import waits_for_acts
 from billing.entities.models import BillingEntity, Department
 from billing.kernel.fields import CurrencyField, MoneyField, array_up_to, payable
 from billing.kernel.models import BaseModel
@@ -144,6 +146,10 @@ class ApprovalRuleVersion(BaseModel):
             ),
             frozen(name="over_for_good", when="OLD.state IN ('ended', 'withdrawn')", except_for=()),
             moves_only(pairs(VERSION_MOVES)),
+            waits_for_acts(
+                pgtrigger.Insert | pgtrigger.UpdateOf("state"),
+                condition=pgtrigger.Q(new__state=VersionState.ACTIVE),
+            ),
             never_deleted(),
             never_truncated(),
             *audited(entity=""),

@@ -1,7 +1,9 @@
 """Requests that wait too long: their approvers are reminded, and once they are late somebody else may decide, too."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -12,6 +14,7 @@ from approvals.core.due import Stage, is_late, stage_of
 from approvals.leavers import controllers_of, stuck_levels
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest
 from approvals.queries import to_chase
+from approvals.services.one_by_one import one_by_one
 from approvals.services.recording import locked_request, record_action
 from approvals.services.telling import tell_chased, tell_stuck
 from approvals.states import ActionKind, LevelState, Occasion, RequestState
@@ -25,6 +28,7 @@ NOBODY = "to nobody"
 class Chased:
     reminded: int = 0
     escalated: int = 0
+    failed: Mapping[UUID, Exception] = field(default_factory=dict)  # by request
 
 
 def chase_requests(*, actor: str, as_of: date) -> Chased:
@@ -33,15 +37,18 @@ def chase_requests(*, actor: str, as_of: date) -> Chased:
     Once per level and stage, however often it runs; a stage that a missed run left out is not made up for. Each
     request is chased in a transaction of its own.
     """
-    done = [
-        _chase(request_id, actor=actor, as_of=as_of)
-        for request_id in unchased(as_of=as_of).values_list("pk", flat=True)
-    ]
-    return Chased(reminded=sum(one.reminded for one in done), escalated=sum(one.escalated for one in done))
+    found = list(unchased(as_of=as_of).values_list("pk", flat=True))
+    done, failed = one_by_one(found, partial(_chase, actor=actor, as_of=as_of))
+    return Chased(
+        reminded=sum(one.reminded for one in done),
+        escalated=sum(one.escalated for one in done),
+        failed=failed,
+    )
 
 
 def unchased(*, as_of: date) -> QuerySet[ApprovalRequest]:
-    """Those whose pending level has not been told of the present stage, or is late and not escalated."""
+    """Those whose pending level has not been told of the present stage, or is late and not escalated. The stages are
+    those of `stage_of`."""
     on_this_level = ApprovalAction.objects.filter(
         request=OuterRef("pk"),
         request__levels__state=LevelState.PENDING,

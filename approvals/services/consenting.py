@@ -10,6 +10,7 @@ from django.db import connection
 from approvals import routing
 from approvals.core.rules import in_base
 from approvals.kinds import BY_ITSELF
+from approvals.limits import let_limits_stand_still
 from approvals.models import ApprovalRequest
 from approvals.rates import rate_on
 from approvals.services.requesting import request_approval, with_others
@@ -48,14 +49,16 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
 
     Their amount counts together with what was done and asked for at the entity in 24 hours, unless their kind is
     looked at by itself; without a known rate it is above every bound. Called in the transaction that acts: parts of
-    a split wait for each other, so that no two miss one another in the sum.
+    a split wait for each other, so that no two miss one another in the sum, and until it is over no rule comes into
+    force and no rate is recorded.
     """
+    let_limits_stand_still()
     versions = routing.limits_of(act.kind for act in acts)
     if not versions:
         return []
     entities = BillingEntity.objects.in_bulk({act.entity_id for act in acts})
     as_request = _requests_at(entities, acts, at=at)
-    lacking = []
+    covered = []
     for act in acts:
         entity = entities[act.entity_id]
         near = [
@@ -67,9 +70,9 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
             continue
         if act.kind not in BY_ITSELF:
             _one_after_the_other(act)
-        if routing.covering(near, as_request(act)) and not _is_being_carried_out(act):
-            lacking.append(act)
-    return lacking
+        if routing.covering(near, as_request(act)):
+            covered.append(act)
+    return _not_just_approved(covered)
 
 
 def _requests_at(
@@ -112,21 +115,22 @@ def _one_after_the_other(act: ProposedAct) -> None:
         )
 
 
-def _is_being_carried_out(act: ProposedAct) -> bool:
-    """Whether a request for exactly this has just been approved. Only within that transaction is it approved and
-    not carried out: the database lets nothing else commit."""
-    return any(
-        request.content["terms"] == act.terms
-        for request in ApprovalRequest.objects.filter(
-            kind=act.kind,
-            subject_id=act.subject_id,
-            entity=act.entity_id,
-            amount=act.amount,
-            currency=act.currency,
-            state=RequestState.APPROVED,
-            effect=None,
-        )
+def _not_just_approved(acts: Sequence[ProposedAct]) -> list[ProposedAct]:
+    """Only within the transaction that carries a request out is it approved and not carried out: the database lets
+    nothing else commit."""
+    if not acts:
+        return []
+    being_done = ApprovalRequest.objects.filter(
+        subject_id__in=[act.subject_id for act in acts], state=RequestState.APPROVED, effect=None
     )
+    return [act for act in acts if not any(_is_of(request, act) for request in being_done)]
+
+
+def _is_of(request: ApprovalRequest, act: ProposedAct) -> bool:
+    """Whether what was asked for is exactly this."""
+    asked = (request.kind, request.subject_id, request.entity_id, request.amount, request.currency)
+    said = (act.kind, act.subject_id, act.entity_id, act.amount, act.currency)
+    return asked == said and request.content["terms"] == act.terms
 
 
 def consented_outcomes(kind: str, *, key: str, since: datetime) -> list[str]:

@@ -1,6 +1,9 @@
 """Requests that end without a decision: canceled by who asked, expired, superseded by other content."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -10,6 +13,7 @@ from approvals.errors import NotAskedToDecide
 from approvals.events import ApprovalEnded
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.queries import due_to_expire
+from approvals.services.one_by_one import one_by_one
 from approvals.services.recording import locked_request, record_action, require_pending
 from approvals.services.telling import tell_outcome, tell_superseded
 from approvals.states import REQUEST_MOVES, ActionKind, LevelState
@@ -19,7 +23,11 @@ from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
 
-BATCH = 200
+
+@dataclass(frozen=True, kw_only=True)
+class Expired:
+    expired: int
+    failed: Mapping[UUID, Exception]  # by request
 
 
 @transaction.atomic
@@ -38,21 +46,24 @@ def cancel_request(
     return request
 
 
-def expire_requests(*, actor: str, as_of: date) -> int:
-    """End every request whose last day has passed on `as_of`, a day in UTC; returns how many. Safe to run twice."""
-    expired = 0
-    while batch := _expire_some(actor=actor, as_of=as_of):
-        expired += batch
-    return expired
+def expire_requests(*, actor: str, as_of: date) -> Expired:
+    """End every request whose last day has passed on `as_of`, a day in UTC. Safe to run twice.
+
+    Each in a transaction of its own. One that somebody is deciding at this moment is left to the next run.
+    """
+    due = list(due_to_expire(as_of=as_of).order_by("pk").values_list("pk", flat=True))
+    done, failed = one_by_one(due, partial(_expire, actor=actor, as_of=as_of))
+    return Expired(expired=sum(done), failed=failed)
 
 
 @retrying
 @transaction.atomic
-def _expire_some(*, actor: str, as_of: date) -> int:
-    requests = list(due_to_expire(as_of=as_of).locked(skip_locked=True)[:BATCH])
-    for request in requests:
-        end_request(request, actor=actor, action=ActionKind.EXPIRE, at=timezone.now())
-    return len(requests)
+def _expire(request_id: UUID, *, actor: str, as_of: date) -> bool:
+    request = due_to_expire(as_of=as_of).locked(skip_locked=True).filter(pk=request_id).first()
+    if request is None:
+        return False
+    end_request(request, actor=actor, action=ActionKind.EXPIRE, at=timezone.now())
+    return True
 
 
 def end_request(

@@ -11,6 +11,7 @@ from django.utils import timezone
 from approvals.core.levels import Mode
 from approvals.errors import ProposalOpen, RuleNameTaken, RuleTakesTwo
 from approvals.kinds import EFFECTS
+from approvals.limits import wait_for_acts
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from approvals.models.rules import LEVELS_MAX
 from approvals.routing import APPROVER_KINDS, base_currency_of
@@ -95,6 +96,7 @@ def confirm_rule(*, actor: str, rule_id: UUID, version: int | None = None) -> Ap
     confirmer = acting_user(actor)
     if confirmer is None or confirmer.person_id == proposed.proposed_by.person_id:
         raise RuleTakesTwo("Somebody else must confirm this.")
+    wait_for_acts()
     now = timezone.now()
     for present in rule.versions.filter(state=VersionState.ACTIVE):
         present.state = next_state(VERSION_MOVES, action="end", current=present.state)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
+from django.db.models import Model
 from django.utils import timezone
 
 from approvals import services
@@ -26,12 +27,14 @@ from billing.payments.tests.makers import make_draft_invoice, make_open_invoice,
 
 @dataclass(kw_only=True)
 class GuardedAct:
-    """`do` is what a controller does by himself, `ask` what consent is asked for with. `change` makes it another act
-    than the one that was asked for. `again` takes it back, so that it can be done once more."""
+    """`subject` is the row that changes, or is credited. `do` is what a controller does by himself, `ask` what consent
+    is asked for with. `change` makes it another act than the one that was asked for. `again` takes it back, so that it
+    can be done once more."""
 
     kind: str
     constraint: str
     place: BillingEntity
+    subject: Model
     do: Callable[[User], object]
     ask: Callable[[User], ApprovalRequest]
     is_done: Callable[[], bool]
@@ -65,6 +68,7 @@ def credit_note(total: str = "10000.01") -> GuardedAct:
         kind="credit_note",
         constraint="credited_with_consent",
         place=invoice.seller,
+        subject=invoice,
         do=lambda user: invoicing.issue_credit_note(actor=f"user:{user.pk}", issued_on=today(), **terms),
         ask=lambda user: services.request_credit_note(actor=f"user:{user.pk}", at=timezone.now(), **terms),
         is_done=lambda: invoice.credit_notes.exists(),
@@ -82,6 +86,7 @@ def write_off(total: str = "20000.00") -> GuardedAct:
         kind="write_off",
         constraint="written_off_with_consent",
         place=invoice.seller,
+        subject=invoice,
         do=lambda user: invoicing.write_off_invoice(
             actor=f"user:{user.pk}", invoice_id=invoice.pk, written_off_on=today(), reason="bankrupt"
         ),
@@ -106,6 +111,7 @@ def invoice(total: str = "20000.00") -> GuardedAct:
         kind="invoice",
         constraint="issued_with_consent",
         place=draft.seller,
+        subject=draft,
         do=lambda user: invoicing.issue_invoice(
             actor=f"user:{user.pk}", invoice_id=draft.pk, issued_on=today()
         ),
@@ -131,6 +137,7 @@ def reopening() -> GuardedAct:
         kind="period_reopening",
         constraint="reopened_with_consent",
         place=entry.entity,
+        subject=period,
         do=lambda user: ledger.reopen_period(actor=f"user:{user.pk}", **terms),
         ask=lambda user: services.request_period_reopening(
             actor=f"user:{user.pk}", at=timezone.now(), **terms
@@ -159,6 +166,7 @@ def pay_back(total: str = "20000.00") -> GuardedAct:
         kind="pay_back",
         constraint="paid_back_with_consent",
         place=invoice.seller,
+        subject=note,
         do=lambda user: invoicing.redirect_credit(
             actor=f"user:{user.pk}", credit_note_id=note.pk, remainder_to="refund", reason="they leave"
         ),
@@ -192,6 +200,7 @@ def role_grant() -> GuardedAct:
         kind="role_grant",
         constraint="granted_with_consent",
         place=place,
+        subject=grant,
         do=lambda user: entities.confirm_grant(actor=f"user:{user.pk}", grant_id=grant.pk),
         ask=lambda user: services.request_role_grant(
             actor=f"user:{user.pk}", grant_id=grant.pk, at=timezone.now()
@@ -218,6 +227,7 @@ def payee_data() -> GuardedAct:
         kind="payee_data",
         constraint="payee_changed_with_consent",
         place=place,
+        subject=place,
         do=lambda user: entities.update_entity(actor=f"user:{user.pk}", entity_id=place.pk, changes=new),
         ask=lambda user: asked_for(user, new),
         is_done=lambda: BillingEntity.objects.get(pk=place.pk).bank_account != {},

@@ -4,6 +4,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from approvals import kinds
+from approvals.deeds import UNAPPROVED
 from approvals.errors import InvolvedMayNotDecide
 from approvals.models import ApprovalEffect
 from approvals.reactions import acts_within_limits_need_consent, file_request
@@ -155,6 +156,16 @@ def test_up_to_the_limit_nobody_is_asked_and_a_cent_above_it_somebody_is(kind):
     with pytest.raises(ApprovalRequired):
         act.done_by(act.controller)
     assert not act.is_done()
+
+
+@pytest.mark.parametrize("what", ["pay-back", "reopening of a month"])
+def test_fsck_looks_lines_of_the_audit_trail_up_by_what_they_are_about(what):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {UNAPPROVED[what]}")
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "audit_by_subject" in plan
+    assert "Scan on audit_entries" not in plan.replace("Bitmap Heap Scan", "")
 
 
 def test_guard_and_asker_are_registered():

@@ -14,7 +14,7 @@ from approvals.errors import InvolvedMayNotDecide, NotAskedToDecide
 from approvals.exporting import proof_of
 from approvals.models import ApprovalAction, ApprovalDelegation
 from approvals.proof import check
-from approvals.services.chasing import Chased
+from approvals.services.chasing import Chased, unchased
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver, make_request
 from billing.entities.services import revoke_grant
 from billing.entities.tests.makers import make_department, make_entity
@@ -66,6 +66,25 @@ def chased(request) -> list[tuple]:
 )
 def test_the_stages_of_waiting(as_of, stage):
     assert stage_of(due_on=DUE, expires_on=EXPIRES, as_of=as_of) == stage
+
+
+@pytest.mark.parametrize(
+    ("due_days", "expires_days"), [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 9), (5, 30)]
+)
+def test_what_the_query_finds_is_what_the_stages_say_on_every_day(entity, boss, due_days, expires_days):
+    make_approval_rule(entity, asks(boss), is_fallback=True, due_days=due_days, expires_days=expires_days)
+    request = make_request(entity)
+    first = request.created_at.date() - timedelta(days=2)
+    days = [first + timedelta(days=number) for number in range(expires_days + 5)]
+    assert days[-1] > request.expires_on
+
+    for day in days:
+        stage = stage_of(due_on=request.due_on, expires_on=request.expires_on, as_of=day)
+        assert list(unchased(as_of=day).values_list("stage", flat=True)) == ([stage] if stage else [])
+    for day in days:
+        is_found = unchased(as_of=day).exists()
+        assert (chase(day) != Chased()) == is_found
+        assert not unchased(as_of=day).exists()
 
 
 def test_each_stage_is_told_once_per_level(entity, boss):

@@ -1,6 +1,12 @@
 """Invoices above a limit: a billing run leaves them drafts, bills everybody else, and consent issues them."""
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from approvals import services
@@ -101,10 +107,70 @@ def test_invoices_are_no_parts_of_one_another(seller, clerk):
     assert Invoice.objects.filter(state=InvoiceState.ISSUED).count() == 2
 
 
-def test_a_preview_of_a_run_asks_nobody(seller):
-    customer = make_entity(parent=seller)
-    make_usage(customer, make_sold_meter(seller), "400")
-    make_approval_rule(seller, asks(make_approver(seller)), kind="invoice")
+def customers(seller, *quantities):
+    """Each used so much."""
+    meter = make_sold_meter(seller)
+    made = [make_entity(parent=seller) for _ in quantities]
+    for customer, quantity in zip(made, quantities, strict=True):
+        make_usage(customer, meter, quantity)
+    return made
+
+
+def shown(preview):
+    return [(each.customer_id, each.number, each.total_amount) for each in preview.invoices]
+
+
+def test_a_preview_of_a_run_asks_nobody_and_shows_what_will_wait_as_the_run_leaves_it(seller, clerk):
+    small, large, last = customers(seller, "400", "4000", "300")
+    make_approval_rule(seller, asks(make_approver(seller)), kind="invoice", above_amount="1000")
+
     preview = invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF)
-    assert [each.customer_id for each in preview.invoices] == [customer.pk]
-    assert preview.refused == {}
+
+    assert not Invoice.objects.exists()
+    assert not ApprovalRequest.objects.exists()
+    assert ([each.customer_id for each in preview.invoices], preview.refused) == ([small.pk, last.pk], {})
+    [waiting] = preview.waiting
+    assert (waiting.customer_id, waiting.number, waiting.state) == (large.pk, None, InvoiceState.DRAFT)
+
+    billed(seller, clerk)
+    issued = Invoice.objects.exclude(number=None).order_by("sequence")
+    assert list(issued.values_list("customer_id", "number", "total_amount")) == shown(preview)
+    assert Invoice.objects.get(number=None).total_amount == waiting.total_amount
+
+
+def test_a_preview_of_a_run_asks_the_guard_as_often_for_many_as_for_two(seller):
+    customers(seller, "400", "4000")
+    make_approval_rule(seller, asks(make_approver(seller)), kind="invoice", above_amount="1000")
+    with CaptureQueriesContext(connection) as two:
+        invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    customers(seller, *["400", "4000"] * 3)
+    with CaptureQueriesContext(connection) as eight:
+        preview = invoicing.preview_billing(seller_id=seller.pk, as_of=AS_OF)
+    assert (len(preview.invoices), len(preview.waiting)) == (4, 4)
+    assert len(eight) == len(two)
+
+
+def test_the_dry_run_and_the_run_name_what_waits(seller):
+    _, large = customers(seller, "400", "4000")
+    make_approval_rule(seller, asks(make_approver(seller)), kind="invoice", above_amount="1000")
+    for options in ({"dry_run": True}, {}):
+        out = StringIO()
+        call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=out, **options)
+        told = out.getvalue().splitlines()
+        assert f"  {large.code}: 1190.00 EUR stays a draft until consent is given" in told
+        assert told[-1] == f"issued=1 failed=0 waiting=1 as_of={AS_OF}"
+
+
+def test_the_page_of_a_run_counts_and_marks_what_waits(client, seller, clerk):
+    customers(seller, "400", "4000", "4000")
+    make_approval_rule(seller, asks(make_approver(seller)), kind="invoice", above_amount="1000")
+    client.force_login(clerk)
+    page = client.post(
+        reverse("admin:invoicing_billingrun_add"),
+        {"seller": seller.pk, "as_of": str(AS_OF), "preview": "yes"},
+    )
+    [totals, invoices] = page.context["seen"].tables
+    assert [row[1] for row in totals.rows] == ["1"]
+    assert totals.note.startswith("Not among them: 2 invoices above a limit (2,380.00 EUR) stay drafts")
+    mark = "– (stays a draft until consent is given)"
+    assert [row[0] for row in invoices.rows] == [mark, mark, "INV-2024-000001"]

@@ -188,6 +188,6 @@ def test_expire_approvals_by_command_and_by_task():
     call_command("expire_approvals", as_of=day, dry_run=True, stdout=out)
     assert f"due=2 as_of={day}" in out.getvalue()
     call_command("expire_approvals", as_of=day, stdout=out)
-    assert f"expired=2 as_of={day}" in out.getvalue()
+    assert f"expired=2 failed=0 as_of={day}" in out.getvalue()
     first.refresh_from_db()
     assert first.state == "expired"

@@ -222,9 +222,9 @@ def test_expired_requests_are_ended_once(entity, boss):
     requests = [make_request(entity, asks(boss)), make_request(entity)]
     day = requests[0].expires_on
 
-    assert services.expire_requests(actor="task:x", as_of=day - timedelta(days=1)) == 0
-    assert services.expire_requests(actor="task:x", as_of=day) == 2
-    assert services.expire_requests(actor="task:x", as_of=day) == 0
+    assert services.expire_requests(actor="task:x", as_of=day - timedelta(days=1)).expired == 0
+    assert services.expire_requests(actor="task:x", as_of=day).expired == 2
+    assert services.expire_requests(actor="task:x", as_of=day).expired == 0
     assert set(ApprovalRequest.objects.values_list("state", flat=True)) == {RequestState.EXPIRED}
     assert ApprovalAction.objects.filter(action="expire", person=None, actor="task:x").count() == 2
     assert_books_are_sound()

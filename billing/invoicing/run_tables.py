@@ -15,6 +15,7 @@ from billing.invoicing.states import RunItemState, RunState
 from billing.kernel.money import total_of
 
 INVOICES_SHOWN = 50
+AWAITS = "stays a draft until consent is given"
 FAILURES_SHOWN = 200
 FIGURES = [
     ("state", "State"),
@@ -93,7 +94,7 @@ def failures_of(run: BillingRun) -> Table:
 
 def preview_tables(preview: BillingPreview) -> list[Table]:
     """Totals by currency, the first invoices, and who would be refused."""
-    tables = [_totals(preview), _invoices(preview.invoices)]
+    tables = [_totals(preview), _invoices(preview)]
     return [*tables, _refused(preview)] if preview.refused else tables
 
 
@@ -114,8 +115,20 @@ def _totals(preview: BillingPreview) -> Table:
             ]
             for currency, invoices in sorted(by_currency.items())
         ],
-        note=_how_much_was_seen(preview),
+        note=" ".join(filter(None, [_how_much_waits(preview), _how_much_was_seen(preview)])),
     )
+
+
+def _how_much_waits(preview: BillingPreview) -> str:
+    if not preview.waiting:
+        return ""
+    amounts: dict[str, list] = {}
+    for invoice in preview.waiting:
+        amounts.setdefault(invoice.currency, []).append(invoice.total_amount)
+    told = ", ".join(money(total_of(each), currency) for currency, each in sorted(amounts.items()))
+    if len(preview.waiting) == 1:
+        return f"Not among them: 1 invoice above a limit ({told}) {AWAITS}."
+    return f"Not among them: {len(preview.waiting):,} invoices above a limit ({told}) stay drafts until consent is given."
 
 
 def _how_much_was_seen(preview: BillingPreview) -> str:
@@ -129,13 +142,15 @@ def _how_much_was_seen(preview: BillingPreview) -> str:
     return f"Every customer with something due was tried: {preview.customers_due:,}."
 
 
-def _invoices(invoices: list[Invoice]) -> Table:
+def _invoices(preview: BillingPreview) -> Table:
+    """What waits for consent first: it is what somebody has to do something about."""
+    invoices = [*preview.waiting, *preview.invoices]
     return Table(
         title="Invoices" if len(invoices) <= INVOICES_SHOWN else f"The first {INVOICES_SHOWN} invoices",
         headers=["Number", "Customer", "Period", "Net", "Tax", "Total"],
         rows=[
             [
-                invoice.number,
+                invoice.number or f"– ({AWAITS})",
                 str(invoice.customer),
                 f"{invoice.period_starts_on} – {invoice.period_ends_on - timedelta(days=1)}",
                 money(invoice.net_amount, invoice.currency),

@@ -1,8 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from psycopg import sql
 
+from config.tests.granting import grant
 from config.tests.samples import Company
 
 
@@ -15,3 +17,32 @@ def companies(request, django_db_setup, django_db_blocker) -> Iterator[list[Comp
         with scene:
             yield [Company(rows) for rows in request.module.ROWS]
             transaction.set_rollback(True)
+
+
+@pytest.fixture
+def role(transactional_db):
+    """A login role that may do nothing yet, gone with everything it was granted when the test ends."""
+    name = sql.Identifier(f"app_of_{connection.settings_dict['NAME']}")
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+    yield name.as_string().strip('"')
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP OWNED BY {}").format(name))
+        cursor.execute(sql.SQL("DROP ROLE {}").format(name))
+        cursor.execute(
+            "GRANT TEMPORARY ON DATABASE {} TO PUBLIC".format(
+                connection.ops.quote_name(connection.settings_dict["NAME"])
+            )
+        )
+
+
+@pytest.fixture
+def app(role):
+    """From here on the test's own connection is one of this role."""
+    grant(role)
+    owner = connection.settings_dict["USER"]
+    connection.close()
+    connection.settings_dict["USER"] = role
+    yield role
+    connection.close()
+    connection.settings_dict["USER"] = owner

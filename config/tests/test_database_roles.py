@@ -2,10 +2,9 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import DatabaseError, ProgrammingError, connection, transaction
 from psycopg import sql
 
@@ -23,6 +22,7 @@ from billing.ledger.models import AccountBalance, AccountingPeriod, JournalEntry
 from billing.payments import services as payments
 from billing.usage.tests.makers import make_quota, make_usage_event
 from config import database_roles
+from config.tests.granting import grant
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -36,41 +36,6 @@ def tables() -> list[str]:
             " AND relkind IN ('r', 'p') AND NOT relispartition"
         )
         return sorted(name for (name,) in cursor.fetchall())
-
-
-def grant(role: str, **options) -> str:
-    out = StringIO()
-    call_command("grant_app_role", role=role, stdout=out, **options)
-    return out.getvalue()
-
-
-@pytest.fixture
-def role(transactional_db):
-    """A login role that may do nothing yet, gone with everything it was granted when the test ends."""
-    name = sql.Identifier(f"app_of_{connection.settings_dict['NAME']}")
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
-    yield name.as_string().strip('"')
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("DROP OWNED BY {}").format(name))
-        cursor.execute(sql.SQL("DROP ROLE {}").format(name))
-        cursor.execute(
-            "GRANT TEMPORARY ON DATABASE {} TO PUBLIC".format(
-                connection.ops.quote_name(connection.settings_dict["NAME"])
-            )
-        )
-
-
-@pytest.fixture
-def app(role):
-    """From here on the test's own connection is one of this role."""
-    grant(role)
-    owner = connection.settings_dict["USER"]
-    connection.close()
-    connection.settings_dict["USER"] = role
-    yield role
-    connection.close()
-    connection.settings_dict["USER"] = owner
 
 
 def state_of(statement: str) -> str | None:

@@ -1,6 +1,6 @@
 from datetime import date
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from approvals import services
@@ -32,4 +32,10 @@ class Command(BaseCommand):
             return
         with acting(actor=ACTOR):
             done = services.chase_requests(actor=ACTOR, as_of=as_of)
-        self.stdout.write(f"reminded={done.reminded} escalated={done.escalated} as_of={as_of}")
+        for request_id, error in done.failed.items():
+            self.stderr.write(f"{request_id}: {error}")
+        self.stdout.write(
+            f"reminded={done.reminded} escalated={done.escalated} failed={len(done.failed)} as_of={as_of}"
+        )
+        if done.failed:
+            raise CommandError(f"{len(done.failed)} request(s) could not be chased; run it again.")

@@ -1,6 +1,6 @@
 from datetime import date
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from approvals import services
@@ -31,5 +31,9 @@ class Command(BaseCommand):
             self.stdout.write(f"due={len(due)} as_of={as_of}")
             return
         with acting(actor=ACTOR):
-            expired = services.expire_requests(actor=ACTOR, as_of=as_of)
-        self.stdout.write(f"expired={expired} as_of={as_of}")
+            done = services.expire_requests(actor=ACTOR, as_of=as_of)
+        for request_id, error in done.failed.items():
+            self.stderr.write(f"{request_id}: {error}")
+        self.stdout.write(f"expired={done.expired} failed={len(done.failed)} as_of={as_of}")
+        if done.failed:
+            raise CommandError(f"{len(done.failed)} request(s) could not be ended; run it again.")

@@ -17,7 +17,7 @@ from billing.invoicing.numbering import fiscal_year_of, number_text, take_number
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
 from billing.kernel.bulk import insert_rows, update_rows
-from billing.kernel.consent import require_consent
+from billing.kernel.consent import ApprovalRequired, require_consent
 from billing.kernel.errors import NotFound
 from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
@@ -50,12 +50,10 @@ def issue_invoice(*, actor: str, invoice_id: UUID, issued_on: date, version: int
 
 
 @transaction.atomic
-def issue_invoices(
-    *, actor: str, invoice_ids: Sequence[UUID], issued_on: date, is_preview: bool = False
-) -> list[Invoice]:
+def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) -> list[Invoice]:
     """Turn drafts into claims: allocated to departments, booked, numbered without gap, never to change again.
 
-    All or none. A total of zero is settled as it is issued. Nobody is asked for a preview, which is taken back.
+    All or none. A total of zero is settled as it is issued.
     Raises IllegalMove, NothingToInvoice, NegativeTotal, GlCodeMissing, IssueDayBeforeLast, what the guards raise
     (CustomerNotActive, AdjustsDraft, …), and ApprovalRequired with those that are above a limit.
     """
@@ -64,8 +62,7 @@ def issue_invoices(
         _require_issuable(invoice)
     for guard in GUARDS:
         guard(invoices)
-    if not is_preview:
-        require_consent(*(proposed_issue(invoice, actor=actor) for invoice in invoices))
+    require_consent(*(proposed_issue(invoice, actor=actor) for invoice in invoices))
     allocations = _allocations(invoices)
     insert_rows([share for shares in allocations.values() for share in shares])
     _book(invoices, allocations, issued_on)
@@ -75,6 +72,20 @@ def issue_invoices(
         [InvoiceIssued(invoice_id=invoice.pk, entity_id=invoice.customer_id) for invoice in invoices]
     )
     return invoices
+
+
+def issue_within_limits(
+    *, actor: str, invoice_ids: Sequence[UUID], issued_on: date
+) -> tuple[list[Invoice], set[UUID]]:
+    """Issue those that need nobody's consent; the ids of the others, which stay drafts. Raises what `issue_invoices`
+    raises otherwise."""
+    waiting: set[UUID] = set()
+    while True:
+        within = [pk for pk in invoice_ids if pk not in waiting]
+        try:
+            return issue_invoices(actor=actor, invoice_ids=within, issued_on=issued_on), waiting
+        except ApprovalRequired as refusal:
+            waiting |= {act.subject_id for act in refusal.acts}
 
 
 def _in_order_of_issue(invoice_ids: Sequence[UUID]) -> list[Invoice]:

@@ -11,23 +11,28 @@ from billing.invoicing.models import Invoice
 from billing.invoicing.numbering import number_text
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
-from billing.invoicing.services.issuing import issue_invoices
+from billing.invoicing.services.issuing import issue_within_limits
 from billing.kernel.errors import DomainError, Unavailable
 from billing.kernel.retrying import retrying
 
 
 @dataclass
 class BillingPreview:
-    """What a run would issue to the first `customers_seen` of `customers_due` customers, by code."""
+    """What a run would issue to the first `customers_seen` of `customers_due` customers, by code.
+
+    `waiting` are drafts that it would leave: they are above a limit, so other people's consent issues them.
+    """
 
     customers_due: int
     customers_seen: int
     invoices: list[Invoice] = field(default_factory=list)
+    waiting: list[Invoice] = field(default_factory=list)
     refused: dict[UUID, DomainError] = field(default_factory=dict)
 
 
 def preview_billing(*, seller_id: UUID, as_of: date, customers_max: int | None = None) -> BillingPreview:
-    """What a run would issue, and which customers it could not bill and why. Changes nothing.
+    """What a run would issue, what it would leave to consent, and which customers it could not bill and why.
+    Changes nothing.
 
     With `customers_max` only so many customers are tried, the first by code: a person waits for it. Numbers
     are those the invoices would have if nobody else issued meanwhile. Raises NotTheSeller, Unavailable.
@@ -43,7 +48,7 @@ def preview_billing(*, seller_id: UUID, as_of: date, customers_max: int | None =
 def _try(preview: BillingPreview, seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> None:
     """As the run does it: all at once, and what is refused as a whole in halves."""
     try:
-        preview.invoices += _numbered_after(preview.invoices, _issued(seller_id, customer_ids, as_of))
+        issued, waiting = _issued(seller_id, customer_ids, as_of)
     except Unavailable:
         raise
     except DomainError as error:
@@ -53,6 +58,9 @@ def _try(preview: BillingPreview, seller_id: UUID, customer_ids: Sequence[UUID],
         half = len(customer_ids) // 2
         for part in (customer_ids[:half], customer_ids[half:]):
             _try(preview, seller_id, part, as_of)
+    else:
+        preview.invoices += _numbered_after(preview.invoices, issued)
+        preview.waiting += waiting
 
 
 def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Invoice]:
@@ -68,10 +76,15 @@ def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Inv
 
 @retrying
 @transaction.atomic
-def _issued(seller_id: UUID, customer_ids: Sequence[UUID], as_of: date) -> list[Invoice]:
-    """Undone for each part, so that nobody who issues waits for the numbers until the whole is seen."""
+def _issued(
+    seller_id: UUID, customer_ids: Sequence[UUID], as_of: date
+) -> tuple[list[Invoice], list[Invoice]]:
+    """And what waits for consent. Undone for each part, so that nobody who issues waits for the numbers until the
+    whole is seen."""
     drafts = draft_invoices(actor="preview", seller_id=seller_id, customer_ids=customer_ids, as_of=as_of)
     ids = [draft.pk for draft in drafts]
-    invoices = issue_invoices(actor="preview", invoice_ids=ids, issued_on=as_of, is_preview=True)
+    invoices, above = issue_within_limits(actor="preview", invoice_ids=ids, issued_on=as_of)
+    waiting = Invoice.objects.filter(pk__in=above).select_related("customer")
+    ordered = list(waiting.order_by("customer__code", "currency", "period_starts_on", "pk")) if above else []
     transaction.set_rollback(True)
-    return invoices
+    return invoices, ordered

@@ -11,7 +11,7 @@ from billing.invoicing.errors import NotTheSeller
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
 from billing.invoicing.queries import customers_due
 from billing.invoicing.services.drafting import draft_invoices
-from billing.invoicing.services.issuing import issue_invoices
+from billing.invoicing.services.issuing import issue_within_limits
 from billing.invoicing.services.queueing_documents import queue_documents
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
@@ -178,13 +178,14 @@ def _draft_and_issue(run: BillingRun, customer_ids: Sequence[UUID], *, actor: st
 
 def _issue(run: BillingRun, invoice_ids: Sequence[UUID], *, actor: str) -> list[Invoice]:
     """What needs other people's consent stays a draft that says so: nothing is wrong with its customer."""
-    try:
-        return issue_invoices(actor=actor, invoice_ids=invoice_ids, issued_on=run.as_of)
-    except ApprovalRequired as refusal:
-        waiting = {act.subject_id for act in refusal.acts}
-    reason = {"code": ApprovalRequired.code, "detail": "It is above a limit. Issue… asks for consent to it."}
-    Invoice.objects.filter(pk__in=waiting).update(failure=reason)
-    return _issue(run, [pk for pk in invoice_ids if pk not in waiting], actor=actor)
+    issued, waiting = issue_within_limits(actor=actor, invoice_ids=invoice_ids, issued_on=run.as_of)
+    if waiting:
+        reason = {
+            "code": ApprovalRequired.code,
+            "detail": "It is above a limit. Issue… asks for consent to it.",
+        }
+        Invoice.objects.filter(pk__in=waiting).update(failure=reason)
+    return issued
 
 
 @retrying

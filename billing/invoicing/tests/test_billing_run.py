@@ -136,7 +136,7 @@ def test_the_command_bills_and_tells():
 
     assert out.getvalue().splitlines() == [
         f"{seller.code}: 2 invoices, 238.00 EUR",
-        "issued=2 failed=0 as_of=2024-10-01",
+        "issued=2 failed=0 waiting=0 as_of=2024-10-01",
     ]
     assert set(
         AuditEntry.objects.filter(subject_type="invoices", kind="row").values_list("actor", flat=True)

@@ -14,8 +14,10 @@ from billing.invoicing.errors import TooFarAhead
 from billing.invoicing.horizon import require_near
 from billing.invoicing.management.processes import continue_in_processes
 from billing.invoicing.run_figures import NOTHING_MORE, figures_of
+from billing.invoicing.run_tables import AWAITS
 from billing.invoicing.services.running import progress_of
 from billing.invoicing.states import RunItemState
+from billing.kernel.consent import ApprovalRequired
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
 from billing.kernel.money import round_half_up
@@ -100,6 +102,7 @@ class Command(BaseCommand):
         return self._result(
             seller,
             list(run.invoices.exclude(number=None)),
+            list(run.invoices.filter(failure__code=ApprovalRequired.code).select_related("customer")),
             {
                 item.customer.code: item.failure
                 for item in run.items.filter(state=RunItemState.FAILED).select_related("customer")
@@ -114,6 +117,7 @@ class Command(BaseCommand):
         return self._result(
             seller,
             preview.invoices,
+            preview.waiting,
             {
                 codes[pk]: {"code": error.code, "detail": error.detail}
                 for pk, error in preview.refused.items()
@@ -122,7 +126,9 @@ class Command(BaseCommand):
         )
 
     @staticmethod
-    def _result(seller: BillingEntity, invoices: list, failures: dict[str, dict], *, due: int) -> dict:
+    def _result(
+        seller: BillingEntity, invoices: list, waiting: list, failures: dict[str, dict], *, due: int
+    ) -> dict:
         totals: dict[str, Decimal] = defaultdict(Decimal)
         for invoice in invoices:
             totals[invoice.currency] += invoice.total_amount
@@ -133,6 +139,14 @@ class Command(BaseCommand):
             "totals": {
                 currency: str(round_half_up(total, currency)) for currency, total in sorted(totals.items())
             },
+            "waiting": [
+                {
+                    "customer": invoice.customer.code,
+                    "total": str(round_half_up(invoice.total_amount, invoice.currency)),
+                    "currency": invoice.currency,
+                }
+                for invoice in waiting
+            ],
             "failures": failures,
         }
 
@@ -146,8 +160,11 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{result['seller']}: {nothing}{result['invoices']} invoices{totals and f', {totals}'}"
             )
+            for draft in result["waiting"]:
+                self.stdout.write(f"  {draft['customer']}: {draft['total']} {draft['currency']} {AWAITS}")
             for customer, failure in sorted(result["failures"].items()):
                 self.stderr.write(f"  {customer}: {failure['detail']} ({failure['code']})")
         issued = sum(result["invoices"] for result in results)
         failed = sum(len(result["failures"]) for result in results)
-        self.stdout.write(f"issued={issued} failed={failed} as_of={as_of}")
+        waiting = sum(len(result["waiting"]) for result in results)
+        self.stdout.write(f"issued={issued} failed={failed} waiting={waiting} as_of={as_of}")
