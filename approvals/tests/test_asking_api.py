@@ -7,11 +7,8 @@ import pytest
 from approvals.models import ApprovalRequest
 from approvals.tests.acts import ACTS
 from approvals.tests.makers import decide
-from billing.entities.models import BillingEntity, RoleGrant
 from billing.entities.tests.makers import make_entity, make_grant
-from billing.invoicing.models import CreditNote, Invoice
 from billing.kernel.api import consenting
-from billing.ledger.models import AccountingPeriod
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/"
@@ -20,36 +17,36 @@ API = "/api/v1/enterprise-billing/"
 ENDPOINTS = {
     "write_off": (
         "approvals/write-offs",
-        ("invoice", Invoice),
+        "invoice",
         "invoices/{}/write-off",
         {"reason": "bankrupt"},
         {"written_off_on": "2026-12-31"},
     ),
     "invoice": (
         "approvals/invoices",
-        ("invoice", Invoice),
+        "invoice",
         "invoices/{}/issue",
         {},
         {"issued_on": "2026-12-31"},
     ),
     "period_reopening": (
         "approvals/period-reopenings",
-        ("period", AccountingPeriod),
+        "period",
         "ledger/periods/{}/reopen",
         {"reason": "a late entry"},
         {},
     ),
     "pay_back": (
         "approvals/pay-backs",
-        ("credit_note", CreditNote),
+        "credit_note",
         "credit-notes/{}/redirect",
         {"reason": "they leave"},
         {"remainder_to": "refund"},
     ),
-    "role_grant": ("approvals/role-grants", ("role_grant", RoleGrant), "role-grants/{}/confirm", {}, {}),
+    "role_grant": ("approvals/role-grants", "role_grant", "role-grants/{}/confirm", {}, {}),
     "payee_data": (
         "approvals/payee-data",
-        ("entity", BillingEntity),
+        "entity",
         "entities/{}",
         {"changes": {"bank_account": {"iban": "DE89 3704 0044 0532 0130 00"}}},
         {},
@@ -67,21 +64,15 @@ def post(api, user, path, body):
     return api(user).post(f"{API}{path}", body, format="json", headers=headers)
 
 
-def do(api, user, kind):
+def do(api, act):
     """By the endpoint that would do it, if nobody were to be asked."""
-    _, (_, model), doing, body, more = ENDPOINTS[kind]
-    subject = the_subject(model)
-    headers = {"Idempotency-Key": str(uuid4()), "If-Match": f'"{subject.version}"'}
-    path = f"{API}{doing.format(subject.pk)}"
-    if kind == "payee_data":
-        return api(user).patch(path, body["changes"], format="json", headers=headers)
-    return api(user).post(path, body | more, format="json", headers=headers)
-
-
-def the_subject(model):
-    """A role that waits for its confirmation; else the only one there is."""
-    waiting = {"confirmed_at": None} if model is RoleGrant else {}
-    return model.objects.filter(**waiting).earliest("pk")
+    _, _, doing, body, more = ENDPOINTS[act.kind]
+    act.subject.refresh_from_db()
+    headers = {"Idempotency-Key": str(uuid4()), "If-Match": f'"{act.subject.version}"'}
+    path = f"{API}{doing.format(act.subject.pk)}"
+    if act.kind == "payee_data":
+        return api(act.controller).patch(path, body["changes"], format="json", headers=headers)
+    return api(act.controller).post(path, body | more, format="json", headers=headers)
 
 
 def test_every_kind_has_its_endpoint():
@@ -92,7 +83,7 @@ def test_every_kind_has_its_endpoint():
 def test_who_may_ask_asks_by_the_act_itself(api, kind):
     act = ACTS[kind]()
 
-    asked = do(api, act.controller, kind)
+    asked = do(api, act)
 
     request = ApprovalRequest.objects.get()
     shown = asked.json()["approval_request"]
@@ -107,7 +98,7 @@ def test_who_may_ask_asks_by_the_act_itself(api, kind):
 def test_who_may_only_do_it_is_refused(api, kind, monkeypatch):
     monkeypatch.setattr(consenting, "ANSWERERS", [])
     act = ACTS[kind]()
-    refused = do(api, act.controller, kind)
+    refused = do(api, act)
     assert (refused.status_code, refused.json()["code"]) == (409, "approval-required"), refused.json()
     assert not act.is_done()
     assert not ApprovalRequest.objects.exists()
@@ -115,10 +106,9 @@ def test_who_may_only_do_it_is_refused(api, kind, monkeypatch):
 
 def test_the_kinds_own_endpoint_asks_with_a_comment(api, kind):
     act = ACTS[kind]()
-    asking, (member, model), _, body, _ = ENDPOINTS[kind]
-    subject = the_subject(model)
+    asking, member, _, body, _ = ENDPOINTS[kind]
 
-    asked = post(api, act.controller, asking, body | {member: str(subject.pk), "comment": "please"})
+    asked = post(api, act.controller, asking, body | {member: str(act.subject.pk), "comment": "please"})
 
     assert (asked.status_code, asked.json()["kind"], asked.json()["state"]) == (201, kind, "pending")
     assert not act.is_done()
@@ -128,8 +118,8 @@ def test_the_kinds_own_endpoint_asks_with_a_comment(api, kind):
 
 def test_strangers_and_approvers_do_not_ask(api, kind):
     act = ACTS[kind]()
-    asking, (member, model), _, body, _ = ENDPOINTS[kind]
-    body = body | {member: str(the_subject(model).pk)}
+    asking, member, _, body, _ = ENDPOINTS[kind]
+    body = body | {member: str(act.subject.pk)}
     stranger = make_grant(role="FC", entity=make_entity()).user
     assert post(api, stranger, asking, body).status_code == 400
     assert post(api, act.boss, asking, body).status_code == 403
