@@ -23,6 +23,7 @@ from billing.kernel.consent import ASKERS
 from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.longwork import HANDLERS
+from billing.ledger.closing import OBJECTIONS
 from billing.ledger.controls import CONTROLS
 from config import urls  # noqa: F401  (what the API registers)
 from config.schedule import SCHEDULE
@@ -45,6 +46,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.kernel.consent.ASKERS": ASKERS,
     "billing.kernel.consent.GUARDS": ACT_GUARDS,
     "billing.kernel.longwork.HANDLERS": HANDLERS,
+    "billing.ledger.closing.OBJECTIONS": OBJECTIONS,
     "billing.ledger.controls.CONTROLS": CONTROLS,
 }
 SHOWN_OTHERWISE = {

@@ -1,6 +1,7 @@
 """Invariants of invoicing, each as the rows that break it."""
 
 from billing.invoicing import consolidation_fsck
+from billing.invoicing.duties import CLOSED_BY_A_MAPPER
 from billing.invoicing.rules_triggers import UNSOUND
 from billing.invoicing.triggers import MISPLACED
 
@@ -315,6 +316,7 @@ CHECKS = {
         WHERE a.gl_code <> m.gl_code
            OR (m.department_id IS NOT NULL AND m.department_id <> a.department_id)
     """,
+    "R5 nobody closed a month whose GL codes he mapped": CLOSED_BY_A_MAPPER,
     "R4 what a run posted of a line is what it took back": """
         SELECT run_id AS id, line_id FROM cost_allocations WHERE run_id IS NOT NULL
         GROUP BY run_id, line_id HAVING sum(net_amount) <> 0 OR sum(tax_amount) <> 0

@@ -3,16 +3,20 @@
 from dataclasses import asdict
 from uuid import UUID
 
+from django.db import connection
 from django.utils import timezone
 
 from billing.entities import documents
 from billing.invoicing import queries, services
+from billing.invoicing.duties import mapped_by
 from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.states import RunItemState
 from billing.kernel.events import subscribe
 from billing.kernel.longwork import Progress, job
 from billing.kernel.models import Job
+from billing.ledger.closing import objects_to_closing
+from billing.ledger.models import AccountingPeriod
 
 
 @job(services.RUN_BILLING)
@@ -42,6 +46,15 @@ def run_allocation(asked: Job, progress: Progress) -> dict:
         actor=asked.requested_by, run_id=UUID(asked.parameters["run"]), progress=progress
     )
     return {"run": str(run.pk), "state": run.state, "lines_moved": run.lines_moved}
+
+
+@objects_to_closing
+def mappers_do_not_close(period: AccountingPeriod, actor: str) -> str:
+    found = f"SELECT EXISTS ({mapped_by('%s', 'p')}) FROM accounting_periods p WHERE p.id = %s"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(found, [actor, period.pk])
+        [mapped] = cursor.fetchone()
+    return f"You changed the GL codes of {period}: somebody else closes it." if mapped else ""
 
 
 @subscribe(InvoiceWrittenOff, name="invoicing.review_standing_of_write_off")

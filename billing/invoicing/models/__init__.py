@@ -3,6 +3,7 @@
 from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
 from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
 from billing.invoicing.models.claims import ChargeClaim, UsageClaim
+from billing.invoicing.models.closing import ClosedPeriod
 from billing.invoicing.models.consolidation import (
     ConsolidatedChild,
     ConsolidatedDocument,
@@ -50,6 +51,7 @@ __all__ = [
     "BillingRun",
     "BillingRunItem",
     "ChargeClaim",
+    "ClosedPeriod",
     "ConsolidatedChild",
     "ConsolidatedDocument",
     "ConsolidatedInvoice",

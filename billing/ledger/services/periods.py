@@ -10,6 +10,7 @@ from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
+from billing.ledger.closing import objection_to
 from billing.ledger.consent import proposed_reopening
 from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
 from billing.ledger.events import BooksClosed, BooksReopened
@@ -39,13 +40,15 @@ def close_period(*, period_id: UUID, actor: str, expected_version: int | None = 
     """Close a month that somebody else asked to close. From its commit on nothing is booked into it: entries
     under way are waited for.
 
-    Raises IllegalMove unless it is closing, SecondPersonNeeded for the person who asked, PeriodsOutOfOrder
-    unless every earlier month is closed, PreconditionFailed, NotFound.
+    Raises IllegalMove unless it is closing, SecondPersonNeeded for the person who asked and for whom an app above
+    objects to (`ledger.closing`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
     """
 
     def change(period: AccountingPeriod) -> None:
         if actor == period.closing_requested_by:
             raise SecondPersonNeeded("Somebody else closes the month you asked to close.")
+        if said := objection_to(period, actor=actor):
+            raise SecondPersonNeeded(said)
         earlier = _others(period).filter(starts_on__lt=period.starts_on)
         if earlier.exclude(state=PeriodState.CLOSED).exists():
             raise PeriodsOutOfOrder(f"An earlier month than {period} is not closed.")
