@@ -33,6 +33,7 @@ class ApprovalDelegation(BaseModel):
 
     class Meta(BaseModel.Meta):
         db_table = "approval_delegations"
+        verbose_name = "stand-in"
         permissions = [("delegate_approvals", "Can let others decide in one's place")]
         constraints = [
             models.CheckConstraint(name="delegation_to_another", condition=~Q(delegate=F("delegator"))),

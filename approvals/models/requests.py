@@ -43,7 +43,7 @@ class ApprovalRequest(BaseModel):
     title = models.CharField(max_length=200)
     entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="approval_requests")
     department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, related_name="+")
-    gl_code = models.CharField(max_length=64, blank=True)
+    gl_code = models.CharField("GL code", max_length=64, blank=True)
     amount = MoneyField()
     currency = CurrencyField()
     rate = ExactField(null=True, blank=True)
@@ -150,7 +150,7 @@ class InboxRequest(ApprovalRequest):
         proxy = True
         default_permissions = ("view",)
         verbose_name = "request in my inbox"
-        verbose_name_plural = "my inbox"
+        verbose_name_plural = "requests in my inbox"
 
 
 class StuckRequest(ApprovalRequest):

@@ -80,7 +80,9 @@ class ApprovalRuleVersion(BaseModel):
     above_amount = MoneyField(null=True, blank=True)
     up_to_amount = MoneyField(null=True, blank=True)
     department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, related_name="+")
-    gl_codes = ArrayField(models.CharField(max_length=GL_CODE_MAX), default=list, blank=True)
+    gl_codes = ArrayField(
+        models.CharField(max_length=GL_CODE_MAX), verbose_name="GL codes", default=list, blank=True
+    )
     requesters = ArrayField(models.UUIDField(), default=list, blank=True)
     fields = models.JSONField(default=dict, blank=True, help_text="Name → the values that match.")
     levels = models.JSONField()

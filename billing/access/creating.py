@@ -1,17 +1,18 @@
 """For the console: an "add" page whose form calls one service."""
 
 from django import forms
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest
 
 from billing.kernel.adminverbs import styled
 from billing.kernel.errors import DomainError
 
 
 class ScopedForm(forms.ModelForm):
-    """Knows who fills it in: `limit_to(user)` narrows the choices of this one form, not of the class."""
+    """Knows who fills it in: `limit_to(user)` narrows the choices of this one form, not of the class. A `refusal` is
+    what a rule has said to what is filled in."""
 
     user = None
+    refusal = ""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -20,6 +21,11 @@ class ScopedForm(forms.ModelForm):
 
     def limit_to(self, user) -> None:
         """Nothing to narrow."""
+
+    def _post_clean(self):
+        super()._post_clean()
+        if self.refusal:
+            self.add_error(None, self.refusal)
 
 
 class CreatesByService:
@@ -34,7 +40,8 @@ class CreatesByService:
     def get_form(self, request, obj=None, change=False, **kwargs):
         if obj is not None:
             return super().get_form(request, obj, change=change, **kwargs)
-        return type(self.create_form.__name__, (self.create_form,), {"user": request.user})
+        known = {"user": request.user, "refusal": getattr(request, "refusal", "")}
+        return type(self.create_form.__name__, (self.create_form,), known)
 
     def get_fieldsets(self, request, obj=None):
         if obj is None:
@@ -48,12 +55,12 @@ class CreatesByService:
         return super().get_inlines(request, obj) if obj is not None else ()
 
     def add_view(self, request: HttpRequest, form_url="", extra_context=None):
-        """The refusal of a rule is a message, not an error page."""
+        """What a rule refuses is told above the form, as it was filled in."""
         try:
             return super().add_view(request, form_url, extra_context)
         except DomainError as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+            request.refusal = refusal.detail
+            return super().add_view(request, form_url, extra_context)
 
     def save_model(self, request, obj, form, change):
         made = self.create(request, dict(form.cleaned_data))

@@ -147,7 +147,7 @@ class Department(BaseModel):
     manager = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="managed_departments"
     )
-    default_gl_code = models.CharField(max_length=64, blank=True)
+    default_gl_code = models.CharField("default GL code", max_length=64, blank=True)
     is_default = models.BooleanField(
         default=False, help_text="Takes what names no department. One per entity."
     )

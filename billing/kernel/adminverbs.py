@@ -188,6 +188,7 @@ class VerbsMixin:
         verb.prepare(form, allowed)
         seen = previewed(form, partial(_tables, verb, request, allowed)) if answer and verb.preview else None
         needing: dict = {}
+        once = request.POST.get("once")
         if (
             answer in {"ask", "confirm"}
             and form.is_valid()
@@ -198,8 +199,9 @@ class VerbsMixin:
                 return None
             if not only_asks:
                 needing = self._carry_out(verb, request, allowed, refused=refused, form=form)
-                if not needing:
+                if not needing and form.is_valid():
                     return None
+                once = None  # that one is used up
         shown = list(needing) or allowed
         context = {
             **self.admin_site.each_context(request),
@@ -216,7 +218,7 @@ class VerbsMixin:
             "asks": only_asks or bool(needing),
             "comment": request.POST.get("consent_comment", ""),
             "selected_name": ACTION_CHECKBOX_NAME,
-            "once": (not needing and request.POST.get("once")) or uuid4().hex,
+            "once": once or uuid4().hex,
             "back": back,
         }
         return TemplateResponse(request, "admin/verb.html", context)
@@ -234,7 +236,7 @@ class VerbsMixin:
         self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
     ) -> dict[models.Model, str]:
         """Once per page shown: a second click on the same button finds its work done. Answers with what needs
-        consent that this person may ask for, and why."""
+        consent that this person may ask for, and why. What is refused to one object is told on its form."""
         needing: dict[models.Model, str] = {}
         if not self._first_click(verb, request):
             return needing
@@ -246,6 +248,8 @@ class VerbsMixin:
             except DomainError as error:
                 if isinstance(error, ApprovalRequired) and self.may_ask(request, verb, obj):
                     needing[obj] = error.detail
+                elif form.fields and len(objects) == 1 and not refused:
+                    form.add_error(None, error.detail)
                 else:
                     self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
             else:

@@ -153,7 +153,7 @@ class JournalLine(models.Model):
     customer = models.ForeignKey(BillingEntity, models.PROTECT, null=True, related_name="+")
     department = models.ForeignKey(Department, models.PROTECT, null=True, related_name="+")
     product_code = models.CharField(max_length=64, blank=True)
-    gl_code = models.CharField(max_length=64, blank=True)
+    gl_code = models.CharField("GL code", max_length=64, blank=True)
     contract_reference = models.CharField(max_length=64, blank=True)
 
     class Meta:

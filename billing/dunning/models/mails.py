@@ -20,6 +20,7 @@ class DunningMail(Mail):
     template = models.CharField(max_length=16, choices=Template)
 
     class Meta(Mail.Meta):
+        verbose_name = "letter"
         db_table = "dunning_mails"
         permissions = [
             ("retry_mail", "Can have dunning letters sent again"),

@@ -95,7 +95,7 @@ def test_an_entity_is_created_by_the_service(role, state, group, console):
     assert (entity.state, entity.parent_id, entity.departments.count()) == (state, root.pk, 1)
 
 
-def test_a_refusal_of_the_service_is_a_message(group, console):
+def test_a_refusal_of_the_service_is_told_above_the_form_as_it_was_filled_in(group, console):
     root, _ = group
     browser = console("BO", root)
     given = {
@@ -110,8 +110,9 @@ def test_a_refusal_of_the_service_is_a_message(group, console):
 
     response = browser.post(page("entities_department_add"), given)
 
-    assert response.status_code == 302
-    assert texts(response) == [f"{root.code} is closed."]
+    assert response.status_code == 200
+    assert response.context["adminform"].form.non_field_errors() == [f"{root.code} is closed."]
+    assert 'value="GENERAL2"' in response.content.decode()
     assert not Department.objects.filter(code="GENERAL2").exists()
 
 
@@ -197,7 +198,9 @@ def test_payee_and_tax_data_are_changed_by_a_controller(group, console):
     asked = browser.get(address)
     given = filled(asked) | {"iban": "FR14 2004 1010 0505 0001 3M02 606", "bank": "La Banque", "once": "once"}
 
-    browser.post(address, given | {"iban": "FR15", "confirm": "yes"})
+    refused = browser.post(address, given | {"iban": "FR15", "confirm": "yes"})
+    assert refused.context["form"].non_field_errors() == ["'FR15' is not an IBAN."]
+    assert 'value="FR15"' in refused.content.decode()
     child.refresh_from_db()
     assert child.bank_account == {"iban": "DE89370400440532013000"}
 

@@ -48,7 +48,7 @@ class CostAllocation(AppendOnlyModel):
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="allocations")
     entity = models.ForeignKey(BillingEntity, models.PROTECT, related_name="cost_allocations")
     department = models.ForeignKey(Department, models.PROTECT, related_name="cost_allocations")
-    gl_code = models.CharField(max_length=64)
+    gl_code = models.CharField("GL code", max_length=64)
     net_amount = MoneyField()
     tax_amount = MoneyField()
     currency = CurrencyField()

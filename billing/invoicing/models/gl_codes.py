@@ -32,7 +32,7 @@ class GLCodeMapping(BaseModel):
     product = models.ForeignKey(Product, models.PROTECT, null=True, blank=True, related_name="+")
     department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, related_name="+")
     tax_category = models.CharField(max_length=2, choices=TaxTreatment, blank=True)
-    gl_code = models.CharField(max_length=64)
+    gl_code = models.CharField("GL code", max_length=64)
     starts_on = models.DateField(help_text="The first day on which a line's service may start.")
     ends_on = models.DateField(null=True, blank=True, help_text="Exclusive; empty: until further notice.")
 

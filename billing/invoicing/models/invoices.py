@@ -273,7 +273,7 @@ class InvoiceLine(models.Model):
     currency = CurrencyField()
     tax_category = models.CharField(max_length=2, choices=TaxTreatment)
     tax_percent = models.DecimalField(max_digits=7, decimal_places=4)
-    gl_code = models.CharField(max_length=64, blank=True)
+    gl_code = models.CharField("GL code", max_length=64, blank=True)
     service_starts_on = models.DateField()
     service_ends_on = models.DateField(help_text="Exclusive.")
     derivation = models.JSONField(default=dict)

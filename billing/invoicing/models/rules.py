@@ -70,7 +70,9 @@ class AllocationRuleVersion(BaseModel):
     priority = models.IntegerField(default=0, help_text="Of equally specific rules the highest goes first.")
     product = models.ForeignKey(Product, models.PROTECT, null=True, blank=True, related_name="+")
     meter = models.ForeignKey(Meter, models.PROTECT, null=True, blank=True, related_name="+")
-    gl_code = models.CharField(max_length=64, blank=True, help_text="The product's, as it is on the line.")
+    gl_code = models.CharField(
+        "GL code", max_length=64, blank=True, help_text="The product's, as it is on the line."
+    )
     line_kind = models.CharField(max_length=20, choices=LineKind, blank=True)
     currency = CurrencyField(blank=True, help_text="Of the fixed amounts; lines in another are not divided.")
     starts_on = models.DateField(help_text="The first day on which a line's service may start.")

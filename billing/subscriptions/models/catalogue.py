@@ -34,7 +34,7 @@ class Product(BaseModel):
     is_goods = models.BooleanField(
         default=False, db_default=False, help_text="Something that is sent to the customer; else a service."
     )
-    gl_code = models.CharField(max_length=64, blank=True)
+    gl_code = models.CharField("GL code", max_length=64, blank=True)
     is_active = models.BooleanField(default=True)
     metadata = models.JSONField(default=dict, blank=True)
 
