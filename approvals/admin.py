@@ -1,7 +1,5 @@
 """The console's pages of approvals: what waits for me, every request with its levels and history, rules, stand-ins."""
 
-import json
-
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -17,10 +15,10 @@ from approvals import (
     queries,
     services,
 )
+from approvals.console_story import story
 from approvals.console_versions import band_of, newest, told_of, versions_table
 from approvals.leavers import stuck_levels
 from approvals.models import (
-    ApprovalAction,
     ApprovalDelegation,
     ApprovalRequest,
     ApprovalRule,
@@ -32,7 +30,7 @@ from approvals.states import ActionKind, RequestState, VersionState
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, entities_for
-from billing.invoicing.console import Table, money
+from billing.invoicing.console import money
 from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
 from billing.kernel.errors import NotFound
@@ -150,7 +148,7 @@ class RequestPages(ReadOnlyAdmin):
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         subject = self.get_object(request, unquote(object_id))
-        tables = _story(subject) if subject is not None else []
+        tables = story(subject) if subject is not None else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
     def described(self, subject):
@@ -282,66 +280,6 @@ class ApprovalRequestAdmin(RequestPages):
 
     def get_queryset(self, request):
         return queries.requests_for(request.user).order_by(*self.ordering)
-
-
-def _story(subject: ApprovalRequest) -> list[Table]:
-    """What is asked for, who is asked, and everything that was said."""
-    levels = list(subject.levels.prefetch_related("votes").order_by("position"))
-    actions = list(subject.actions.select_related("person", "on_behalf_of").order_by("number"))
-    people = {pk for level in levels for pk in level.approvers}
-    names = dict(User.objects.filter(pk__in=people).values_list("pk", "name"))
-    return [
-        Table(
-            title="What is asked for",
-            headers=["Fact", "Value"],
-            rows=[[name, _readable(value)] for name, value in subject.content.items()],
-            note="Exactly this is approved: the digest is of all of it.",
-        ),
-        Table(
-            title="Levels",
-            headers=["#", "Must agree", "Asked", "Agreed", "State"],
-            rows=[
-                [
-                    str(level.position),
-                    f"{level.needed} of {len(level.approvers)} ({level.mode})",
-                    ", ".join(names[pk] for pk in level.approvers),
-                    ", ".join(names.get(vote.approver_id, "") for vote in level.votes.all()) or "–",
-                    level.get_state_display(),
-                ]
-                for level in levels
-            ],
-            note=f"By the rule '{subject.snapshot['name']}', version {subject.snapshot['version']}.",
-        ),
-        Table(
-            title="History",
-            headers=["#", "When (UTC)", "Who", "For", "What", "Level", "Comment", "Digest"],
-            rows=[
-                [
-                    str(action.number),
-                    action.at[:19].replace("T", " "),
-                    str(action.person or action.actor),
-                    str(action.on_behalf_of or "–"),
-                    _said(action),
-                    str(action.level or "–"),
-                    action.comment or "–",
-                    action.digest[:12],
-                ]
-                for action in actions
-            ],
-        ),
-    ]
-
-
-def _said(action: ApprovalAction) -> str:
-    """The first one's detail is the frozen levels, which have their own table."""
-    detail = "" if action.action == ActionKind.REQUEST else action.detail
-    return f"{action.get_action_display()} {detail}".strip()
-
-
-def _readable(value: object) -> str:
-    if value in (None, "", {}):
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def _confirm(request, rule):

@@ -109,7 +109,7 @@ def test_the_page_tells_content_levels_and_history(entity, boss):
     decide(request, boss, comment="within budget")
     shown = signed_in(boss).get(page("approvalrequest", "change", request.pk))
     what, levels, history = shown.context["tables"]
-    assert ["title", request.title] in what.rows
+    assert ["Title", request.title] in what.rows
     assert [row[-1] for row in levels.rows] == ["Approved", "Pending"]
     assert [(row[2], row[4], row[6]) for row in history.rows] == [
         (request.requester.name, "Request", "–"),

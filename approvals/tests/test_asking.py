@@ -78,7 +78,13 @@ def test_another_bank_account_is_asked_for_on_its_own_page():
     assert 'value="DE89 3704 0044 0532 0130 00"' in refused
     assert not act.is_done()
     browser.post(page, given | {"ask": "yes", "once": hidden(refused, "once")})
-    approve(ApprovalRequest.objects.get(), act.boss)
+    request = ApprovalRequest.objects.get()
+    told = signed_in(act.boss).get(reverse("admin:approvals_approvalrequest_change", args=[request.pk]))
+    changes, facts, *_ = told.context["tables"]
+    assert changes.rows == [["Bank account: iban", "–", "DE89370400440532013000"]]
+    assert ["Requester", f"{act.controller}, {act.controller.pk}"] in facts.rows
+    assert not any("{" in value for _, value in facts.rows)
+    approve(request, act.boss)
     assert act.is_done()
 
 
