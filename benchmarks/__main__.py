@@ -13,6 +13,7 @@ import os
 import pkgutil
 import resource
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,12 +33,15 @@ def main() -> None:
     from django.db import connection
 
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    rows: list[dict] = []
     try:
-        rows = [row for module in _modules(chosen) for row in _measure(module)]
+        failed = [module for module in _modules(chosen) if not _measured(module, rows)]
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
     _show(rows)
     _keep(rows)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _modules(chosen: list[str]) -> list[str]:
@@ -47,6 +51,16 @@ def _modules(chosen: list[str]) -> list[str]:
     if unknown := sorted(set(chosen) - set(found)):
         sys.exit(f"no benchmark called {', '.join(unknown)}; there are {', '.join(found)}")
     return chosen or found
+
+
+def _measured(module: str, rows: list[dict]) -> bool:
+    """One that fails takes no other's figures with it."""
+    try:
+        rows += _measure(module)
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _measure(module: str) -> list[dict]:

@@ -6,14 +6,15 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from benchmarks.invoicing import AS_OF, books
+from benchmarks.invoicing import AS_OF, LINES, books
 from billing.entities.models import Department
 from billing.invoicing import services
 from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.models import CostAllocation, Invoice
 
+SIZES = {"S": 30, "L": 300}  # invoices: 3,000 and 30,000 lines, ten shares each
 DEPARTMENTS = 10
-COPIES = 20  # of the five lines of each invoice, so that there are a hundred
+COPIES = 100 // LINES  # of each invoice's lines, so that there are a hundred
 
 _MORE_LINES = """
 INSERT INTO invoice_lines (id, invoice_id, position, kind, product_id, description, quantity, unit, unit_price, net_amount,
@@ -55,12 +56,12 @@ def run(size: int = 100) -> list[dict]:
         )
     with connection.cursor() as cursor:
         cursor.execute(_MORE_LINES, [COPIES - 1, seller.pk])
-    lines = size * 5 * COPIES
+    lines = size * LINES * COPIES
 
     began = time.perf_counter_ns()
     shares = _by_rule(seller)
     ours = Decimal(lines) * 10**9 / (time.perf_counter_ns() - began)
-    assert shares == lines * DEPARTMENTS
+    assert shares == lines * DEPARTMENTS, f"{shares} shares of {lines} lines"
 
     began = time.perf_counter_ns()
     with transaction.atomic(), connection.cursor() as cursor:
