@@ -12,7 +12,7 @@ from billing.invoicing import services
 from billing.invoicing.allocating import Policy, allocate, read_weights
 from billing.invoicing.models import CostAllocation, Invoice
 
-SIZES = {"S": 30, "L": 300}  # invoices: 3,000 and 30,000 lines, ten shares each
+SIZES = {"S": 10, "L": 100}  # invoices: 1,000 and 10,000 lines, ten shares each
 DEPARTMENTS = 10
 COPIES = 100 // LINES  # of each invoice's lines, so that there are a hundred
 
