@@ -12,7 +12,7 @@ from django.apps import apps
 
 from approvals.kinds import EFFECTS, INVOLVED, UNASKED
 from billing.access.queries import SCOPES
-from billing.entities.documents import PREDICATES
+from billing.entities.currency_lock import DOCUMENT_PREDICATES
 from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
 from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
@@ -23,8 +23,8 @@ from billing.kernel.consent import ASKERS
 from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.longwork import HANDLERS
-from billing.ledger.closing import OBJECTIONS
 from billing.ledger.controls import CONTROLS
+from billing.ledger.period_close_hooks import PERIOD_CLOSE_HOOKS
 from config import urls  # noqa: F401  (what the API registers)
 from config.schedule import SCHEDULE
 
@@ -34,7 +34,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.INVOLVED": INVOLVED,
     "approvals.kinds.UNASKED": UNASKED,
     "billing.access.queries.SCOPES": SCOPES,
-    "billing.entities.documents.PREDICATES": PREDICATES,
+    "billing.entities.currency_lock.DOCUMENT_PREDICATES": DOCUMENT_PREDICATES,
     "billing.invoicing.guards.GUARDS": DRAFT_GUARDS,
     "billing.invoicing.owing.OWING": OWING,
     "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
@@ -46,7 +46,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.kernel.consent.ASKERS": ASKERS,
     "billing.kernel.consent.GUARDS": ACT_GUARDS,
     "billing.kernel.longwork.HANDLERS": HANDLERS,
-    "billing.ledger.closing.OBJECTIONS": OBJECTIONS,
+    "billing.ledger.period_close_hooks.PERIOD_CLOSE_HOOKS": PERIOD_CLOSE_HOOKS,
     "billing.ledger.controls.CONTROLS": CONTROLS,
 }
 SHOWN_OTHERWISE = {

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing.dunning.clock import Stretch
+from billing.dunning.clock import InterestPeriod
 from billing.dunning.interest import interest_on
 from billing.dunning.models import LateFee, LateFeeClaim
 from billing.dunning.queries import unbilled_fees
@@ -57,15 +57,15 @@ def recomputed_fees(line_ids: Collection[UUID]) -> dict[UUID, Decimal]:
 def _recomputed(fee: LateFee) -> Decimal:
     if fee.basis == FeeBasis.FLAT:
         return fee.amount
-    stretches = [
-        Stretch(
+    interest_periods = [
+        InterestPeriod(
             since=date.fromisoformat(one["since"]),
             until=date.fromisoformat(one["until"]),
             amount=Decimal(one["amount"]),
         )
-        for one in fee.derivation["stretches"]
+        for one in fee.derivation["interest_periods"]
     ]
-    return interest_on(stretches, percent=fee.percent, currency=fee.currency)
+    return interest_on(interest_periods, percent=fee.percent, currency=fee.currency)
 
 
 def _draft_line(fee: LateFee) -> DraftLine:

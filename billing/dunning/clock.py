@@ -36,7 +36,7 @@ def collectable(open_amount: Decimal, holds: Sequence[Hold], on: date) -> Decima
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
+class InterestPeriod:
     """Days, `until` exclusive, on each of which the same amount may be asked for."""
 
     since: date
@@ -48,14 +48,16 @@ class Stretch:
         return (self.until - self.since).days
 
 
-def stretches(since: date, until: date, holds: Sequence[Hold], open_amount: Decimal) -> list[Stretch]:
+def interest_periods(
+    since: date, until: date, holds: Sequence[Hold], open_amount: Decimal
+) -> list[InterestPeriod]:
     """The days from `since` until `until` (exclusive), cut where a pause begins or ends."""
     edges = {since, until}
     for hold in holds:
         edges |= {day for day in (hold.starts_on, hold.ends_on) if day and since < day < until}
     ordered = sorted(edges)
     return [
-        Stretch(since=day, until=following, amount=collectable(open_amount, holds, day))
+        InterestPeriod(since=day, until=following, amount=collectable(open_amount, holds, day))
         for day, following in itertools.pairwise(ordered)
     ]
 
@@ -67,5 +69,5 @@ def days_late(due_on: date, as_of: date, holds: Sequence[Hold], open_amount: Dec
     """
     if as_of <= due_on:
         return (as_of - due_on).days
-    late = stretches(due_on + timedelta(days=1), as_of + timedelta(days=1), holds, open_amount)
-    return sum(stretch.days for stretch in late if stretch.amount > 0)
+    late = interest_periods(due_on + timedelta(days=1), as_of + timedelta(days=1), holds, open_amount)
+    return sum(interest_period.days for interest_period in late if interest_period.amount > 0)

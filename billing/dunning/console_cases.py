@@ -322,7 +322,7 @@ def _derivation(fee: LateFee) -> Table:
         headers=["From", "To", "Days", "Amount that bore interest"],
         rows=[
             [one["since"], one["until"], str(one["days"]), money(Decimal(one["amount"]), fee.currency)]
-            for one in fee.derivation.get("stretches", ())
+            for one in fee.derivation.get("interest_periods", ())
         ],
         note="Σ amount × days × percent / 100 / 365, rounded half-up once. “To” is exclusive."
         if fee.percent

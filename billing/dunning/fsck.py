@@ -20,7 +20,7 @@ CHECKS = {
         WHERE f.basis = 'interest' AND f.amount <> (
             SELECT round(sum((s->>'amount')::numeric * (s->>'days')::integer) * f.percent / 36500,
                          currency_exponent(f.currency))
-            FROM jsonb_array_elements(f.derivation->'stretches') s
+            FROM jsonb_array_elements(f.derivation->'interest_periods') s
         )
     """,
     "D3 a late fee that was taken is kept, in the invoice's currency": """

@@ -15,7 +15,7 @@ from billing.entities.console_changes import CHANGE_CONTACT, CHANGE_LEGAL
 from billing.entities.models import BillingEntity, Department, EntityRelation, RoleException, RoleGrant
 from billing.entities.paths import depth_of
 from billing.entities.reach import only_proposes, visible
-from billing.entities.reporting import conflicts_held
+from billing.entities.role_conflicts import role_conflicts
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
@@ -461,7 +461,7 @@ class RoleExceptionAdmin(CreatingAdmin):
     )
 
     def changelist_view(self, request, extra_context=None):
-        tables = [_held_together(request.user)]
+        tables = [_role_conflicts_table(request.user)]
         return super().changelist_view(request, {**(extra_context or {}), "tables": tables})
 
     def create(self, request, given):
@@ -471,7 +471,7 @@ class RoleExceptionAdmin(CreatingAdmin):
         )
 
 
-def _held_together(reader: User) -> dict:
+def _role_conflicts_table(reader: User) -> dict:
     """As the theme's table component takes it."""
     return {
         "title": "Conflicting roles held together, now or from a day to come",
@@ -499,7 +499,7 @@ def _held_together(reader: User) -> dict:
                 f"{held.allowed_by} until {held.allowed_until}" if held.exception else "nobody",
                 held.reason or "–",
             ]
-            for held in conflicts_held(as_of=today(), within=reader)
+            for held in role_conflicts(as_of=today(), within=reader)
         ],
     }
 

@@ -1,7 +1,7 @@
 """What must hold for entities, departments and grants at every moment. Each query returns the violating rows."""
 
-from billing.entities.duties import held_together
 from billing.entities.paths import DEPTH_MAX
+from billing.entities.segregation_of_duties import conflicting_grants
 
 _PATHS = """
     WITH RECURSIVE tree AS (
@@ -75,7 +75,7 @@ CHECKS = {
            OR (granter.id IS NOT NULL AND confirmed_at IS NOT NULL AND confirmer.id IS NULL)
     """,
     "G2 no person holds conflicting roles over the same entities but by an exception": f"""
-        SELECT id, other_id, role, other_role FROM ({held_together()}) AS found WHERE exception_id IS NULL
+        SELECT id, other_id, role, other_role FROM ({conflicting_grants()}) AS found WHERE exception_id IS NULL
     """,  # noqa: S608
     "G3 service accounts have the role SA, and only they": """
         SELECT role_grants.id, role, users.kind FROM role_grants JOIN users ON users.id = role_grants.user_id

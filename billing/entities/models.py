@@ -6,12 +6,12 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from billing.access.roles import Role
-from billing.entities.duties import (
+from billing.entities.paths import keeps_path
+from billing.entities.segregation_of_duties import (
     exception_outlives_its_use,
     grants_without_conflict,
     moves_without_conflict,
 )
-from billing.entities.paths import keeps_path
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from billing.entities import documents
+from billing.entities.currency_lock import has_documents
 from billing.invoicing import queries, services
 from billing.invoicing.duties import mapped_by
 from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
@@ -15,8 +15,8 @@ from billing.invoicing.states import RunItemState
 from billing.kernel.events import subscribe
 from billing.kernel.longwork import Progress, job
 from billing.kernel.models import Job
-from billing.ledger.closing import objects_to_closing
 from billing.ledger.models import AccountingPeriod
+from billing.ledger.period_close_hooks import before_period_close
 
 
 @job(services.RUN_BILLING)
@@ -48,7 +48,7 @@ def run_allocation(asked: Job, progress: Progress) -> dict:
     return {"run": str(run.pk), "state": run.state, "lines_moved": run.lines_moved}
 
 
-@objects_to_closing
+@before_period_close
 def mappers_do_not_close(period: AccountingPeriod, actor: str) -> str:
     found = f"SELECT EXISTS ({mapped_by('%s', 'p')}) FROM accounting_periods p WHERE p.id = %s"  # noqa: S608
     with connection.cursor() as cursor:
@@ -70,4 +70,4 @@ def review_standing(payload: dict) -> None:
     )
 
 
-documents.register(queries.has_invoices)
+has_documents(queries.has_invoices)

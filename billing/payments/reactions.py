@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing.entities import documents
+from billing.entities.currency_lock import has_documents
 from billing.invoicing.models import Invoice
 from billing.invoicing.timeline import Moment, tells
 from billing.kernel.models import AuditEntry, AuditKind
@@ -38,7 +38,7 @@ def payments_of(invoice: Invoice) -> Iterable[Moment]:
                 )
 
 
-@documents.register
+@has_documents
 def has_payments(entity_id: UUID) -> bool:
     """Made or received, also ahead of any invoice."""
     return Payment.objects.filter(Q(seller_id=entity_id) | Q(customer_id=entity_id)).exists()

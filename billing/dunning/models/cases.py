@@ -200,7 +200,7 @@ class DunningSuspension(BaseModel):
 class LateFee(BaseModel):
     """What a step found to be due for paying late, with how it came about. `LateFeeClaim` says which line bills it.
 
-    Interest: Σ amount × days × percent / 100 / 365 over the stretches of the derivation, rounded half-up once.
+    Interest: Σ amount × days × percent / 100 / 365 over the interest_periods of the derivation, rounded half-up once.
     `starts_on` and `ends_on` (exclusive) are the days charged for; a flat fee has none.
     """
 

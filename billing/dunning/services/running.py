@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing.dunning.errors import SellerNeeded
 from billing.dunning.models import DunningRun, DunningRunItem
 from billing.dunning.queries import customers_to_see
-from billing.dunning.services.stepping import take_steps
+from billing.dunning.services.steps import take_steps
 from billing.dunning.states import ItemState, RunState
 from billing.entities.models import BillingEntity
 from billing.kernel import audit

@@ -294,8 +294,8 @@ def test_there_is_no_interest_on_fees(subscription, late):
     run(bill.seller, bill.due_on + timedelta(days=FLAT))
     run(bill.seller, bill.due_on + timedelta(days=INTEREST))
 
-    [stretch] = LateFee.objects.get(invoice=bill, basis="interest").derivation["stretches"]
-    assert Decimal(stretch["amount"]) == bill.total_amount - fees
+    [interest_period] = LateFee.objects.get(invoice=bill, basis="interest").derivation["interest_periods"]
+    assert Decimal(interest_period["amount"]) == bill.total_amount - fees
     assert_books_are_sound()
 
 

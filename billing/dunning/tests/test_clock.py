@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.dunning.clock import Hold, collectable, days_late, stretches
+from billing.dunning.clock import Hold, collectable, days_late, interest_periods
 
 DUE = date(2026, 1, 31)
 HUNDRED = Decimal("100.00")
@@ -79,9 +79,9 @@ def test_no_day_takes_the_clock_back_or_two_steps_on(held, as_of, amount):
 
 
 @given(st.lists(holds(), max_size=5), days, st.integers(1, 200), cents)
-def test_stretches_are_the_days_without_gap_or_overlap(held, since, length, amount):
+def test_interest_periods_have_no_gap_or_overlap(held, since, length, amount):
     until = since + timedelta(days=length)
-    cut = stretches(since, until, held, amount)
+    cut = interest_periods(since, until, held, amount)
     assert (cut[0].since, cut[-1].until) == (since, until)
     assert all(one.until == following.since for one, following in itertools.pairwise(cut))
     assert sum(one.days for one in cut) == length

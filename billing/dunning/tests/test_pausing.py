@@ -9,7 +9,7 @@ from django.db import transaction
 from billing.dunning import services
 from billing.dunning.errors import InvoiceNotOpen, PauseEnds, PauseExceedsOpen
 from billing.dunning.models import DunningNotice, DunningPause
-from billing.dunning.services.stepping import take_steps
+from billing.dunning.services.steps import take_steps
 from billing.dunning.tests.makers import DUE, FIRST, SECOND, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late, noticed
 from billing.invoicing.timeline import timeline_of

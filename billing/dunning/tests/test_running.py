@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.dunning import services
 from billing.dunning.models import DunningCase, DunningMail, DunningNotice, DunningRun, LateFee
-from billing.dunning.services.stepping import take_steps
+from billing.dunning.services.steps import take_steps
 from billing.dunning.tests.makers import (
     DUE,
     FEE,
@@ -292,7 +292,7 @@ def test_late_fees_are_noted_with_their_derivation_and_named_in_the_letter(selle
     # 1,000.00 × 9.12 % × 35 / 365 = 8.74520… by hand
     assert (interest.basis, interest.amount) == ("interest", Decimal("8.75"))
     assert (interest.starts_on, interest.ends_on) == (date(2026, 2, 1), late(FINAL) + timedelta(days=1))
-    assert interest.derivation["stretches"] == [
+    assert interest.derivation["interest_periods"] == [
         {"since": "2026-02-01", "until": "2026-03-08", "days": 35, "amount": "1000.00"}
     ]
     assert "48.75\N{NO-BREAK SPACE}EUR" in DunningMail.objects.get(template="final_notice").text

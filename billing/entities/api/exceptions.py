@@ -15,7 +15,7 @@ from billing.entities.api.fields import AccountField, ActingVerb, EntityField
 from billing.entities.api.naming import by_email, one_of
 from billing.entities.api.serializers import EntityBrief, StateReason
 from billing.entities.models import RoleException
-from billing.entities.reporting import HeldTogether, conflicts_held, count_conflicts
+from billing.entities.role_conflicts import RoleConflict, count_conflicts, role_conflicts
 from billing.entities.states import ExceptionState
 from billing.kernel.api.fields import IdField, StrictCharField, StrictChoiceField, StrictDateField
 from billing.kernel.api.pagination import ReportPagination
@@ -177,9 +177,9 @@ class RoleConflictsView(ServiceView):
         terms = {"as_of": timezone.now().date(), "within": request.user} | self.query()
         pages = ReportPagination()
         rows = pages.paginate_report(
-            lambda **part: conflicts_held(**terms, **part),
+            lambda **part: role_conflicts(**terms, **part),
             count=lambda: count_conflicts(**terms),
-            key_of=HeldTogether.key.fget,
+            key_of=RoleConflict.key.fget,
             request=request,
             view=self,
         )

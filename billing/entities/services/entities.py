@@ -4,8 +4,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.entities import documents, events
+from billing.entities import events
 from billing.entities.consent import proposed_payee_data
+from billing.entities.currency_lock import is_currency_locked
 from billing.entities.editing import (
     CONTACT,
     LEGAL,
@@ -94,7 +95,7 @@ def update_entity(
     changed = sorted(field for field, value in wanted.items() if getattr(entity, field) != value)
     if not changed:
         return entity
-    if "currency" in changed and documents.has_documents(entity.pk):
+    if "currency" in changed and is_currency_locked(entity.pk):
         raise CurrencyFixed(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
 
     if entity.state != EntityState.DRAFT and PAYEE & set(changed):

@@ -12,8 +12,8 @@ from billing.access.roles import in_conflict
 from billing.entities.errors import ExceptionInUse, ExceptionRefused, RolesConflict, TakesTwo
 from billing.entities.models import RoleException
 from billing.entities.reach import may
-from billing.entities.services.duties import hold_still
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
+from billing.entities.services.move_conflicts import share_tree_lock
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
 from billing.kernel.versions import require_version
@@ -86,7 +86,7 @@ def revoke_exception(
     if found is None:
         raise NotFound("There is no such exception.")
     locked_person(found.person_id, active=False)
-    hold_still()
+    share_tree_lock()
     exception = RoleException.objects.locked().get(pk=exception_id)
     require_version(exception, version)
     if exception.revoked_at is None:

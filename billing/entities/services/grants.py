@@ -29,7 +29,7 @@ from billing.entities.errors import (
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
 from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
-from billing.entities.services.duties import hold_still
+from billing.entities.services.move_conflicts import share_tree_lock
 from billing.entities.states import EntityState
 from billing.kernel import audit
 from billing.kernel.consent import require_consent
@@ -60,7 +60,7 @@ def grant_role(
     RoleNotForAccount, DepartmentNeeded, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
-    hold_still()
+    share_tree_lock()
     entity = open_entity(entity_id)
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)

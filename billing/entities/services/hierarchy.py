@@ -12,7 +12,7 @@ from billing.entities.errors import EntityClosed, HierarchyLoop, MoveBeforeLast,
 from billing.entities.events import EntityMoved
 from billing.entities.models import BillingEntity, EntityRelation
 from billing.entities.paths import SEGMENT, depth_of
-from billing.entities.services.duties import require_duties_apart
+from billing.entities.services.move_conflicts import require_no_role_conflict
 from billing.entities.services.trees import lock_trees, require_active, require_depth
 from billing.entities.states import EntityState
 from billing.kernel import audit
@@ -47,7 +47,9 @@ def move_entity(
     if entity.parent_id == parent.pk:
         raise Invalid(f"{entity.code} is below {parent.code} already.", field="parent_id")
     _require_place(entity, parent)
-    require_duties_apart(entity, parent, on=effective_on if effective_on > as_of else _not_after_today(as_of))
+    require_no_role_conflict(
+        entity, parent, on=effective_on if effective_on > as_of else _not_after_today(as_of)
+    )
     _rewrite_relations(entity, parent, effective_on=effective_on, as_of=as_of)
     detail = {"from": entity.parent_id, "to": parent.pk, "effective_on": effective_on}
     if effective_on > as_of:
@@ -93,7 +95,7 @@ def apply_move(*, actor: str, entity_id: UUID, as_of: date) -> BillingEntity:
     if not queries.due_moves(as_of=as_of).filter(pk=due.pk).exists():
         return entity  # a rival was faster
     _require_place(entity, parent)
-    require_duties_apart(entity, parent, on=_not_after_today(as_of))
+    require_no_role_conflict(entity, parent, on=_not_after_today(as_of))
     return _switch(entity, parent, actor=actor, effective_on=due.starts_on, reason="planned move")
 
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from billing.entities import documents, services
+from billing.entities import currency_lock, services
 from billing.entities.errors import (
     CodeTaken,
     CurrencyFixed,
@@ -277,8 +277,8 @@ def test_an_account_that_cannot_be_is_refused_and_changes_nothing(account):
 
 def test_the_currency_is_free_until_the_first_document_and_fixed_after_it(monkeypatch):
     entity, other = make_entity(), make_entity()
-    monkeypatch.setattr(documents, "PREDICATES", [])
-    documents.register(lambda entity_id: entity_id == entity.pk)
+    monkeypatch.setattr(currency_lock, "DOCUMENT_PREDICATES", [])
+    currency_lock.has_documents(lambda entity_id: entity_id == entity.pk)
 
     with pytest.raises(CurrencyFixed):
         services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"currency": "USD"})

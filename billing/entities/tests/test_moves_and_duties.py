@@ -12,7 +12,7 @@ from billing.access.models import UserKind
 from billing.entities import services
 from billing.entities.errors import ExceptionInUse, HierarchyChanged, RolesConflict
 from billing.entities.models import BillingEntity, EntityRelation, RoleException, RoleGrant
-from billing.entities.reporting import conflicts_held
+from billing.entities.role_conflicts import role_conflicts
 from billing.entities.tasks import apply_due_moves
 from billing.entities.tests.makers import (
     make_department,
@@ -332,7 +332,7 @@ def test_a_grant_waits_for_a_move_and_is_refused_after_it(give, carry, error, gr
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left
     assert RoleGrant.objects.get().role == "FC"
-    assert conflicts_held(as_of=days(0)) == []
+    assert role_conflicts(as_of=days(0)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -350,7 +350,7 @@ def test_a_move_waits_for_a_grant_and_is_refused_after_it(give, carry, error, gr
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left.parent
     assert RoleGrant.objects.count() == 2
-    assert conflicts_held(as_of=days(0)) == []
+    assert role_conflicts(as_of=days(0)) == []
 
 
 def revoke(exception):
@@ -387,7 +387,7 @@ def test_a_move_waits_for_an_exception_to_be_taken_back_and_is_refused_after_it(
     with pytest.raises(error):
         rival.result(timeout=5)
     assert BillingEntity.objects.get(pk=right.pk).parent == left.parent
-    assert conflicts_held(as_of=days(0)) == []
+    assert role_conflicts(as_of=days(0)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -406,7 +406,7 @@ def test_an_exception_is_not_taken_back_from_under_a_move(take_back, carry, erro
         rival.result(timeout=5)
     exception.refresh_from_db()
     assert (exception.revoked_at, BillingEntity.objects.get(pk=right.pk).parent) == (None, left)
-    assert [conflict.exception for conflict in conflicts_held(as_of=days(0))] == [exception.pk]
+    assert [conflict.exception for conflict in role_conflicts(as_of=days(0))] == [exception.pk]
 
 
 @pytest.mark.django_db(transaction=True)

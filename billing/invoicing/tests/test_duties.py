@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.kernel.soundness import find_violations
-from billing.ledger import closing
+from billing.ledger import period_close_hooks
 from billing.ledger import services as ledger
 from billing.ledger.errors import SecondPersonNeeded
 from billing.ledger.models import AccountingPeriod
@@ -84,7 +84,7 @@ def at_an_earlier_time(day):
 
 
 def test_past_the_service_the_database_refuses(month, monkeypatch):
-    monkeypatch.setattr(closing, "OBJECTIONS", [])
+    monkeypatch.setattr(period_close_hooks, "PERIOD_CLOSE_HOOKS", [])
     maps(below(month))
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         close(month)

@@ -10,11 +10,11 @@ from billing.kernel.consent import require_consent
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
-from billing.ledger.closing import objection_to
 from billing.ledger.consent import proposed_reopening
 from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
 from billing.ledger.events import BooksClosed, BooksReopened
 from billing.ledger.models import AccountingPeriod
+from billing.ledger.period_close_hooks import period_close_objection
 from billing.ledger.services.months import lock_books, stop_newcomers
 from billing.ledger.states import PERIOD_MOVES, PeriodState
 
@@ -41,13 +41,13 @@ def close_period(*, period_id: UUID, actor: str, expected_version: int | None = 
     under way are waited for.
 
     Raises IllegalMove unless it is closing, SecondPersonNeeded for the person who asked and for whom an app above
-    objects to (`ledger.closing`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
+    objects to (`ledger.period_close_hooks`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
     """
 
     def change(period: AccountingPeriod) -> None:
         if actor == period.closing_requested_by:
             raise SecondPersonNeeded("Somebody else closes the month you asked to close.")
-        if said := objection_to(period, actor=actor):
+        if said := period_close_objection(period, actor=actor):
             raise SecondPersonNeeded(said)
         earlier = _others(period).filter(starts_on__lt=period.starts_on)
         if earlier.exclude(state=PeriodState.CLOSED).exists():

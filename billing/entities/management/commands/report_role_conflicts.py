@@ -6,7 +6,7 @@ from datetime import date
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from billing.entities.reporting import HeldTogether, conflicts_held
+from billing.entities.role_conflicts import RoleConflict, role_conflicts
 
 
 class Command(BaseCommand):
@@ -22,12 +22,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, format, as_of, **options):
-        rows = [held.row for held in conflicts_held(as_of=as_of or timezone.now().date())]
+        rows = [held.row for held in role_conflicts(as_of=as_of or timezone.now().date())]
         if format == "json":
             self.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False))
             return
         writer = csv.DictWriter(
-            self.stdout, [field.name for field in fields(HeldTogether)], lineterminator="\n"
+            self.stdout, [field.name for field in fields(RoleConflict)], lineterminator="\n"
         )
         writer.writeheader()
         writer.writerows(rows)

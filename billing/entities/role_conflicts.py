@@ -8,12 +8,12 @@ from uuid import UUID
 from django.db import connection
 
 from billing.access.models import User
-from billing.entities.duties import held_together
 from billing.entities.queries import grants_for
+from billing.entities.segregation_of_duties import conflicting_grants
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldTogether:
+class RoleConflict:
     """Two confirmed, conflicting grants of a person, from `starts_on` until before `ends_on` (None: without an end).
 
     `allowed_by` and what follows are those of the exception; None for a conflict nobody allowed. A grant and its
@@ -49,14 +49,14 @@ class HeldTogether:
         return {name: "" if value is None else str(value) for name, value in asdict(self).items()}
 
 
-def conflicts_held(
+def role_conflicts(
     *,
     as_of: date,
     within: User | None = None,
     beyond: Sequence[str] | None = None,
     descending: bool = False,
     limit: int | None = None,
-) -> list[HeldTogether]:
+) -> list[RoleConflict]:
     """Those that hold on `as_of` or later, by person. `within` a reader's reach: those with a grant he may see.
 
     At most `limit`, and only those beyond a `key` in the order.
@@ -72,11 +72,11 @@ def conflicts_held(
     with connection.cursor() as cursor:
         cursor.execute(statement, terms)
         names = [column.name for column in cursor.description]
-        return [HeldTogether(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+        return [RoleConflict(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
 def count_conflicts(*, as_of: date, within: User | None = None) -> int:
-    """How many `conflicts_held` has in all."""
+    """How many `role_conflicts` has in all."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM ({_REPORT}) AS report", _terms(as_of, within))  # noqa: S608
         return cursor.fetchone()[0]
@@ -99,7 +99,7 @@ _REPORT = f"""
            CASE WHEN found.other_seen THEN found.other_id END AS other_grant_id
     FROM (
         SELECT *, md5(id::text || other_id::text)::uuid AS pair, {_ONE} AS one_seen, {_OTHER} AS other_seen
-        FROM ({held_together(as_of="%(as_of)s::date")}) AS pairs
+        FROM ({conflicting_grants(as_of="%(as_of)s::date")}) AS pairs
         WHERE is_confirmed AND ({_ONE} OR {_OTHER})
     ) AS found
     JOIN users person ON person.id = found.person_id

@@ -1,8 +1,8 @@
-"""Roles that one person holds together although they conflict, as SQL: for triggers, moves, checks and the report.
+"""Segregation of duties: conflicting role grants of one person, as SQL for triggers, moves, invariants and the report.
 
-Two grants of a person (his service accounts' count as his) conflict if their roles do, one entity is within the other,
-the departments too if both name one, and there is a day on which both hold. An exception covers them if it is the
-person's, for these two roles, of the narrower entity or above it, and holds on each of those days.
+Two grants of a person (those of their service accounts included) conflict if their roles conflict, one entity is at or
+below the other, the departments likewise if both name one, and both hold on a common day. An exception covers the pair
+if it is the person's, names these two roles, is granted at or above the narrower entity and holds on all common days.
 """
 
 import pgtrigger
@@ -15,16 +15,16 @@ _PAIRS = ", ".join(
 )
 
 
-STILL = tree_lock("entities", shared=True)  # nothing moves; whoever moves an entity takes it alone
+SHARED_TREE_LOCK = tree_lock("entities", shared=True)  # moving an entity takes the same lock exclusively
 
 
-def held_together(
+def conflicting_grants(
     *, of: str = "true", when: str = "true", as_of: str = "current_date", path: str = "{entity}.path"
 ) -> str:
-    """The pairs that are not over on `as_of`, with the exception that covers each, if one does.
+    """SQL: pairs of conflicting grants that have not ended on `as_of`, each with the exception that covers it, if any.
 
-    `of` is SQL over `holder` (the users' row of a grant), `when` over `one` and `other`, `path` that of where an
-    `{entity}` is: it may say where it would be.
+    `of` is a condition over `holder` (the user of a grant), `when` over `one` and `other` (the grants). `path` is the
+    expression for the path of `{entity}`; a planned move passes the path after the move.
     """
     return f"""
         WITH held AS (
@@ -67,8 +67,8 @@ _REFUSAL = """RAISE EXCEPTION 'person % holds conflicting roles', person
 
 
 def grants_without_conflict() -> pgtrigger.Trigger:
-    """Grants of one person come one after the other, and none conflicts with those there are."""
-    conflicts = held_together(
+    """A new grant conflicts with none of the person's grants. Grants of one person are serialised by the user's row."""
+    conflicts = conflicting_grants(
         of="(holder.id = person OR holder.owner_id = person)", when="NEW.id IN (one.id, other.id)"
     )
     return pgtrigger.Trigger(
@@ -79,7 +79,7 @@ def grants_without_conflict() -> pgtrigger.Trigger:
         func=f"""
             SELECT coalesce(owner_id, id) INTO person FROM users WHERE id = NEW.user_id;
             PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
-            PERFORM {STILL};
+            PERFORM {SHARED_TREE_LOCK};
             IF EXISTS (SELECT FROM ({conflicts}) AS found WHERE exception_id IS NULL) THEN
                 {_REFUSAL}
             END IF;
@@ -89,8 +89,8 @@ def grants_without_conflict() -> pgtrigger.Trigger:
 
 
 def exception_outlives_its_use() -> pgtrigger.Trigger:
-    """An exception is taken back only once the roles it allowed are."""
-    conflicts = held_together(of="(holder.id = person OR holder.owner_id = person)")
+    """An exception is revoked only after the roles it allowed."""
+    conflicts = conflicting_grants(of="(holder.id = person OR holder.owner_id = person)")
     return pgtrigger.Trigger(
         name="outlives_its_use",
         when=pgtrigger.After,
@@ -99,7 +99,7 @@ def exception_outlives_its_use() -> pgtrigger.Trigger:
         func=f"""
             person := NEW.person_id;
             PERFORM FROM users WHERE id = person FOR NO KEY UPDATE;
-            PERFORM {STILL};
+            PERFORM {SHARED_TREE_LOCK};
             IF NEW.revoked_at IS NOT NULL AND EXISTS (
                 SELECT FROM ({conflicts}) AS found
                 WHERE exception_id IS NULL AND least(role, other_role) = NEW.role AND greatest(role, other_role) = NEW.other_role)
@@ -111,8 +111,8 @@ def exception_outlives_its_use() -> pgtrigger.Trigger:
     )
 
 
-def holding_below(path: str) -> str:
-    """SQL over `holder`: a person with a role at a place whose path begins with `path`."""
+def person_holds_role_below(path: str) -> str:
+    """SQL condition over `holder`: the person holds a role at an entity whose path begins with `path`."""
     return f"""coalesce(holder.owner_id, holder.id) IN (
         SELECT coalesce(account.owner_id, account.id) FROM role_grants held_there
         JOIN billing_entities below ON below.id = held_there.entity_id
@@ -121,12 +121,12 @@ def holding_below(path: str) -> str:
 
 
 def moves_without_conflict() -> pgtrigger.Trigger:
-    """A move brings no two conflicting roles of a person together, and takes no exception away from under them.
+    """A move creates no conflict of roles and removes no exception that covers one.
 
-    Whoever grants, or takes an exception back, meanwhile waits for it, or it for him (STILL).
+    Concurrent grants and revocations of exceptions are serialised with it by the lock on the entity tree.
     """
-    conflicts = held_together(
-        of=holding_below("NEW.path"),
+    conflicts = conflicting_grants(
+        of=person_holds_role_below("NEW.path"),
         when="(starts_with(one.path, NEW.path) OR starts_with(other.path, NEW.path))",
     )
     return pgtrigger.Trigger(

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Max
 
 from billing.dunning import queries
-from billing.dunning.clock import stretches
+from billing.dunning.clock import interest_periods
 from billing.dunning.events import DunningStepTaken
-from billing.dunning.interest import interest_on, interest_period
+from billing.dunning.interest import interest_on, unbilled_interest_range
 from billing.dunning.models import (
     DunningCase,
     DunningMail,
@@ -224,15 +224,17 @@ def _late_fee(
         fee.derivation = {"from": "policy", "policy": due.policy.code, "revision": due.policy.revision}
         return fee if fee.amount else None
     fee.percent = due.policy.interest_percent
-    fee.starts_on, fee.ends_on = interest_period(due.invoice.due_on, notice.noticed_on, charged_until)
+    fee.starts_on, fee.ends_on = unbilled_interest_range(due.invoice.due_on, notice.noticed_on, charged_until)
     principal = max(Decimal(0), due.open_amount - bearing_none)
-    bearing = [one for one in stretches(fee.starts_on, fee.ends_on, due.holds, principal) if one.amount]
+    bearing = [
+        one for one in interest_periods(fee.starts_on, fee.ends_on, due.holds, principal) if one.amount
+    ]
     fee.amount = interest_on(bearing, percent=fee.percent, currency=fee.currency)
     fee.derivation = {
         "from": "interest",
         "day_count": "actual/365",
         "percent": str(fee.percent),
-        "stretches": [
+        "interest_periods": [
             {
                 "since": str(one.since),
                 "until": str(one.until),
