@@ -1,4 +1,4 @@
-"""Who reacts to what: every event with its subscribers, and everything that is registered with a lower app.
+"""Who reacts to what: every event with its subscribers, every hook with its answers, every periodic task.
 
 An app never imports upwards, so a reader cannot follow these arrows in the code. Here they are as text.
 """
@@ -22,13 +22,14 @@ from billing.kernel.api.consenting import ANSWERERS
 from billing.kernel.consent import ASKERS
 from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
+from billing.kernel.hooks import HOOKS
 from billing.kernel.longwork import HANDLERS
 from billing.ledger.controls import CONTROLS
 from billing.ledger.period_close_hooks import PERIOD_CLOSE_HOOKS
 from config import urls  # noqa: F401  (what the API registers)
 from config.schedule import SCHEDULE
 
-# Where a lower app keeps what others register with it, as "<module>.<name>". A test finds those that are missing.
+# Registries that are not yet hooks, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
     "approvals.kinds.INVOLVED": INVOLVED,
@@ -56,7 +57,10 @@ SHOWN_OTHERWISE = {
 
 
 def lines() -> list[str]:
-    """One arrow per line, sorted: who asks or tells, what about, and what answers."""
+    """One arrow per line, sorted: an event, a hook or an interval, and what answers."""
+    for app in apps.get_app_configs():
+        if find_spec(f"{app.name}.hooks"):
+            import_module(f"{app.name}.hooks")
     return sorted({*_events(), *_registered(), *_periodic()})
 
 
@@ -82,6 +86,12 @@ def _below(kind: type[Event]) -> list[type[Event]]:
 
 
 def _registered() -> Iterable[str]:
+    for hook in HOOKS.values():
+        answers = [(key, answer) for key, answer in hook.registered() if not _is_of_a_test(answer)]
+        for key, answer in answers:
+            yield f"hook {hook.name} -> {key}{': ' if key else ''}{_place(answer)}"
+        if not answers:
+            yield f"hook {hook.name} -> nobody"
     for registry, held in REGISTRIES.items():
         if not held:
             yield f"{registry} -> nobody"

@@ -50,7 +50,25 @@ def test_every_event_of_ours_is_shown():
     assert {name for name in declared if isinstance(name, str)} == shown
 
 
-def test_every_registry_is_shown():
+def test_hooks_are_declared_in_the_hooks_module_of_their_app():
+    wrong = [
+        f"{name_of(path)}.{ast.unparse(statement.targets[0])}"
+        for path in SOURCES
+        if "tests" not in path.parts
+        for statement in ast.walk(ast.parse(path.read_text()))
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(hook := statement.value.func, ast.Subscript | ast.Name)
+        and ast.unparse(hook).split("[")[0] in {"Hook", "KeyedHook"}
+        and not (
+            path.stem == "hooks"
+            and statement.value.args[0].value == f"{path.parent.name}.{ast.unparse(statement.targets[0])}"
+        )
+    ]
+    assert wrong == []
+
+
+def test_every_registry_is_a_hook():
     """A constant that begins empty is one that other modules fill."""
     found = {
         f"{name_of(path)}.{target}"
@@ -59,7 +77,7 @@ def test_every_registry_is_shown():
         for target in _begin_empty(ast.parse(path.read_text()))
     }
 
-    assert found == set(wiring.REGISTRIES) | wiring.SHOWN_OTHERWISE
+    assert found - {"billing.kernel.hooks.HOOKS"} == set(wiring.REGISTRIES) | wiring.SHOWN_OTHERWISE
 
 
 def _begin_empty(tree: ast.Module) -> list[str]:
