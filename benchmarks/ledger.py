@@ -14,7 +14,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.states import EntityState
 from billing.kernel.ids import uuid7
 from billing.ledger import services
-from billing.ledger.accounts import DEFERRED, RECEIVABLE, REVENUE, TAX_PAYABLE
+from billing.ledger.accounts import CUSTOMER_BALANCE, RECEIVABLE, REVENUE, TAX_PAYABLE
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.postings import EntryDraft, Posting, credit, debit
 
@@ -69,7 +69,7 @@ def _legs() -> list[Posting]:
     return [
         debit(RECEIVABLE, Decimal("119.00"), "EUR"),
         credit(TAX_PAYABLE, Decimal("19.00"), "EUR"),
-        credit(DEFERRED, Decimal("20.00"), "EUR"),
+        credit(CUSTOMER_BALANCE, Decimal("20.00"), "EUR"),
         *(
             credit(REVENUE, Decimal("20.00"), "EUR", product_code=product, gl_code=gl)
             for product, gl in shares

@@ -1,71 +1,71 @@
 from billing.kernel.errors import Conflict, DomainError, Invalid
 
 
-class NotTheSellersPolicy(DomainError):
-    code = "policy-of-another-seller"
-    title = "A customer is reminded by a policy of its own seller."
+class PolicyOfAnotherSeller(DomainError):
+    code = "dunning-policy-of-another-seller"
+    title = "The dunning policy belongs to another seller."
 
 
-class SellerNeeded(DomainError):
-    code = "dunning-needs-a-seller"
-    title = "Only who sells has dunning policies."
+class SellerRequired(DomainError):
+    code = "dunning-policy-requires-seller"
+    title = "Only a seller has dunning policies."
 
 
 class PolicyCodeTaken(Conflict):
     code = "dunning-policy-code-taken"
-    title = "The seller has a dunning policy with this code."
+    title = "The seller already has a dunning policy with this code."
 
 
 class PolicyDraftExists(Conflict):
     code = "dunning-policy-draft-exists"
-    title = "The next revision of this dunning policy is a draft already."
+    title = "The dunning policy already has a draft revision."
 
 
 class DefaultPolicyExists(Conflict):
     code = "dunning-default-policy-exists"
-    title = "The seller has another default dunning policy."
+    title = "The seller already has a default dunning policy."
 
 
-class StepsNotPossible(Invalid):
-    code = "dunning-steps-not-possible"
-    title = "These steps do not make a dunning policy."
+class InvalidDunningPolicy(Invalid):
+    code = "invalid-dunning-policy"
+    title = "The steps and amounts do not make a valid dunning policy."
 
 
 class AssignmentOverlaps(Conflict):
     code = "dunning-assignment-overlaps"
-    title = "The customer has a dunning policy for that time."
+    title = "The customer already has a dunning policy in that period."
 
 
-class AssignmentEnds(DomainError):
-    code = "dunning-assignment-ends"
-    title = "A dunning assignment does not end on that day."
+class InvalidAssignmentEndDate(DomainError):
+    code = "invalid-dunning-assignment-end-date"
+    title = "The dunning assignment cannot end on that day."
 
 
 class PolicyNotActive(Conflict):
     code = "dunning-policy-not-active"
-    title = "Customers are assigned to active dunning policies only."
+    title = "Only an active dunning policy can be assigned."
 
 
 class InvoiceNotOpen(Conflict):
     code = "invoice-not-open"
-    title = "Nothing is open on the invoice."
+    title = "The invoice has no open amount."
 
 
-class PauseExceedsOpen(DomainError):
-    code = "dunning-pause-exceeds-open"
-    title = "More than what is open cannot be paused."
+class HoldExceedsOpenAmount(DomainError):
+    code = "dunning-hold-exceeds-open-amount"
+    title = "The hold exceeds the open amount of the invoice."
 
 
-class PauseEnds(DomainError):
-    code = "dunning-pause-ends"
-    title = "A dunning pause does not end on that day."
+class InvalidHoldEndDate(DomainError):
+    code = "invalid-dunning-hold-end-date"
+    title = "The dunning hold cannot end on that day."
 
 
 class NoAddressForReminders(DomainError):
     code = "no-address-for-reminders"
-    title = "The customer has no e-mail address to send reminders to."
+    title = "The customer has no e-mail address for reminders."
 
 
 class LateFeeBilled(Conflict):
     code = "late-fee-billed"
-    title = "A late fee that is billed cannot be waived."
+    title = "The late fee is already on an issued invoice and cannot be waived."

@@ -3,19 +3,19 @@ from billing.kernel.errors import Conflict, DomainError, Invalid
 
 class HierarchyLoop(DomainError):
     code = "hierarchy-loop"
-    title = "Nothing can be placed below itself."
+    title = "An entity or department cannot be below itself."
 
 
 class HierarchyTooDeep(DomainError):
     code = "hierarchy-too-deep"
-    title = "The hierarchy would become too deep."
+    title = "The hierarchy would have too many levels."
 
 
 class HierarchyChanged(Conflict):
-    """Somebody moved one of the entities between our reading and our locking. Trying again is right."""
+    """An entity was moved between the read and the lock; a retry succeeds."""
 
     code = "hierarchy-changed"
-    title = "The hierarchy has changed meanwhile."
+    title = "The hierarchy changed during the request. Try again."
 
 
 class ParentNotActive(Conflict):
@@ -25,12 +25,12 @@ class ParentNotActive(Conflict):
 
 class OpenChildren(Conflict):
     code = "open-children"
-    title = "Entities below are still open."
+    title = "Entities below this one are not closed."
 
 
 class MovePlanned(Conflict):
     code = "move-planned"
-    title = "A move of this entity is planned already."
+    title = "A move of this entity is already planned."
 
 
 class NoMovePlanned(Conflict):
@@ -38,18 +38,18 @@ class NoMovePlanned(Conflict):
     title = "No move of this entity is planned."
 
 
-class MoveBeforeLast(DomainError):
-    code = "move-before-last"
-    title = "An entity cannot move before it came to where it is."
+class MoveBeforePreviousMove(DomainError):
+    code = "move-before-previous-move"
+    title = "The move would take effect before the previous one."
 
 
 class CodeTaken(Conflict):
     code = "code-taken"
-    title = "This code is in use."
+    title = "The code is already in use."
 
 
-class CurrencyFixed(Conflict):
-    code = "currency-fixed"
+class CurrencyLocked(Conflict):
+    code = "currency-locked"
     title = "The currency cannot change after the first document."
 
 
@@ -60,7 +60,7 @@ class EntityClosed(Conflict):
 
 class InvalidTaxId(Invalid):
     code = "invalid-tax-id"
-    title = "This is not a tax id of that country."
+    title = "The tax ID is not valid in the country."
 
 
 class DepartmentOfOtherEntity(DomainError):
@@ -68,24 +68,24 @@ class DepartmentOfOtherEntity(DomainError):
     title = "The departments belong to different entities."
 
 
-class DefaultDepartmentNeeded(DomainError):
-    code = "default-department-needed"
-    title = "Every entity has one default department, and it does not end."
+class DefaultDepartmentRequired(DomainError):
+    code = "default-department-required"
+    title = "An entity has exactly one default department, without an end date."
 
 
 class RolesConflict(Conflict):
     code = "roles-conflict"
-    title = "One person may not hold these roles together."
+    title = "One person may not hold these two roles (segregation of duties)."
 
 
 class RoleNotForAccount(DomainError):
     code = "role-not-for-account"
-    title = "This role is not for this kind of account."
+    title = "The role cannot be granted to this kind of account."
 
 
-class DepartmentNeeded(DomainError):
-    code = "department-needed"
-    title = "A budget owner owns a department."
+class DepartmentRequired(DomainError):
+    code = "department-required"
+    title = "The role of budget owner is granted for a department."
 
 
 class TakesTwo(DomainError):
@@ -95,19 +95,19 @@ class TakesTwo(DomainError):
 
 class GrantEnded(Conflict):
     code = "grant-ended"
-    title = "The grant is revoked or has run out."
+    title = "The grant is revoked or has expired."
 
 
 class UserInactive(Conflict):
     code = "user-inactive"
-    title = "The account is switched off."
+    title = "The account is deactivated."
 
 
-class ExceptionRefused(DomainError):
-    code = "exception-refused"
-    title = "This exception to the table of conflicting roles makes no sense."
+class InvalidRoleException(DomainError):
+    code = "invalid-role-exception"
+    title = "The exception does not name two conflicting roles, or its dates are not valid."
 
 
-class ExceptionInUse(Conflict):
-    code = "exception-in-use"
-    title = "The person holds roles that only this exception allows: revoke one of them first."
+class RoleExceptionInUse(Conflict):
+    code = "role-exception-in-use"
+    title = "The person holds both roles under this exception. Revoke one of them first."

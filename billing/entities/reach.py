@@ -15,7 +15,6 @@ from django.utils import timezone
 from billing.access.models import ApiKey, User
 from billing.access.verbs import VERBS
 from billing.entities.models import BillingEntity, Department, RoleGrant
-from billing.kernel.errors import NotAllowed
 
 
 @dataclass(frozen=True)
@@ -152,13 +151,6 @@ def only_proposes(user: User, verb: str, obj: object) -> bool:
     """True if what `user` does here is a proposal that somebody else confirms."""
     roles = _roles_at(reaches_for(user, verb), verb, obj)
     return bool(roles) and roles <= VERBS[verb].proposers
-
-
-def require_within(user: User, verb: str, places: Iterable[object]) -> None:
-    """Every one of `places` must be within reach for `verb`. Raises NotAllowed."""
-    for place in places:
-        if not may(user, verb, place):
-            raise NotAllowed("You may not do this here.", verb=verb)
 
 
 def limit_at(user: User, verb: str, obj: object, currency: str) -> Decimal | None:

@@ -1,11 +1,9 @@
-"""What the books refuse."""
-
 from billing.kernel.errors import Conflict, DomainError, Invalid, NotAllowed
 
 
 class EntryUnbalanced(DomainError):
     code = "entry-unbalanced"
-    title = "Debits and credits of an entry differ."
+    title = "Debits and credits of the entry are not equal."
 
 
 class EntryEmpty(DomainError):
@@ -20,17 +18,17 @@ class AccountUnknown(Invalid):
 
 class AlreadyPosted(Conflict):
     code = "already-posted"
-    title = "This event is in the books already."
+    title = "The event is already posted."
 
 
 class AlreadyReversed(Conflict):
     code = "already-reversed"
-    title = "The entry has been reversed already."
+    title = "The entry is already reversed."
 
 
 class ReversalIsFinal(Conflict):
     code = "reversal-is-final"
-    title = "A reversal is not reversed: post the event anew."
+    title = "A reversal cannot be reversed. Post the event again."
 
 
 class PeriodClosed(Conflict):
@@ -38,14 +36,14 @@ class PeriodClosed(Conflict):
     title = "The accounting period is closed."
 
 
-class DayOutOfBounds(Invalid):
-    code = "day-out-of-bounds"
-    title = "The day is too far from the months the books have."
+class PostingDateOutOfRange(Invalid):
+    code = "posting-date-out-of-range"
+    title = "The posting date is too far from the existing accounting periods."
 
 
 class PeriodsOutOfOrder(Conflict):
     code = "periods-out-of-order"
-    title = "Accounting periods close in order and reopen in the opposite one."
+    title = "Accounting periods close from the earliest and reopen from the latest."
 
 
 class SecondPersonNeeded(NotAllowed):

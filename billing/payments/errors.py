@@ -8,42 +8,42 @@ class PaymentReferenceUsed(Conflict):
 
 class PaymentExhausted(Conflict):
     code = "payment-exhausted"
-    title = "Not that much of the payment is left to apply."
+    title = "The unapplied amount of the payment is smaller."
 
 
 class ApplicationsExceedPayment(DomainError):
     code = "applications-exceed-payment"
-    title = "More is to be applied than was received."
+    title = "The applications exceed the amount received."
 
 
-class InvoiceTwice(DomainError):
-    code = "invoice-twice"
-    title = "An invoice is named more than once."
+class DuplicateInvoice(DomainError):
+    code = "duplicate-invoice"
+    title = "An invoice is listed more than once."
 
 
-class PaymentNotPayable(DomainError):
-    code = "payment-not-payable"
+class InvalidPaymentAmount(DomainError):
+    code = "invalid-payment-amount"
     title = "The amount is not positive, or has more decimals than its currency."
 
 
-class ReceivedInFuture(DomainError):
-    code = "received-in-future"
-    title = "Money that has not arrived yet cannot be recorded."
+class PaymentDateInFuture(DomainError):
+    code = "payment-date-in-future"
+    title = "The payment date is in the future."
 
 
-class AppliedBeforeItsTime(DomainError):
-    code = "applied-before-its-time"
-    title = "A payment settles an invoice once both exist."
+class ApplicationBeforeReceipt(DomainError):
+    code = "application-before-receipt"
+    title = "A payment cannot be applied before it was received and the invoice was issued."
 
 
 class CurrencyMismatch(DomainError):
     code = "currency-mismatch"
-    title = "A payment settles invoices in its own currency only."
+    title = "The invoice has another currency than the payment."
 
 
 class InvoiceOfAnotherSeller(DomainError):
     code = "invoice-of-another-seller"
-    title = "The invoice was not sent by the seller who received the payment."
+    title = "The invoice was issued by another seller than the one who received the payment."
 
 
 class InvoiceOfAnotherCustomer(DomainError):
@@ -53,4 +53,4 @@ class InvoiceOfAnotherCustomer(DomainError):
 
 class NotACustomerOfSeller(DomainError):
     code = "not-a-customer-of-seller"
-    title = "The payer has no business with this seller."
+    title = "The payer is not a customer of the seller."

@@ -1,5 +1,7 @@
 """What must hold between payments, invoices and the books at every moment. Each query returns the violations."""
 
+from billing.ledger.accounts import CASH
+
 CHECKS = {
     "I6 paid is the sum of the applications": """
         SELECT i.id, i.paid_amount, coalesce(a.applied, 0) AS applied
@@ -37,16 +39,16 @@ CHECKS = {
         FROM payment_applications a JOIN payments p ON p.id = a.payment_id JOIN invoices i ON i.id = a.invoice_id
         WHERE a.applied_on < p.received_on OR a.applied_on < i.issued_on OR i.issued_on IS NULL
     """,
-    "L5 a payment is in the books once, with its amount": """
+    "L5 a payment is in the books once, with its amount": f"""
         SELECT p.id, p.amount, cash.booked
         FROM payments p
         LEFT JOIN (
             SELECT e.source, sum(l.debit) AS booked
             FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id JOIN ledger_accounts c ON c.id = l.account_id
-            WHERE e.event = 'received' AND c.code = '1000' GROUP BY e.source
+            WHERE e.event = 'received' AND c.code = '{CASH.code}' GROUP BY e.source
         ) cash ON cash.source = 'payment:' || p.id
         WHERE cash.booked IS DISTINCT FROM p.amount
-    """,
+    """,  # noqa: S608
     "D1 a kept statement is what its checksum says": """
         SELECT id FROM statement_documents
         WHERE encode(sha256(content), 'hex') <> sha256 OR octet_length(content) <> size

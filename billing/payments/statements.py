@@ -17,7 +17,7 @@ from django.db.models import F, QuerySet, Sum
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import CreditApplication, CreditNote, Invoice
 from billing.kernel.money import total_of
-from billing.ledger.accounts import CUSTOMER_BALANCE, RECEIVABLE
+from billing.ledger.accounts import BAD_DEBT, CUSTOMER_BALANCE, RECEIVABLE
 from billing.ledger.models import JournalLine
 from billing.payments.models import Payment, PaymentApplication
 
@@ -216,7 +216,7 @@ def _references(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-_ITEMS = """
+_ITEMS = f"""
     SELECT 'invoice' AS kind, i.id, i.number AS reference, i.issued_on AS day, i.due_on, i.currency, i.total_amount AS amount,
            i.total_amount - paid.amount - credited.amount - lost.amount AS open_amount
     FROM invoices i
@@ -228,7 +228,7 @@ _ITEMS = """
     LATERAL (SELECT coalesce(sum(l.debit - l.credit), 0) AS amount
                FROM journal_entries w JOIN journal_lines l ON l.entry_id = w.id
                JOIN ledger_accounts c ON c.id = l.account_id
-              WHERE w.source = 'invoice:' || i.id AND c.code = '6100' AND w.posted_on <= %(as_of)s) lost
+              WHERE w.source = 'invoice:' || i.id AND c.code = '{BAD_DEBT.code}' AND w.posted_on <= %(as_of)s) lost
     WHERE i.seller_id = %(seller)s AND i.customer_id = %(customer)s
       AND NOT EXISTS (SELECT FROM journal_entries r WHERE r.reverses_id = e.id AND r.posted_on <= %(as_of)s)
     UNION ALL
@@ -245,7 +245,7 @@ _ITEMS = """
     LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM payment_applications a
               WHERE a.payment_id = p.id AND a.applied_on <= %(as_of)s) used
     WHERE p.seller_id = %(seller)s AND p.customer_id = %(customer)s
-"""
+"""  # noqa: S608
 _OPEN_ITEMS = f"""
 SELECT * FROM ({_ITEMS}) AS items
 WHERE open_amount <> 0 AND currency = %(currency)s ORDER BY due_on NULLS LAST, day, reference, id

@@ -3,7 +3,7 @@
 import pytest
 
 from billing.entities import services
-from billing.entities.errors import CurrencyFixed
+from billing.entities.errors import CurrencyLocked
 from billing.entities.models import BillingEntity
 from billing.invoicing.tests.makers import make_draft, make_invoice
 from billing.payments.tests.makers import make_payment
@@ -20,7 +20,7 @@ def change_currency(entity: BillingEntity) -> None:
 def test_neither_party_of_a_document_changes_its_currency(make, party):
     entity = getattr(make(), party)
 
-    with pytest.raises(CurrencyFixed):
+    with pytest.raises(CurrencyLocked):
         change_currency(entity)
 
     entity.refresh_from_db()

@@ -7,10 +7,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing.dunning.errors import (
-    AssignmentEnds,
     AssignmentOverlaps,
-    NotTheSellersPolicy,
+    InvalidAssignmentEndDate,
     PolicyNotActive,
+    PolicyOfAnotherSeller,
 )
 from billing.dunning.models import DunningAssignment, DunningPolicy
 from billing.dunning.states import PolicyState
@@ -27,10 +27,10 @@ def assign_policy(
     """From `starts_on` until `ends_on` (exclusive) the customer and all below it go by the policy's code.
 
     The nearest assignment above a customer counts. It is for cases opened from now on. Raises NotFound,
-    PolicyNotActive, NotTheSellersPolicy, AssignmentEnds, AssignmentOverlaps.
+    PolicyNotActive, PolicyOfAnotherSeller, InvalidAssignmentEndDate, AssignmentOverlaps.
     """
     if ends_on is not None and ends_on <= starts_on:
-        raise AssignmentEnds("It ends after the day on which it starts.")
+        raise InvalidAssignmentEndDate("It ends after the day on which it starts.")
     customer = BillingEntity.objects.locked().filter(pk=customer_id).first()
     policy = DunningPolicy.objects.select_related("seller").filter(pk=policy_id).first()
     if customer is None or policy is None:
@@ -38,7 +38,7 @@ def assign_policy(
     if policy.state != PolicyState.ACTIVE:
         raise PolicyNotActive(f"{policy} is {policy.state}.")
     if customer.pk == policy.seller_id or not customer.path.startswith(policy.seller.path):
-        raise NotTheSellersPolicy(f"{policy.seller} does not sell to {customer}.")
+        raise PolicyOfAnotherSeller(f"{policy.seller} does not sell to {customer}.")
     others = DunningAssignment.objects.filter(
         Q(ends_on__isnull=True) | Q(ends_on__gt=starts_on), customer=customer, seller_id=policy.seller_id
     )
@@ -57,7 +57,7 @@ def assign_policy(
 def end_assignment(
     *, actor: str, assignment_id: UUID, ends_on: date, reason: str, version: int | None = None
 ) -> DunningAssignment:
-    """Let it end on a day (exclusive) before the one on which it would. Raises NotFound, AssignmentEnds,
+    """Let it end on a day (exclusive) before the one on which it would. Raises NotFound, InvalidAssignmentEndDate,
     PreconditionFailed."""
     known = DunningAssignment.objects.filter(pk=assignment_id).values_list("customer_id", flat=True)
     if not known:
@@ -66,7 +66,7 @@ def end_assignment(
     assignment = DunningAssignment.objects.locked().get(pk=assignment_id)
     require_version(assignment, version)
     if ends_on <= assignment.starts_on or (assignment.ends_on and ends_on >= assignment.ends_on):
-        raise AssignmentEnds(
+        raise InvalidAssignmentEndDate(
             f"It runs from {assignment.starts_on} to {assignment.ends_on or 'further notice'}:"
             " it can only end between these days."
         )

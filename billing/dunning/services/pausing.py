@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, Sum
 
-from billing.dunning.errors import InvoiceNotOpen, PauseEnds, PauseExceedsOpen
+from billing.dunning.errors import HoldExceedsOpenAmount, InvalidHoldEndDate, InvoiceNotOpen
 from billing.dunning.models import DunningPause
 from billing.dunning.states import PauseKind
 from billing.invoicing.models import Invoice
@@ -33,7 +33,7 @@ def pause_dunning(
 
     None is the whole invoice, whatever is open of it. `amount` is in the invoice's currency, tax included.
     The rest stays collectable. While all that is open is paused no step is due, and the days are not counted.
-    Raises NotFound, InvoiceNotOpen, PauseExceedsOpen (parts together never exceed what is open), PauseEnds,
+    Raises NotFound, InvoiceNotOpen, HoldExceedsOpenAmount (parts together never exceed what is open), InvalidHoldEndDate,
     Invalid (an amount that is none, a promise to pay without a day).
     """
     if kind not in PauseKind.values:
@@ -41,7 +41,7 @@ def pause_dunning(
     if ends_on is None and kind == PauseKind.PROMISE_TO_PAY:
         raise Invalid("A promise to pay names the day until which it is waited for.", field="ends_on")
     if ends_on is not None and ends_on <= as_of:
-        raise PauseEnds(f"It would end on {ends_on}, and begins on {as_of}.")
+        raise InvalidHoldEndDate(f"It would end on {ends_on}, and begins on {as_of}.")
     invoice = Invoice.objects.locked().filter(pk=invoice_id).first()
     if invoice is None:
         raise NotFound("There is no such invoice.")
@@ -69,7 +69,7 @@ def resume_dunning(
 ) -> DunningPause:
     """End a pause: from `as_of` its amount is asked for again, and days count again.
 
-    Raises NotFound, PauseEnds if it is over already, PreconditionFailed.
+    Raises NotFound, InvalidHoldEndDate if it is over already, PreconditionFailed.
     """
     known = DunningPause.objects.filter(pk=pause_id).values_list("invoice_id", flat=True)
     if not known:
@@ -78,7 +78,7 @@ def resume_dunning(
     pause = DunningPause.objects.locked().get(pk=pause_id)
     require_version(pause, version)
     if pause.ends_on is not None and pause.ends_on <= as_of:
-        raise PauseEnds(f"It ended on {pause.ends_on}.")
+        raise InvalidHoldEndDate(f"It ended on {pause.ends_on}.")
     pause.ends_on = max(as_of, pause.starts_on)
     pause.save(update_fields=["ends_on"])
     pause.refresh_from_db()
@@ -94,7 +94,7 @@ def _require_open(invoice: Invoice, amount: Decimal, as_of: date) -> None:
     )
     paused = parts.aggregate(total=Sum("amount"))["total"] or Decimal(0)
     if paused + amount > invoice.balance_amount:
-        raise PauseExceedsOpen(
+        raise HoldExceedsOpenAmount(
             f"{invoice}: {invoice.balance_amount} {invoice.currency} is open, {paused} of it paused already.",
             open_amount=str(invoice.balance_amount),
             paused_amount=str(paused),

@@ -10,10 +10,10 @@ from django.db import transaction
 
 from billing.dunning.errors import (
     DefaultPolicyExists,
+    InvalidDunningPolicy,
     PolicyCodeTaken,
     PolicyDraftExists,
-    SellerNeeded,
-    StepsNotPossible,
+    SellerRequired,
 )
 from billing.dunning.models import DunningAmounts, DunningPolicy, DunningStep
 from billing.dunning.states import POLICY_MOVES, Effect, FeeBasis, PolicyState, Template
@@ -50,7 +50,7 @@ class Terms:
 def create_policy(*, actor: str, seller_id: UUID, code: str, **terms: object) -> DunningPolicy:
     """Draft a seller's dunning policy under a new code; `terms` are those of `Terms`.
 
-    Raises NotFound, SellerNeeded, PolicyCodeTaken, StepsNotPossible, Invalid.
+    Raises NotFound, SellerRequired, PolicyCodeTaken, InvalidDunningPolicy, Invalid.
     """
     seller = _locked_seller(seller_id)
     if DunningPolicy.objects.filter(seller=seller, code__iexact=code).exists():
@@ -66,7 +66,7 @@ def revise_policy(
 ) -> DunningPolicy:
     """Draft the next revision of a policy: `terms` are all of it. The present one stays until that is activated.
 
-    Raises NotFound, PreconditionFailed, PolicyDraftExists, StepsNotPossible, Invalid.
+    Raises NotFound, PreconditionFailed, PolicyDraftExists, InvalidDunningPolicy, Invalid.
     """
     policy = _locked(policy_id)
     require_version(policy, version)
@@ -125,7 +125,7 @@ def _locked_seller(seller_id: UUID) -> BillingEntity:
     if seller is None:
         raise NotFound("There is no such entity.")
     if not seller.is_seller:
-        raise SellerNeeded(f"{seller} sells nothing.")
+        raise SellerRequired(f"{seller} sells nothing.")
     return seller
 
 
@@ -161,9 +161,9 @@ def _draft(seller: BillingEntity, code: str, revision: int, terms: Terms) -> Dun
 
 
 def _in_order(steps: Sequence[Step]) -> list[DunningStep]:
-    """By day, and within a day in the order of effects. Raises StepsNotPossible."""
+    """By day, and within a day in the order of effects. Raises InvalidDunningPolicy."""
     if not 1 <= len(steps) <= STEPS_MAX:
-        raise StepsNotPossible(f"A dunning policy has 1 to {STEPS_MAX} steps.")
+        raise InvalidDunningPolicy(f"A dunning policy has 1 to {STEPS_MAX} steps.")
     made = sorted(
         (_step(number, step) for number, step in enumerate(steps, start=1)),
         key=lambda step: (step.days_after_due, _ORDER.index(step.effect), step.fee_basis),
@@ -172,9 +172,9 @@ def _in_order(steps: Sequence[Step]) -> list[DunningStep]:
         if (one.days_after_due, one.effect, one.fee_basis) == (
             following.days_after_due, following.effect, following.fee_basis,
         ):  # fmt: skip
-            raise StepsNotPossible(f"On day {one.days_after_due} the same is done twice.")
+            raise InvalidDunningPolicy(f"On day {one.days_after_due} the same is done twice.")
     if any(step.effect == Effect.STOP for step in made[:-1]):
-        raise StepsNotPossible("Nothing comes after a stop.")
+        raise InvalidDunningPolicy("Nothing comes after a stop.")
     return made
 
 
@@ -186,15 +186,17 @@ def _step(number: int, given: Step) -> DunningStep:
         fee_basis=given.get("fee_basis") or "",
     )
     if step.effect not in Effect.values:
-        raise StepsNotPossible(f"Step {number}: '{step.effect}' is no effect.", step=number)
+        raise InvalidDunningPolicy(f"Step {number}: '{step.effect}' is no effect.", step=number)
     if not FIRST_DAY <= step.days_after_due <= LAST_DAY:
-        raise StepsNotPossible(f"Step {number}: days are from {FIRST_DAY} to {LAST_DAY}.", step=number)
+        raise InvalidDunningPolicy(f"Step {number}: days are from {FIRST_DAY} to {LAST_DAY}.", step=number)
     if step.days_after_due <= 0 and step.effect != Effect.NOTIFY:
-        raise StepsNotPossible(f"Step {number}: until the due day there are only reminders.", step=number)
+        raise InvalidDunningPolicy(f"Step {number}: until the due day there are only reminders.", step=number)
     if (step.effect == Effect.NOTIFY) != (step.template in Template.values):
-        raise StepsNotPossible(f"Step {number}: a reminder, and nothing else, has a template.", step=number)
+        raise InvalidDunningPolicy(
+            f"Step {number}: a reminder, and nothing else, has a template.", step=number
+        )
     if (step.effect == Effect.LATE_FEE) != (step.fee_basis in FeeBasis.values):
-        raise StepsNotPossible(f"Step {number}: a late fee, and nothing else, has a basis.", step=number)
+        raise InvalidDunningPolicy(f"Step {number}: a late fee, and nothing else, has a basis.", step=number)
     return step
 
 
@@ -208,7 +210,7 @@ def _once_per_currency(amounts: Sequence[Amounts]) -> list[DunningAmounts]:
         for given in amounts
     ]
     if len({one.currency for one in made}) != len(made):
-        raise StepsNotPossible("A currency is named more than once.")
+        raise InvalidDunningPolicy("A currency is named more than once.")
     for one in made:
         for amount in (one.minimum_amount, one.fee_amount):
             if amount is not None and (amount < 0 or not Money(amount, one.currency).is_payable):
@@ -223,9 +225,9 @@ def _require_fees(
 ) -> None:
     charged = {step.fee_basis for step in steps}
     if FeeBasis.INTEREST in charged and interest_percent is None:
-        raise StepsNotPossible("Interest is charged, but no percentage is given.")
+        raise InvalidDunningPolicy("Interest is charged, but no percentage is given.")
     if FeeBasis.FLAT in charged and all(amount.fee_amount is None for amount in amounts):
-        raise StepsNotPossible("A flat fee is charged, but no amount is given.")
+        raise InvalidDunningPolicy("A flat fee is charged, but no amount is given.")
 
 
 def _said(policy: DunningPolicy) -> dict:

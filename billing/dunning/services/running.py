@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from billing.dunning.errors import SellerNeeded
+from billing.dunning.errors import SellerRequired
 from billing.dunning.models import DunningRun, DunningRunItem
 from billing.dunning.queries import customers_to_see
 from billing.dunning.services.steps import take_steps
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]  # customers done, customers in all
 def run_dunning(*, actor: str, seller_id: UUID, as_of: date, progress: Progress | None = None) -> DunningRun:
     """Take every step that is due for the seller's customers on `as_of`; closes what is settled.
 
-    A step happens once per invoice, however often this runs. Raises SellerNeeded, Unavailable.
+    A step happens once per invoice, however often this runs. Raises SellerRequired, Unavailable.
     """
     run = start_dunning_run(actor=actor, seller_id=seller_id, as_of=as_of)
     return continue_dunning_run(actor=actor, run_id=run.pk, progress=progress)
@@ -35,11 +35,11 @@ def run_dunning(*, actor: str, seller_id: UUID, as_of: date, progress: Progress 
 def start_dunning_run(*, actor: str, seller_id: UUID, as_of: date) -> DunningRun:
     """Note whose invoices are to be looked at. Starting the same run again looks at all of them again.
 
-    Raises SellerNeeded.
+    Raises SellerRequired.
     """
     seller = BillingEntity.objects.get(pk=seller_id)
     if not seller.is_seller:
-        raise SellerNeeded(f"{seller} sells nothing.")
+        raise SellerRequired(f"{seller} sells nothing.")
     run, is_new = DunningRun.objects.get_or_create(
         seller=seller, as_of=as_of, defaults={"requested_by": actor}
     )

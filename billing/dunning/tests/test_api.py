@@ -71,18 +71,18 @@ def test_a_controller_makes_activates_revises_and_retires_a_policy(as_role, sell
 @pytest.mark.parametrize(
     ("_case", "changes", "status", "code"),
     [
-        ("no steps", {"steps": []}, 400, "dunning-steps-not-possible"),
+        ("no steps", {"steps": []}, 400, "invalid-dunning-policy"),
         ("something after a stop", {"steps": [
-            {"days_after_due": 5, "effect": "stop"}, *STEPS]}, 400, "dunning-steps-not-possible"),
-        ("the same twice on a day", {"steps": [STEPS[1], STEPS[1]]}, 400, "dunning-steps-not-possible"),
+            {"days_after_due": 5, "effect": "stop"}, *STEPS]}, 400, "invalid-dunning-policy"),
+        ("the same twice on a day", {"steps": [STEPS[1], STEPS[1]]}, 400, "invalid-dunning-policy"),
         ("a reminder without words", {"steps": [
-            {"days_after_due": 5, "effect": "notify"}]}, 400, "dunning-steps-not-possible"),
+            {"days_after_due": 5, "effect": "notify"}]}, 400, "invalid-dunning-policy"),
         ("a fee before it is due", {"steps": [
-            {"days_after_due": -1, "effect": "late_fee", "fee_basis": "flat"}]}, 400, "dunning-steps-not-possible"),
-        ("a flat fee of no amount", {"amounts": []}, 400, "dunning-steps-not-possible"),
-        ("a currency twice", {"amounts": TERMS["amounts"] * 2}, 400, "dunning-steps-not-possible"),
+            {"days_after_due": -1, "effect": "late_fee", "fee_basis": "flat"}]}, 400, "invalid-dunning-policy"),
+        ("a flat fee of no amount", {"amounts": []}, 400, "invalid-dunning-policy"),
+        ("a currency twice", {"amounts": TERMS["amounts"] * 2}, 400, "invalid-dunning-policy"),
         ("interest of no percentage", {"interest_percent": None, "steps": [
-            {"days_after_due": 5, "effect": "late_fee", "fee_basis": "interest"}]}, 400, "dunning-steps-not-possible"),
+            {"days_after_due": 5, "effect": "late_fee", "fee_basis": "interest"}]}, 400, "invalid-dunning-policy"),
     ],
 )  # fmt: skip
 def test_what_makes_no_policy_is_refused_and_nothing_is_kept(as_role, seller, _case, changes, status, code):
@@ -139,10 +139,10 @@ def test_a_part_is_paused_and_resumed(as_role, seller, freeze):
     again = post(operator, f"{made['Location']}/end", {"reason": "Settled"})
 
     assert (made.status_code, made.json()["amount"], made.json()["starts_on"]) == (201, "30.00", "2026-02-02")
-    assert (too_much.status_code, too_much.json()["code"]) == (422, "dunning-pause-exceeds-open")
+    assert (too_much.status_code, too_much.json()["code"]) == (422, "dunning-hold-exceeds-open-amount")
     assert uneven.status_code == 400
     assert (ended.status_code, ended.json()["ends_on"]) == (200, "2026-02-02")
-    assert (again.status_code, again.json()["code"]) == (422, "dunning-pause-ends")
+    assert (again.status_code, again.json()["code"]) == (422, "invalid-dunning-hold-end-date")
     assert DunningPause.objects.count() == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from billing.dunning import services
-from billing.dunning.errors import InvoiceNotOpen, PauseEnds, PauseExceedsOpen
+from billing.dunning.errors import HoldExceedsOpenAmount, InvalidHoldEndDate, InvoiceNotOpen
 from billing.dunning.models import DunningNotice, DunningPause
 from billing.dunning.services.steps import take_steps
 from billing.dunning.tests.makers import DUE, FIRST, SECOND, make_late_invoice, make_policy, run
@@ -98,12 +98,12 @@ def test_pausing_and_resuming_is_on_the_timeline_with_its_reason(invoice):
 @pytest.mark.parametrize(
     ("_case", "terms", "refusal"),
     [
-        ("more than is open", {"amount": Decimal("100.01")}, PauseExceedsOpen),
+        ("more than is open", {"amount": Decimal("100.01")}, HoldExceedsOpenAmount),
         ("nothing", {"amount": Decimal("0.00")}, Invalid),
         ("half a cent", {"amount": Decimal("0.005")}, Invalid),
         ("a promise without a day", {"kind": "promise_to_pay"}, Invalid),
         ("of no kind", {"kind": "mood"}, Invalid),
-        ("over before it begins", {"ends_on": DUE}, PauseEnds),
+        ("over before it begins", {"ends_on": DUE}, InvalidHoldEndDate),
     ],
 )
 def test_what_cannot_be_paused_is_refused_and_nothing_is_kept(invoice, _case, terms, refusal):
@@ -115,7 +115,7 @@ def test_what_cannot_be_paused_is_refused_and_nothing_is_kept(invoice, _case, te
 def test_parts_together_never_exceed_what_is_open(invoice):
     pause(invoice, amount=Decimal("60.00"))
     pause(invoice)  # the whole, for another reason
-    with pytest.raises(PauseExceedsOpen):
+    with pytest.raises(HoldExceedsOpenAmount):
         pause(invoice, amount=Decimal("40.01"))
     pause(invoice, amount=Decimal("40.00"))
     assert DunningPause.objects.count() == 3
@@ -133,7 +133,7 @@ def test_a_pause_ends_once_and_not_under_a_version_that_is_over(invoice):
     with pytest.raises(PreconditionFailed):
         resume(paused, late(1), version=99)
     assert resume(paused, late(1)).ends_on == late(1)
-    with pytest.raises(PauseEnds):
+    with pytest.raises(InvalidHoldEndDate):
         resume(paused, late(2))
     assert DunningPause.objects.get().ends_on == late(1)
 

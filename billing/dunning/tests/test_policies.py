@@ -8,14 +8,14 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.dunning import queries, services
 from billing.dunning.errors import (
-    AssignmentEnds,
     AssignmentOverlaps,
     DefaultPolicyExists,
-    NotTheSellersPolicy,
+    InvalidAssignmentEndDate,
+    InvalidDunningPolicy,
     PolicyCodeTaken,
     PolicyNotActive,
-    SellerNeeded,
-    StepsNotPossible,
+    PolicyOfAnotherSeller,
+    SellerRequired,
 )
 from billing.dunning.fsck import CHECKS
 from billing.dunning.models import DunningAssignment, DunningNotice, DunningPolicy, DunningStep, LateFee
@@ -66,9 +66,9 @@ def test_steps_are_ordered_by_day_and_a_fee_comes_before_the_letter_that_names_i
 @pytest.mark.parametrize(
     ("_case", "terms", "refusal"),
     [
-        ("none", {"steps": []}, StepsNotPossible),
-        ("too far", {"steps": [{"days_after_due": 1001, "effect": "stop"}]}, StepsNotPossible),
-        ("no effect", {"steps": [{"days_after_due": 1, "effect": "shout"}]}, StepsNotPossible),
+        ("none", {"steps": []}, InvalidDunningPolicy),
+        ("too far", {"steps": [{"days_after_due": 1001, "effect": "stop"}]}, InvalidDunningPolicy),
+        ("no effect", {"steps": [{"days_after_due": 1, "effect": "shout"}]}, InvalidDunningPolicy),
         ("half a cent", {"amounts": [{"currency": "EUR", "fee_amount": Decimal("0.005")}]}, Invalid),
         ("a fee of nothing", {"amounts": [{"currency": "EUR", "fee_amount": Decimal(0)}]}, Invalid),
     ],
@@ -83,7 +83,7 @@ def test_codes_are_taken_whatever_their_case_and_only_sellers_have_policies():
     policy = make_draft_policy(code="Standard")
     with pytest.raises(PolicyCodeTaken):
         make_draft_policy(seller=policy.seller, code="STANDARD")
-    with pytest.raises(SellerNeeded):
+    with pytest.raises(SellerRequired):
         make_draft_policy(seller=make_customer(parent=policy.seller))
     assert DunningPolicy.objects.count() == 1
 
@@ -142,7 +142,7 @@ def test_assignments_follow_each_other_and_never_overlap():
         with pytest.raises(AssignmentOverlaps):
             assign(policy, customer, **overlapping)
     for day in (JANUARY, JUNE):
-        with pytest.raises(AssignmentEnds):
+        with pytest.raises(InvalidAssignmentEndDate):
             services.end_assignment(actor="test", assignment_id=first.pk, ends_on=day, reason="x")
     assert DunningAssignment.objects.count() == 2
 
@@ -152,7 +152,7 @@ def test_only_active_policies_of_a_seller_above_are_assigned():
     with pytest.raises(PolicyNotActive):
         assign(draft, make_customer(parent=draft.seller))
     for stranger in (policy.seller, make_customer(parent=make_seller())):
-        with pytest.raises(NotTheSellersPolicy):
+        with pytest.raises(PolicyOfAnotherSeller):
             assign(policy, stranger)
     assert DunningAssignment.objects.count() == 0
 

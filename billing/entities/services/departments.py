@@ -10,7 +10,7 @@ from billing.access.models import User
 from billing.entities.editing import DEPARTMENT, DEPARTMENT_GL, require_code, require_plausible
 from billing.entities.errors import (
     CodeTaken,
-    DefaultDepartmentNeeded,
+    DefaultDepartmentRequired,
     DepartmentOfOtherEntity,
     EntityClosed,
     HierarchyLoop,
@@ -61,7 +61,7 @@ def update_department(
     """Change editable facts; those that stay as they are change nothing. `version` is the one last seen.
 
     Raises NotFound, PreconditionFailed, EntityClosed, DepartmentOfOtherEntity, HierarchyLoop,
-    HierarchyTooDeep, DefaultDepartmentNeeded, UserInactive, Invalid.
+    HierarchyTooDeep, DefaultDepartmentRequired, UserInactive, Invalid.
     """
     if unknown := sorted(set(changes) - DEPARTMENT - DEPARTMENT_GL):
         raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
@@ -80,7 +80,7 @@ def update_department(
         setattr(department, field, changes[field])
     _require_order_of_days(department)
     if department.is_default and department.ends_on is not None:
-        raise DefaultDepartmentNeeded(f"{department.code} takes what names no department.")
+        raise DefaultDepartmentRequired(f"{department.code} takes what names no department.")
     if "manager_id" in changed:
         _require_manager(department)
     if "parent_id" in changed and department.parent_id:

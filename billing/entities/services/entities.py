@@ -16,7 +16,7 @@ from billing.entities.editing import (
     require_code,
     require_plausible,
 )
-from billing.entities.errors import CodeTaken, CurrencyFixed, EntityClosed, OpenChildren
+from billing.entities.errors import CodeTaken, CurrencyLocked, EntityClosed, OpenChildren
 from billing.entities.models import BillingEntity, Department, EntityRelation
 from billing.entities.services.trees import lock_parent, lock_trees, require_active, require_depth
 from billing.entities.states import ENTITY_MOVES, EntityState
@@ -76,7 +76,7 @@ def update_entity(
     """Change editable facts; those that stay as they are change nothing. `version` is the one last seen.
 
     The currency is fixed with the first document. Of an active entity, whom the money goes to and by which tax id
-    may need consent. Raises NotFound, PreconditionFailed, EntityClosed, CurrencyFixed, ApprovalRequired,
+    may need consent. Raises NotFound, PreconditionFailed, EntityClosed, CurrencyLocked, ApprovalRequired,
     InvalidTaxId, Invalid.
     """
     if unknown := sorted(set(changes) - CONTACT - LEGAL):
@@ -96,7 +96,7 @@ def update_entity(
     if not changed:
         return entity
     if "currency" in changed and is_currency_locked(entity.pk):
-        raise CurrencyFixed(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
+        raise CurrencyLocked(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
 
     if entity.state != EntityState.DRAFT and PAYEE & set(changed):
         require_consent(proposed_payee_data(entity, {field: wanted[field] for field in changed}, actor=actor))

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing.access.models import UserKind
 from billing.access.queries import acting_user
 from billing.access.roles import in_conflict
-from billing.entities.errors import ExceptionInUse, ExceptionRefused, RolesConflict, TakesTwo
+from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict, TakesTwo
 from billing.entities.models import RoleException
 from billing.entities.reach import may
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
@@ -37,7 +37,7 @@ def approve_exception(
     """Allow a person to hold two conflicting roles over the entity and all below it, from `starts_on` until before
     `ends_on` (at most a year). The roles are granted as any other, and end with the exception at the latest.
 
-    Raises NotFound, UserInactive, EntityClosed, ExceptionRefused, TakesTwo for the person himself, for a command and
+    Raises NotFound, UserInactive, EntityClosed, InvalidRoleException, TakesTwo for the person himself, for a command and
     for who is no controller there.
     """
     person = locked_person(person_id)
@@ -46,13 +46,13 @@ def approve_exception(
     if approver is None or approver.person_id == person.person_id or not may(approver, APPROVE, entity):
         raise TakesTwo("A controller who is somebody else allows this.")
     if person.kind != UserKind.PERSON:
-        raise ExceptionRefused("Name the person who owns the service account.")
+        raise InvalidRoleException("Name the person who owns the service account.")
     if not in_conflict(role, other_role):
-        raise ExceptionRefused("These roles do not conflict.")
+        raise InvalidRoleException("These roles do not conflict.")
     if not starts_on < ends_on or (ends_on - starts_on).days > DAYS_MAX:
-        raise ExceptionRefused(f"{starts_on} to {ends_on} is not a time of at most a year.")
+        raise InvalidRoleException(f"{starts_on} to {ends_on} is not a time of at most a year.")
     if not reason.strip():
-        raise ExceptionRefused("An exception says why.")
+        raise InvalidRoleException("An exception says why.")
     first, second = sorted((role, other_role))
     exception = RoleException.objects.create(
         person=person,
@@ -80,7 +80,7 @@ def revoke_exception(
 ) -> RoleException:
     """Take an exception back that no grant needs any more. Doing it again changes nothing.
 
-    Raises NotFound, PreconditionFailed, ExceptionInUse.
+    Raises NotFound, PreconditionFailed, RoleExceptionInUse.
     """
     found = RoleException.objects.select_related("person").filter(pk=exception_id).first()
     if found is None:
@@ -94,7 +94,7 @@ def revoke_exception(
         try:
             require_no_conflicts(found.person, without=exception, now=exception.revoked_at)
         except RolesConflict as conflict:
-            raise ExceptionInUse(conflict.detail) from conflict
+            raise RoleExceptionInUse(conflict.detail) from conflict
         exception.save(update_fields=["revoked_at"])
         exception.refresh_from_db()
         audit.record(actor=actor, action="role_exception.revoked", subject=exception, reason=reason)

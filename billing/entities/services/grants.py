@@ -18,8 +18,8 @@ from billing.access.queries import acting_user
 from billing.access.roles import Role, in_conflict
 from billing.entities.consent import proposed_grant
 from billing.entities.errors import (
-    DepartmentNeeded,
     DepartmentOfOtherEntity,
+    DepartmentRequired,
     EntityClosed,
     GrantEnded,
     RoleNotForAccount,
@@ -57,7 +57,7 @@ def grant_role(
 
     Takes effect when somebody else confirms it; by a command, at once. Ends before `ends_on`, and at the
     latest at `ends_at`. `limits` is the largest amount per currency. Raises NotFound, UserInactive,
-    RoleNotForAccount, DepartmentNeeded, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
+    RoleNotForAccount, DepartmentRequired, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
     share_tree_lock()
@@ -187,7 +187,7 @@ def _require_role_fits(user: User, role: str, department: Department | None) -> 
     if (role == Role.SERVICE_ACCOUNT) != (user.kind == UserKind.SERVICE):
         raise RoleNotForAccount("Service accounts have the role SA, and only they have it.")
     if role == Role.BUDGET_OWNER and department is None:
-        raise DepartmentNeeded("Say which department.")
+        raise DepartmentRequired("Say which department.")
 
 
 def _limit(amount: Decimal, currency: str) -> Decimal:

@@ -8,7 +8,13 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from billing.entities import queries
-from billing.entities.errors import EntityClosed, HierarchyLoop, MoveBeforeLast, MovePlanned, NoMovePlanned
+from billing.entities.errors import (
+    EntityClosed,
+    HierarchyLoop,
+    MoveBeforePreviousMove,
+    MovePlanned,
+    NoMovePlanned,
+)
 from billing.entities.events import EntityMoved
 from billing.entities.models import BillingEntity, EntityRelation
 from billing.entities.paths import SEGMENT, depth_of
@@ -37,7 +43,7 @@ def move_entity(
 
     Up to `as_of` (today) it happens now; later, it is planned and `apply_move` does it on the day. Documents
     keep what they were issued with. Raises NotFound, PreconditionFailed, EntityClosed, ParentNotActive,
-    HierarchyLoop, HierarchyTooDeep, HierarchyChanged, RolesConflict, MovePlanned, MoveBeforeLast, Invalid.
+    HierarchyLoop, HierarchyTooDeep, HierarchyChanged, RolesConflict, MovePlanned, MoveBeforePreviousMove, Invalid.
     """
     rows = lock_trees({entity_id, parent_id})
     entity, parent = rows[entity_id], rows[parent_id]
@@ -147,7 +153,7 @@ def _rewrite_relations(
                 f"A move on {present.starts_on} is planned.", effective_on=str(present.starts_on)
             )
         if effective_on < present.starts_on:
-            raise MoveBeforeLast(
+            raise MoveBeforePreviousMove(
                 f"{entity.code} is where it is since {present.starts_on}.", since=str(present.starts_on)
             )
         if effective_on == present.starts_on and effective_on <= as_of:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from billing.entities import services
 from billing.entities.errors import (
     CodeTaken,
-    DefaultDepartmentNeeded,
+    DefaultDepartmentRequired,
     DepartmentOfOtherEntity,
     EntityClosed,
     HierarchyLoop,
@@ -114,7 +114,7 @@ def test_an_update_moves_a_department_with_all_below_it():
 def test_the_default_department_does_not_end():
     default = make_entity().departments.get()
 
-    with pytest.raises(DefaultDepartmentNeeded):
+    with pytest.raises(DefaultDepartmentRequired):
         change(default, ends_on=TODAY)
 
     default.refresh_from_db()

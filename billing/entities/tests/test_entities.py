@@ -7,7 +7,7 @@ import pytest
 from billing.entities import currency_lock, services
 from billing.entities.errors import (
     CodeTaken,
-    CurrencyFixed,
+    CurrencyLocked,
     EntityClosed,
     HierarchyTooDeep,
     InvalidTaxId,
@@ -280,7 +280,7 @@ def test_the_currency_is_free_until_the_first_document_and_fixed_after_it(monkey
     monkeypatch.setattr(currency_lock, "DOCUMENT_PREDICATES", [])
     currency_lock.has_documents(lambda entity_id: entity_id == entity.pk)
 
-    with pytest.raises(CurrencyFixed):
+    with pytest.raises(CurrencyLocked):
         services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"currency": "USD"})
     services.update_entity(actor=ACTOR, entity_id=other.pk, changes={"currency": "USD"})
 

@@ -12,8 +12,8 @@ from billing.access.roles import Role, in_conflict
 from billing.access.services import deactivate_user
 from billing.entities import services
 from billing.entities.errors import (
-    DepartmentNeeded,
     DepartmentOfOtherEntity,
+    DepartmentRequired,
     GrantEnded,
     RoleNotForAccount,
     RolesConflict,
@@ -157,7 +157,7 @@ def test_a_confirmation_looks_for_conflicts_again():
     [
         ("SA", UserKind.PERSON, {}, RoleNotForAccount),
         ("VW", UserKind.SERVICE, {}, RoleNotForAccount),
-        ("BU", UserKind.PERSON, {}, DepartmentNeeded),
+        ("BU", UserKind.PERSON, {}, DepartmentRequired),
         ("XX", UserKind.PERSON, {}, Invalid),
         ("VW", UserKind.PERSON, {"ends_on": TODAY}, Invalid),
         ("AP", UserKind.PERSON, {"limits": {"JPY": Decimal("0.5")}}, Invalid),

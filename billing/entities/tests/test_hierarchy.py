@@ -11,7 +11,7 @@ from billing.entities.errors import (
     EntityClosed,
     HierarchyLoop,
     HierarchyTooDeep,
-    MoveBeforeLast,
+    MoveBeforePreviousMove,
     MovePlanned,
     NoMovePlanned,
     ParentNotActive,
@@ -167,7 +167,7 @@ REFUSALS = {
     "too deep": (HierarchyTooDeep, too_deep),
     "below a draft": (ParentNotActive, lambda f: (f[1], make_entity(state=EntityState.DRAFT), {})),
     "closed itself": (EntityClosed, lambda f: (make_entity(parent=f[0], state=EntityState.CLOSED), f[1], {})),
-    "before it came": (MoveBeforeLast, lambda f: (f[1], f[2], {"effective_on": date(2019, 1, 1)})),
+    "before it came": (MoveBeforePreviousMove, lambda f: (f[1], f[2], {"effective_on": date(2019, 1, 1)})),
     "a stale version": (PreconditionFailed, lambda f: (f[1], f[2], {"version": 99})),
 }
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.access.models import UserKind
 from billing.entities import services
-from billing.entities.errors import ExceptionInUse, HierarchyChanged, RolesConflict
+from billing.entities.errors import HierarchyChanged, RoleExceptionInUse, RolesConflict
 from billing.entities.models import BillingEntity, EntityRelation, RoleException, RoleGrant
 from billing.entities.role_conflicts import role_conflicts
 from billing.entities.tasks import apply_due_moves
@@ -393,7 +393,7 @@ def test_a_move_waits_for_an_exception_to_be_taken_back_and_is_refused_after_it(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("take_back", "carry", "error"),
-    [(revoke, move, ExceptionInUse), (revoke_by_sql, move_by_sql, IntegrityError)],
+    [(revoke, move, RoleExceptionInUse), (revoke_by_sql, move_by_sql, IntegrityError)],
 )
 def test_an_exception_is_not_taken_back_from_under_a_move(take_back, carry, error, excepted):
     exception, right, left = excepted

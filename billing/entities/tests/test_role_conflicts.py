@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.access.models import UserKind
 from billing.entities import services
-from billing.entities.errors import ExceptionInUse, ExceptionRefused, RolesConflict, TakesTwo
+from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict, TakesTwo
 from billing.entities.models import RoleException, RoleGrant
 from billing.entities.tests.makers import (
     make_department,
@@ -215,10 +215,10 @@ def test_an_exception_is_of_its_place_and_of_what_is_below():
 @pytest.mark.parametrize(
     ("terms", "error"),
     [
-        ({"other_role": "AP"}, ExceptionRefused),
-        ({"ends_on": timezone.now().date()}, ExceptionRefused),
-        ({"ends_on": timezone.now().date() + timedelta(days=367)}, ExceptionRefused),
-        ({"reason": " "}, ExceptionRefused),
+        ({"other_role": "AP"}, InvalidRoleException),
+        ({"ends_on": timezone.now().date()}, InvalidRoleException),
+        ({"ends_on": timezone.now().date() + timedelta(days=367)}, InvalidRoleException),
+        ({"reason": " "}, InvalidRoleException),
     ],
 )
 def test_an_exception_that_makes_no_sense_is_refused(terms, error):
@@ -253,7 +253,7 @@ def test_an_exception_in_use_stays_until_one_of_the_roles_is_gone():
     granted = person.by_service("BO", entity)
     person.by_service("FC", entity, ends_on=days(30))
 
-    with pytest.raises(ExceptionInUse):
+    with pytest.raises(RoleExceptionInUse):
         services.revoke_exception(actor=f"user:{controller.pk}", exception_id=exception.pk, reason="x")
     with pytest.raises(IntegrityError, match="conflicting roles"), transaction.atomic():
         RoleException.objects.update(revoked_at=timezone.now())

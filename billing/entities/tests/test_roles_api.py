@@ -412,7 +412,7 @@ def test_an_exception_is_allowed_used_and_taken_back(group, ask):
     terms = {"user": str(operator.pk), "role": "FC", "ends_on": str(days(30))}
     grant = ask(admin).post("role-grants", order(company, **terms), 201)
     in_use = ask(controller).post(f"role-exceptions/{made['id']}/revoke", {"reason": "Back"}, 409)
-    assert in_use["code"] == "exception-in-use"
+    assert in_use["code"] == "role-exception-in-use"
     ask(admin).post(f"role-grants/{grant['id']}/revoke", {"reason": "Back"})
     back = ask(controller).post(f"role-exceptions/{made['id']}/revoke", {"reason": "Back"})
     assert back["state"] == "revoked"
@@ -423,8 +423,8 @@ def test_an_exception_is_allowed_used_and_taken_back(group, ask):
 @pytest.mark.parametrize(
     ("terms", "status", "code"),
     [
-        ({"other_role": "AP"}, 422, "exception-refused"),
-        ({"ends_on": str(days(400))}, 422, "exception-refused"),
+        ({"other_role": "AP"}, 422, "invalid-role-exception"),
+        ({"ends_on": str(days(400))}, 422, "invalid-role-exception"),
         ({"person": NOWHERE}, 400, "invalid-request"),
         ({"entity": NOWHERE}, 400, "invalid-request"),
         ({"email": "nobody@example.com"}, 400, "invalid-request"),

@@ -6,7 +6,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing.entities import services as entities
-from billing.entities.errors import CurrencyFixed
+from billing.entities.errors import CurrencyLocked
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
@@ -254,7 +254,7 @@ def test_two_at_once_bill_each_event_once():
 def test_an_entity_with_an_invoice_keeps_its_currency():
     customer = make_invoice().customer
 
-    with pytest.raises(CurrencyFixed):
+    with pytest.raises(CurrencyLocked):
         entities.update_entity(actor="user:1", entity_id=customer.pk, changes={"currency": "USD"})
     with pytest.raises(IntegrityError, match="keeps its currency"), transaction.atomic():
         BillingEntity.objects.filter(pk=customer.pk).update(currency="USD")

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Max, Min, Q
 
-from billing.ledger.errors import DayOutOfBounds, PeriodClosed
+from billing.ledger.errors import PeriodClosed, PostingDateOutOfRange
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
 from billing.ledger.triggers import BOOKS_LOCK, CLOSING_LOCK
@@ -45,7 +45,7 @@ def stop_newcomers(period_id: UUID) -> None:
 def periods_of(months: set[Month]) -> dict[Month, AccountingPeriod]:
     """The periods of these months, made where missing. One query; four when some were missing.
 
-    Raises PeriodClosed for a missing month before a closed one, DayOutOfBounds beyond MONTHS_MADE_MAX.
+    Raises PeriodClosed for a missing month before a closed one, PostingDateOutOfRange beyond MONTHS_MADE_MAX.
     """
     found = _existing(months)
     missing = months - found.keys()
@@ -95,7 +95,9 @@ def _gapless(wanted: list[date], known: tuple[date, date, date | None] | None) -
         if last_closed is not None and wanted[0] < first:
             raise PeriodClosed(f"The books before {last_closed:%Y-%m} are closed.", month=str(wanted[0]))
     if wanted[-1] > month_after(last, MONTHS_MADE_MAX) or month_after(wanted[0], MONTHS_MADE_MAX) < first:
-        raise DayOutOfBounds(f"The books run from {first:%Y-%m} to {last:%Y-%m}.", month=str(wanted[-1]))
+        raise PostingDateOutOfRange(
+            f"The books run from {first:%Y-%m} to {last:%Y-%m}.", month=str(wanted[-1])
+        )
     while last < wanted[-1]:
         last = month_after(last)
         yield last

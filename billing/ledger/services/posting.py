@@ -42,7 +42,7 @@ def post_entry(
 
     `source` ("invoice:<id>") and `event` ("issued") name it for ever. `posted_on` must lie in a month that is
     not closed: `queries.posting_day` finds the day. Raises AlreadyPosted, PeriodClosed, EntryUnbalanced,
-    EntryEmpty, DayOutOfBounds, Invalid.
+    EntryEmpty, PostingDateOutOfRange, Invalid.
     """
     draft = EntryDraft(
         entity_id=entity_id,

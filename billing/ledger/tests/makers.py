@@ -1,5 +1,6 @@
 """Books to post in, and entries, with only the interesting things said aloud."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -8,9 +9,9 @@ from uuid import UUID
 
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
-from billing.ledger import services
-from billing.ledger.accounts import RECEIVABLE, REVENUE
-from billing.ledger.models import AccountingPeriod, JournalEntry
+from billing.ledger import queries, services
+from billing.ledger.accounts import RECEIVABLE, REVENUE, ChartAccount
+from billing.ledger.models import AccountingPeriod, JournalEntry, JournalLine
 from billing.ledger.postings import EntryDraft, Posting, credit, debit
 
 _serial = count(1)
@@ -57,3 +58,27 @@ def closed_month(entity: BillingEntity, starts_on: date) -> AccountingPeriod:
     period = AccountingPeriod.objects.get(entity=entity, starts_on=starts_on)
     services.begin_closing_period(period_id=period.pk, actor="user:1")
     return services.close_period(period_id=period.pk, actor="user:2")
+
+
+def balance_of(
+    books: BillingEntity, account: ChartAccount, currency: str = "EUR", *, as_of: date | None = None
+) -> Decimal:
+    """Debits minus credits of one account."""
+    rows = queries.trial_balance(books.pk, as_of=as_of, currency=currency)
+    return sum((row.balance for row in rows if row.code == account.code), Decimal(0))
+
+
+def balances_from_lines(
+    books: BillingEntity, *, as_of: date | None = None, period: AccountingPeriod | None = None
+) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+    """Debits and credits by account code and currency, summed line by line: what `trial_balance` must equal."""
+    lines = JournalLine.objects.filter(entity=books).select_related("account")
+    if period is not None:
+        lines = lines.filter(entry__period=period)
+    if as_of is not None:
+        lines = lines.filter(entry__posted_on__lte=as_of)
+    sums = defaultdict(lambda: (Decimal(0), Decimal(0)))
+    for line in lines:
+        debits, credits = sums[line.account.code, line.currency]
+        sums[line.account.code, line.currency] = debits + line.debit, credits + line.credit
+    return dict(sums)

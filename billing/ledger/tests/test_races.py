@@ -16,7 +16,7 @@ from billing.ledger.accounts import CASH, RECEIVABLE, REVENUE, TAX_PAYABLE
 from billing.ledger.errors import AlreadyPosted, AlreadyReversed, PeriodClosed
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
 from billing.ledger.postings import credit, debit
-from billing.ledger.tests.makers import DAY, make_draft, make_entry, make_seller, sale
+from billing.ledger.tests.makers import DAY, balance_of, make_draft, make_entry, make_seller, sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,8 +59,8 @@ def test_32_writers_on_one_account_leave_it_exact():
     results = at_once([lambda number=number: write(number) for number in range(POSTERS)])
 
     assert results == [None] * POSTERS
-    assert queries.balance_of(books.pk, RECEIVABLE, "EUR") == 1 + POSTERS * 5 * Decimal("2.48")
-    assert queries.balance_of(books.pk, TAX_PAYABLE, "EUR") == -POSTERS * 5 * Decimal("0.38")
+    assert balance_of(books, RECEIVABLE) == 1 + POSTERS * 5 * Decimal("2.48")
+    assert balance_of(books, TAX_PAYABLE) == -POSTERS * 5 * Decimal("0.38")
     assert JournalEntry.objects.count() == 1 + POSTERS * 10
     assert_books_are_sound()
 
@@ -87,7 +87,7 @@ def test_no_entry_lands_after_the_close():
 
     assert all(isinstance(count, int) for count in [*booked, at_close]), booked
     assert JournalEntry.objects.count() == at_close == 1 + sum(booked)
-    assert queries.balance_of(books.pk, REVENUE, "EUR") == -100 - sum(booked)
+    assert balance_of(books, REVENUE) == -100 - sum(booked)
     assert_books_are_sound()
 
 

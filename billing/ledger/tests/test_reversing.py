@@ -14,7 +14,7 @@ from billing.ledger.accounts import CASH, RECEIVABLE
 from billing.ledger.errors import AlreadyReversed, PeriodClosed, ReversalIsFinal
 from billing.ledger.models import JournalEntry
 from billing.ledger.postings import credit, debit
-from billing.ledger.tests.makers import DAY, closed_month, make_entry, make_seller, sale
+from billing.ledger.tests.makers import DAY, balance_of, closed_month, make_entry, make_seller, sale
 
 pytestmark = pytest.mark.django_db
 
@@ -54,8 +54,8 @@ def test_the_reversal_mirrors_every_line_with_its_dimensions():
         entry.pk,
     )
     assert (reversal.posted_on, reversal.entity_id) == (date(2026, 4, 1), books.pk)
-    assert queries.balance_of(books.pk, RECEIVABLE, "EUR") == 0
-    assert queries.balance_of(books.pk, RECEIVABLE, "EUR", as_of=DAY) == Decimal("100.00")
+    assert balance_of(books, RECEIVABLE) == 0
+    assert balance_of(books, RECEIVABLE, as_of=DAY) == Decimal("100.00")
     act = AuditEntry.objects.get(action="journal_entry.reversed")
     assert (act.subject_id, act.reason, act.entity_id) == (str(entry.pk), "wrong customer", books.pk)
     assert OutboxEvent.objects.get().payload["reversed_by_id"] == str(reversal.pk)
@@ -85,7 +85,7 @@ def test_a_payment_of_a_closed_month_is_taken_back_in_the_open_one():
     reversal = reverse(entry, posted_on=queries.posting_day(books.pk, DAY))
 
     assert reversal.posted_on == date(2026, 4, 1)
-    assert queries.balance_of(books.pk, CASH, "EUR") == 0
+    assert balance_of(books, CASH) == 0
 
 
 def test_an_unknown_entry_is_not_found():

@@ -10,7 +10,7 @@ from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.money import round_half_up, total_of
 from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
-from billing.payments.errors import AppliedBeforeItsTime, PaymentExhausted
+from billing.payments.errors import ApplicationBeforeReceipt, PaymentExhausted
 from billing.payments.models import Payment
 from billing.payments.services import consolidations, settling
 from billing.payments.services.terms import require_payable
@@ -31,7 +31,7 @@ def apply_payment(
 
     Or, instead of an invoice, the open children of a consolidated one, the oldest due first. `amount` is payable
     in the payment's currency; `applied_on` is the day it counts from. `version` is the payment's as last seen.
-    Raises NotFound, PreconditionFailed, PaymentNotPayable, PaymentExhausted, AppliedBeforeItsTime,
+    Raises NotFound, PreconditionFailed, InvalidPaymentAmount, PaymentExhausted, ApplicationBeforeReceipt,
     InvoiceOfAnotherSeller, InvoiceOfAnotherCustomer, CurrencyMismatch, InvoiceOverpaid, ChildOfConsolidation,
     ConsolidationVoid, IllegalMove, and Invalid unless one of both is named.
     """
@@ -53,7 +53,7 @@ def apply_payment(
             unapplied=str(payment.unapplied_amount),
         )
     if applied_on < payment.received_on:
-        raise AppliedBeforeItsTime(f"The payment was received on {payment.received_on}.")
+        raise ApplicationBeforeReceipt(f"The payment was received on {payment.received_on}.")
 
     made = settling.settle(actor=actor, payment=payment, parts=parts, since=applied_on)
     ledger.post_entries([settling.from_balance(payment, *one) for one in made])

@@ -42,8 +42,8 @@ def record_payment(
     What is left is the payer's balance with this seller. `amount` is payable in `currency`.
 
     A second call with the seller's same `method` and `reference` and the same content returns the payment
-    of the first; nothing moves. Raises PaymentReferenceUsed for other content; Invalid, PaymentNotPayable,
-    ReceivedInFuture, InvoiceTwice, ApplicationsExceedPayment for what cannot be meant; NotFound, NotTheSeller,
+    of the first; nothing moves. Raises PaymentReferenceUsed for other content; Invalid, InvalidPaymentAmount,
+    PaymentDateInFuture, DuplicateInvoice, ApplicationsExceedPayment for what cannot be meant; NotFound, NotTheSeller,
     NotACustomerOfSeller, InvoiceOfAnotherSeller, InvoiceOfAnotherCustomer, CurrencyMismatch, InvoiceOverpaid,
     ChildOfConsolidation, ConsolidationVoid and IllegalMove for invoices it cannot settle.
     """

@@ -12,9 +12,9 @@ from billing.kernel.errors import Invalid
 from billing.kernel.money import LARGEST_AMOUNT, Money, total_of
 from billing.payments.errors import (
     ApplicationsExceedPayment,
-    InvoiceTwice,
-    PaymentNotPayable,
-    ReceivedInFuture,
+    DuplicateInvoice,
+    InvalidPaymentAmount,
+    PaymentDateInFuture,
 )
 from billing.payments.states import PaymentMethodKind
 
@@ -40,14 +40,14 @@ class Terms:
     consolidated_invoice_id: UUID | None = None
 
     def check(self, *, as_of: date) -> None:
-        """Raises Invalid, PaymentNotPayable, ReceivedInFuture, InvoiceTwice, ApplicationsExceedPayment."""
+        """Raises Invalid, InvalidPaymentAmount, PaymentDateInFuture, DuplicateInvoice, ApplicationsExceedPayment."""
         if self.method not in PaymentMethodKind.values:
             raise Invalid(f"'{self.method}' is not a method of payment.")
         if not self.reference.strip() or len(self.reference) > REFERENCE_LENGTH_MAX:
             raise Invalid(f"The reference has 1 to {REFERENCE_LENGTH_MAX} characters.")
         require_payable(self.amount, self.currency)
         if self.received_on > as_of:
-            raise ReceivedInFuture(
+            raise PaymentDateInFuture(
                 f"{self.received_on} is after {as_of}.", received_on=str(self.received_on), as_of=str(as_of)
             )
         if self.applications is None:
@@ -57,7 +57,7 @@ class Terms:
         for _, amount in self.applications:
             require_payable(amount, self.currency)
         if len({invoice_id for invoice_id, _ in self.applications}) != len(self.applications):
-            raise InvoiceTwice("Add up what goes to the same invoice.")
+            raise DuplicateInvoice("Add up what goes to the same invoice.")
         wanted = total_of([amount for _, amount in self.applications])
         if wanted > self.amount:
             raise ApplicationsExceedPayment(
@@ -80,9 +80,9 @@ class Terms:
 
 
 def require_payable(amount: Decimal, currency: str) -> None:
-    """More than nothing, below 10^15, and no more decimals than the currency has. Raises PaymentNotPayable."""
+    """More than nothing, below 10^15, and no more decimals than the currency has. Raises InvalidPaymentAmount."""
     if not amount.is_finite() or not 0 < amount < LARGEST_AMOUNT or not Money(amount, currency).is_payable:
-        raise PaymentNotPayable(f"{amount} {currency} cannot be paid.")
+        raise InvalidPaymentAmount(f"{amount} {currency} cannot be paid.")
 
 
 def _plain(amount: Decimal) -> str:

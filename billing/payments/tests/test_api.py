@@ -76,7 +76,7 @@ def test_a_repeated_request_is_answered_from_the_first_and_a_repeated_reference_
         ("unknown member", {"colour": "red"}, 400, "invalid-request"),
         ("unknown method", {"method": "barter"}, 400, "invalid-request"),
         ("unknown customer", {"customer": str(uuid4())}, 400, "invalid-request"),
-        ("from the future", {"received_on": "2999-01-01"}, 422, "received-in-future"),
+        ("from the future", {"received_on": "2999-01-01"}, 422, "payment-date-in-future"),
         (
             "unknown invoice",
             {"applications": [{"invoice": str(uuid4()), "amount": "1.00"}]},

@@ -13,12 +13,12 @@ from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalEntry
 from billing.payments import services
 from billing.payments.errors import (
-    AppliedBeforeItsTime,
+    ApplicationBeforeReceipt,
     CurrencyMismatch,
+    InvalidPaymentAmount,
     InvoiceOfAnotherCustomer,
     InvoiceOfAnotherSeller,
     PaymentExhausted,
-    PaymentNotPayable,
 )
 from billing.payments.models import Payment, PaymentApplication
 from billing.payments.tests.makers import (
@@ -147,15 +147,15 @@ def _too_early():
     [
         (_exhausted, PaymentExhausted),
         (_more_than_open, InvoiceOverpaid),
-        (_nothing, PaymentNotPayable),
-        (_half_a_cent, PaymentNotPayable),
+        (_nothing, InvalidPaymentAmount),
+        (_half_a_cent, InvalidPaymentAmount),
         (_paid, IllegalMove),
         (_draft, IllegalMove),
         (_siblings, InvoiceOfAnotherCustomer),
         (_strangers, InvoiceOfAnotherSeller),
         (_other_currency, CurrencyMismatch),
         (_changed_since, PreconditionFailed),
-        (_too_early, AppliedBeforeItsTime),
+        (_too_early, ApplicationBeforeReceipt),
     ],
 )
 def test_refuses_and_changes_nothing(scene, refusal):

@@ -18,13 +18,13 @@ from billing.payments import services
 from billing.payments.errors import (
     ApplicationsExceedPayment,
     CurrencyMismatch,
+    DuplicateInvoice,
+    InvalidPaymentAmount,
     InvoiceOfAnotherCustomer,
     InvoiceOfAnotherSeller,
-    InvoiceTwice,
     NotACustomerOfSeller,
-    PaymentNotPayable,
+    PaymentDateInFuture,
     PaymentReferenceUsed,
-    ReceivedInFuture,
 )
 from billing.payments.models import Payment, PaymentApplication
 from billing.payments.tests.makers import (
@@ -258,12 +258,12 @@ def test_the_same_reference_by_another_method_or_of_another_seller_is_another_pa
 @pytest.mark.parametrize(
     ("_case", "changes", "refusal"),
     [
-        ("tomorrow", {"received_on": TODAY + timedelta(days=1)}, ReceivedInFuture),
-        ("nothing", {"amount": Decimal(0)}, PaymentNotPayable),
-        ("negative", {"amount": Decimal("-1.00")}, PaymentNotPayable),
-        ("half a cent", {"amount": Decimal("1.005")}, PaymentNotPayable),
-        ("not a number", {"amount": Decimal("NaN")}, PaymentNotPayable),
-        ("too much", {"amount": Decimal(10) ** 15}, PaymentNotPayable),
+        ("tomorrow", {"received_on": TODAY + timedelta(days=1)}, PaymentDateInFuture),
+        ("nothing", {"amount": Decimal(0)}, InvalidPaymentAmount),
+        ("negative", {"amount": Decimal("-1.00")}, InvalidPaymentAmount),
+        ("half a cent", {"amount": Decimal("1.005")}, InvalidPaymentAmount),
+        ("not a number", {"amount": Decimal("NaN")}, InvalidPaymentAmount),
+        ("too much", {"amount": Decimal(10) ** 15}, InvalidPaymentAmount),
         ("no such method", {"method": "barter"}, Invalid),
         ("no reference", {"reference": " "}, Invalid),
         ("no such currency", {"currency": "EUX"}, Invalid),
@@ -360,8 +360,8 @@ def _unknown():
         (_parents, InvoiceOfAnotherCustomer),
         (_other_sellers, InvoiceOfAnotherSeller),
         (_more_than_received, ApplicationsExceedPayment),
-        (_twice, InvoiceTwice),
-        (_nothing_of_it, PaymentNotPayable),
+        (_twice, DuplicateInvoice),
+        (_nothing_of_it, InvalidPaymentAmount),
         (_one_good_one_bad, InvoiceOverpaid),
         (_unknown, NotFound),
     ],
