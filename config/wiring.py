@@ -11,21 +11,15 @@ from celery import current_app
 from django.apps import apps
 
 from approvals.kinds import EFFECTS, INVOLVED, UNASKED
-from billing.access.queries import SCOPES
-from billing.entities.currency_lock import DOCUMENT_PREDICATES
 from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
 from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
 from billing.invoicing.timeline import TELLERS
-from billing.kernel.admin import WITHIN
 from billing.kernel.api.consenting import ANSWERERS
 from billing.kernel.consent import ASKERS
 from billing.kernel.consent import GUARDS as ACT_GUARDS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.hooks import HOOKS
-from billing.kernel.longwork import HANDLERS
-from billing.ledger.controls import CONTROLS
-from billing.ledger.period_close_hooks import PERIOD_CLOSE_HOOKS
 from config import urls  # noqa: F401  (what the API registers)
 from config.schedule import SCHEDULE
 
@@ -34,21 +28,15 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
     "approvals.kinds.INVOLVED": INVOLVED,
     "approvals.kinds.UNASKED": UNASKED,
-    "billing.access.queries.SCOPES": SCOPES,
-    "billing.entities.currency_lock.DOCUMENT_PREDICATES": DOCUMENT_PREDICATES,
     "billing.invoicing.guards.GUARDS": DRAFT_GUARDS,
     "billing.invoicing.owing.OWING": OWING,
     "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
     "billing.invoicing.sources.registry.RECOMPUTATIONS": RECOMPUTATIONS,
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
     "billing.invoicing.timeline.TELLERS": TELLERS,
-    "billing.kernel.admin.WITHIN": WITHIN,
     "billing.kernel.api.consenting.ANSWERERS": ANSWERERS,
     "billing.kernel.consent.ASKERS": ASKERS,
     "billing.kernel.consent.GUARDS": ACT_GUARDS,
-    "billing.kernel.longwork.HANDLERS": HANDLERS,
-    "billing.ledger.period_close_hooks.PERIOD_CLOSE_HOOKS": PERIOD_CLOSE_HOOKS,
-    "billing.ledger.controls.CONTROLS": CONTROLS,
 }
 SHOWN_OTHERWISE = {
     "billing.kernel.events.SUBSCRIBERS",  # beside their events

@@ -1,13 +1,9 @@
-from collections.abc import Callable
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from billing.access.hooks import accounts_in_reach
 from billing.access.models import ApiKey, User
-
-# Roles are granted over entities, and entities are above this app: they answer who is within whose reach.
-Scope = Callable[[QuerySet[User], User, str], QuerySet[User]]
-SCOPES: list[Scope] = []
 
 
 def acting_user(actor: str) -> User | None:
@@ -17,10 +13,10 @@ def acting_user(actor: str) -> User | None:
 
 
 def accounts_for(user: User, verb: str = "access.view_user") -> QuerySet[User]:
-    """The accounts `user` may say `verb` to. Nobody's, as long as no app says whose they are."""
-    accounts = User.objects.all() if SCOPES else User.objects.none()
-    for scope in SCOPES:
-        accounts = scope(accounts, user, verb)
+    """The accounts to which `user` may do what `verb` names; none as long as no app answers the hook."""
+    accounts = User.objects.all() if accounts_in_reach else User.objects.none()
+    for in_reach in accounts_in_reach:
+        accounts = in_reach(accounts, user, verb)
     return accounts
 
 

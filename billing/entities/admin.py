@@ -17,7 +17,7 @@ from billing.entities.paths import depth_of
 from billing.entities.reach import only_proposes, visible
 from billing.entities.role_conflicts import role_conflicts
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.admin import WITHIN, Labelled, ReadOnlyAdmin
+from billing.kernel.admin import Labelled, ReadOnlyAdmin
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
@@ -514,6 +514,5 @@ class HeldGrantInline(GrantInline):
         return super().get_queryset(request).select_related("entity")
 
 
-# Users and the kernel's pages are below entities; they get what only entities know.
-WITHIN.append(queries.of_entities_within)
+# Users are below entities: their page gets the grants here.
 admin.site.get_model_admin(User).inlines = (HeldGrantInline,)

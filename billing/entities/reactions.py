@@ -1,6 +1,9 @@
-"""What entities answers when others ask."""
+"""What entities answers to the hooks of the apps below."""
 
-from billing.access.queries import SCOPES
+from billing.access.hooks import accounts_in_reach
+from billing.entities.queries import of_entities_within
 from billing.entities.reach import accounts_within
+from billing.kernel.hooks import rows_in_reach
 
-SCOPES.append(accounts_within)
+accounts_in_reach(accounts_within)
+rows_in_reach(of_entities_within)

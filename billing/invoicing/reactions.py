@@ -6,20 +6,20 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from billing.entities.currency_lock import has_documents
+from billing.entities.hooks import has_documents
 from billing.invoicing import queries, services
 from billing.invoicing.duties import mapped_by
 from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.states import RunItemState
 from billing.kernel.events import subscribe
-from billing.kernel.longwork import Progress, job
+from billing.kernel.hooks import Progress, background_job
 from billing.kernel.models import Job
+from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
-from billing.ledger.period_close_hooks import before_period_close
 
 
-@job(services.RUN_BILLING)
+@background_job(services.RUN_BILLING)
 def run_billing(asked: Job, progress: Progress) -> dict:
     """Bill every pending customer of the run; what cannot be billed is on the run with its reason."""
     run = services.continue_billing_run(
@@ -29,7 +29,7 @@ def run_billing(asked: Job, progress: Progress) -> dict:
     return {"run": str(run.pk), "state": run.state, "customers_failed": failed}
 
 
-@job(services.RENDER_DOCUMENTS)
+@background_job(services.RENDER_DOCUMENTS)
 def render_documents(asked: Job, progress: Progress) -> dict:
     """Make the PDFs of a run's invoices; those that cannot be made are in the result with their reasons."""
     run = BillingRun.objects.get(pk=UUID(asked.parameters["run"]))
@@ -39,7 +39,7 @@ def render_documents(asked: Job, progress: Progress) -> dict:
     return {"run": str(run.pk)} | asdict(done)
 
 
-@job(services.RUN_ALLOCATION)
+@background_job(services.RUN_ALLOCATION)
 def run_allocation(asked: Job, progress: Progress) -> dict:
     """Do, or undo, what is left of the allocation run."""
     run = services.continue_allocation_run(

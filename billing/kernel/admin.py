@@ -1,13 +1,12 @@
 """The console's base class, and the kernel's own pages: audit trail, outbox, jobs."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Choices, QuerySet
@@ -18,6 +17,7 @@ from unfold.decorators import display
 
 from billing.kernel.adminverbs import AdminVerb, ReasonForm, VerbsMixin, actor_of
 from billing.kernel.delivery import retry_delivery
+from billing.kernel.hooks import rows_in_reach
 from billing.kernel.models import (
     AuditEntry,
     AuditSeal,
@@ -29,10 +29,6 @@ from billing.kernel.models import (
 )
 
 HISTORY_PER_PAGE = 50
-# What is told, written down and worked on here belongs to entities, and those are above this app:
-# they answer (rows, reader, verb, path to the entity's id) with the rows within the reader's reach.
-Within = Callable[[QuerySet, AbstractBaseUser, str, str], QuerySet]
-WITHIN: list[Within] = []
 
 
 class Labelled(tuple):
@@ -102,9 +98,9 @@ class EntityRowsAdmin(ReadOnlyAdmin):
 
     def scope(self, request, queryset):
         verb = f"{self.opts.app_label}.view_{self.opts.model_name}"
-        for within in WITHIN:
-            queryset = within(queryset, request.user, verb, self.entity_id)
-        return queryset if WITHIN else queryset.none()
+        for within_reach in rows_in_reach:
+            queryset = within_reach(queryset, request.user, verb, self.entity_id)
+        return queryset if rows_in_reach else queryset.none()
 
 
 def names_of_actors(actors: set[str]) -> dict[str, str]:

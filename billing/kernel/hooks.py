@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import QuerySet
+
+from billing.kernel.models import Job
+
 Answer = TypeVar("Answer")
 
 HOOKS: dict[str, "Hook | KeyedHook"] = {}
@@ -92,3 +97,22 @@ class KeyedHook(Mapping[str, Answer]):
             yield
         finally:
             self._answers = before
+
+
+# The kernel's own.
+
+rows_in_reach: Hook[Callable[[QuerySet, AbstractBaseUser, str, str], QuerySet]] = Hook(
+    "kernel.rows_in_reach",
+    """`(rows, reader, permission, path to the entity's id)`: those of `rows` that belong to entities within the
+    reader's reach. The console's audit trail, outbox and jobs belong to entities, which are above the kernel. As long
+    as nobody answers, nobody sees a row.""",
+)
+
+Progress = Callable[[int, int | None], None]
+background_job: KeyedHook[Callable[[Job, Progress], dict | None]] = KeyedHook(
+    "kernel.background_job",
+    """Does jobs of the kind that is the key: `(job, progress)`. The kind is stored with each job: never reuse or
+    rename it. A handler may be started again after a crash, so it finds out by itself what is done. It opens its own
+    transactions and calls `progress(done, total)` between them, at least once in five minutes. What it returns
+    becomes the job's result.""",
+)

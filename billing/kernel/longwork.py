@@ -1,7 +1,6 @@
 """Long work somebody waits for: the row is the queue and the progress bar, the broker only rings the bell."""
 
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from django.db.models.functions import Now
 from billing.kernel.audit import plain
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError, Unavailable
+from billing.kernel.hooks import Progress, background_job
 from billing.kernel.jobs import enqueue
 from billing.kernel.models import Job, JobState
 from billing.kernel.retrying import given_up, retrying, transient
@@ -20,10 +20,6 @@ ATTEMPTS_MAX = 5
 LEASE = timedelta(minutes=5)  # renewed by every report of progress
 UNNOTICED_AFTER = timedelta(minutes=1)
 
-Progress = Callable[[int, int | None], None]
-Handler = Callable[[Job, Progress], dict | None]
-HANDLERS: dict[str, Handler] = {}
-
 logger = logging.getLogger(__name__)
 
 
@@ -31,25 +27,10 @@ class LeaseLost(Exception):
     """Another worker has taken the job over: stop, and write nothing more."""
 
 
-def job(kind: str) -> Callable[[Handler], Handler]:
-    """Register what does jobs of this kind. `kind` is stored with each job: never reuse or rename it.
-
-    A handler may be started again after a crash, so it must find out by itself what is done. It
-    opens its own transactions and calls `progress(done, total)` between them, at least once in
-    five minutes. What it returns becomes the job's result.
-    """
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS[kind] = handler
-        return handler
-
-    return register
-
-
 @transaction.atomic
 def start_job(*, kind: str, parameters: dict, requested_by: str, entity_id: UUID | None = None) -> Job:
     """Put long work into the queue, in the caller's transaction. `requested_by` is the actor it acts for."""
-    assert kind in HANDLERS, f"nothing does jobs of the kind '{kind}'"
+    assert kind in background_job, f"nothing does jobs of the kind '{kind}'"
     started = Job.objects.create(
         kind=kind, parameters=plain(parameters), requested_by=requested_by, entity_id=entity_id
     )
@@ -69,7 +50,7 @@ def run_job(*, job_id: UUID) -> bool:
         return False
     try:
         with acting(actor=claimed.requested_by, request_id=f"job:{claimed.pk}"):
-            result = HANDLERS[claimed.kind](claimed, _progress_of(claimed))
+            result = background_job[claimed.kind](claimed, _progress_of(claimed))
     except LeaseLost:
         logger.warning("job was taken over by another worker", extra={"job": str(claimed.pk)})
         return False
@@ -115,7 +96,7 @@ def _claim(job_id: UUID) -> Job | None:
     if claimed.attempts >= ATTEMPTS_MAX:
         _fail(claimed, code="poison", detail=f"Its worker died {claimed.attempts} times.")
         return None
-    if claimed.kind not in HANDLERS:
+    if claimed.kind not in background_job:
         _fail(claimed, code="unknown-kind", detail=f"Nothing does jobs of the kind '{claimed.kind}'.")
         return None
     claimed.attempts += 1

@@ -1,38 +1,17 @@
-"""Control totals: what the books say must be what the documents say.
+"""Control totals: the balance of a ledger account must equal the total of the documents.
 
 The ledger knows no invoices. An app above it registers its side when it is loaded, and `verify_ledger`
 compares: "accounts receivable = open invoices", "deferred revenue = what the schedules still hold".
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from django.db import connection
 
 from billing.ledger.accounts import ChartAccount
+from billing.ledger.hooks import Differences, control_total
 
 SAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Differences:
-    count: int
-    samples: list[str]
-
-
-Control = Callable[[], Differences]
-CONTROLS: dict[str, Control] = {}
-
-
-def control(name: str) -> Callable[[Control], Control]:
-    """Register a function that compares two totals its own way."""
-
-    def register(function: Control) -> Control:
-        assert name not in CONTROLS, f"the control '{name}' is registered twice"
-        CONTROLS[name] = function
-        return function
-
-    return register
 
 
 def account_must_equal(name: str, account: ChartAccount, documents: str) -> None:
@@ -41,7 +20,7 @@ def account_must_equal(name: str, account: ChartAccount, documents: str) -> None
     `documents` has the columns entity_id, currency, amount; several rows per entity and currency are added.
     """
     query = _AGAINST_DOCUMENTS.replace("DOCUMENTS", documents.replace("%", "%%"))
-    control(name)(lambda: violating(query, [account.code]))
+    control_total(name)(lambda: violating(query, [account.code]))
 
 
 def violating(query: str, parameters: list | None = None) -> Differences:

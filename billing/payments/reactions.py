@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing.entities.currency_lock import has_documents
+from billing.entities.hooks import has_documents
 from billing.invoicing.models import Invoice
 from billing.invoicing.timeline import Moment, tells
 from billing.kernel.models import AuditEntry, AuditKind

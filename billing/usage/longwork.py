@@ -1,11 +1,11 @@
 """The long work of usage, by kind."""
 
-from billing.kernel.longwork import Progress, job
+from billing.kernel.hooks import Progress, background_job
 from billing.kernel.models import Job
 from billing.usage import services
 
 
-@job(services.IMPORT_JOB)
+@background_job(services.IMPORT_JOB)
 def import_file(started: Job, progress: Progress) -> dict:
     """Safe to start again: what is recorded is a duplicate the next time."""
     return services.import_kept_file(

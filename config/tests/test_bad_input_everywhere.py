@@ -31,7 +31,8 @@ from billing.invoicing.tests.makers import (
     make_seller,
     to,
 )
-from billing.kernel.longwork import job, start_job
+from billing.kernel.hooks import background_job
+from billing.kernel.longwork import start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.tests.commits import as_if_committed
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -126,7 +127,7 @@ def reads() -> list:
     return [pytest.param(p, o, id=p) for m, p, o in operations() if m == "get"]
 
 
-@job("test.nothing")
+@background_job("test.nothing")
 def _nothing(job, progress):
     return {}
 

@@ -6,7 +6,6 @@ from django.db import transaction
 
 from billing.entities import events
 from billing.entities.consent import proposed_payee_data
-from billing.entities.currency_lock import is_currency_locked
 from billing.entities.editing import (
     CONTACT,
     LEGAL,
@@ -17,6 +16,7 @@ from billing.entities.editing import (
     require_plausible,
 )
 from billing.entities.errors import CodeTaken, CurrencyLocked, EntityClosed, OpenChildren
+from billing.entities.hooks import has_documents
 from billing.entities.models import BillingEntity, Department, EntityRelation
 from billing.entities.services.trees import lock_parent, lock_trees, require_active, require_depth
 from billing.entities.states import ENTITY_MOVES, EntityState
@@ -95,7 +95,7 @@ def update_entity(
     changed = sorted(field for field, value in wanted.items() if getattr(entity, field) != value)
     if not changed:
         return entity
-    if "currency" in changed and is_currency_locked(entity.pk):
+    if "currency" in changed and any(answer(entity.pk) for answer in has_documents):
         raise CurrencyLocked(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
 
     if entity.state != EntityState.DRAFT and PAYEE & set(changed):

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from billing.entities import currency_lock, services
+from billing.entities import services
 from billing.entities.errors import (
     CodeTaken,
     CurrencyLocked,
@@ -14,6 +14,7 @@ from billing.entities.errors import (
     OpenChildren,
     ParentNotActive,
 )
+from billing.entities.hooks import has_documents
 from billing.entities.models import BillingEntity, Department, EntityRelation
 from billing.entities.paths import DEPTH_MAX
 from billing.entities.states import ENTITY_MOVES, EntityState
@@ -275,14 +276,13 @@ def test_an_account_that_cannot_be_is_refused_and_changes_nothing(account):
     assert BillingEntity.objects.get().version == entity.version
 
 
-def test_the_currency_is_free_until_the_first_document_and_fixed_after_it(monkeypatch):
+def test_the_currency_is_free_until_the_first_document_and_fixed_after_it():
     entity, other = make_entity(), make_entity()
-    monkeypatch.setattr(currency_lock, "DOCUMENT_PREDICATES", [])
-    currency_lock.has_documents(lambda entity_id: entity_id == entity.pk)
 
-    with pytest.raises(CurrencyLocked):
-        services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"currency": "USD"})
-    services.update_entity(actor=ACTOR, entity_id=other.pk, changes={"currency": "USD"})
+    with has_documents.only(lambda entity_id: entity_id == entity.pk):
+        with pytest.raises(CurrencyLocked):
+            services.update_entity(actor=ACTOR, entity_id=entity.pk, changes={"currency": "USD"})
+        services.update_entity(actor=ACTOR, entity_id=other.pk, changes={"currency": "USD"})
 
     entity.refresh_from_db()
     other.refresh_from_db()

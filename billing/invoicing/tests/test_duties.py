@@ -9,9 +9,9 @@ from django.utils import timezone
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.kernel.soundness import find_violations
-from billing.ledger import period_close_hooks
 from billing.ledger import services as ledger
 from billing.ledger.errors import SecondPersonNeeded
+from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
 from billing.ledger.tests.makers import make_entry, make_seller
@@ -83,10 +83,13 @@ def at_an_earlier_time(day):
         cursor.execute("SET session_replication_role = origin")
 
 
-def test_past_the_service_the_database_refuses(month, monkeypatch):
-    monkeypatch.setattr(period_close_hooks, "PERIOD_CLOSE_HOOKS", [])
+def test_past_the_service_the_database_refuses(month):
     maps(below(month))
-    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+    with (
+        before_period_close.only(),
+        pytest.raises(IntegrityError) as refusal,
+        transaction.atomic(),
+    ):
         close(month)
     assert refusal.value.__cause__.diag.constraint_name == "closed_by_no_mapper"
     assert AccountingPeriod.objects.get(pk=month.pk).state == PeriodState.CLOSING

@@ -1,6 +1,7 @@
 import pytest
 
-from billing.kernel import events, longwork
+from billing.kernel import events
+from billing.kernel.hooks import background_job
 
 
 @pytest.fixture
@@ -13,8 +14,7 @@ def subscribers(monkeypatch):
 
 
 @pytest.fixture
-def handlers(monkeypatch):
-    """An empty register of long work, for this test only."""
-    register: dict[str, object] = {}
-    monkeypatch.setattr(longwork, "HANDLERS", register)
-    return register
+def handlers():
+    """The hook of background jobs without any handler, for this test only."""
+    with background_job.only():
+        yield background_job

@@ -7,8 +7,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.kernel import admin as kernel_admin
 from billing.kernel.context import acting
+from billing.kernel.hooks import rows_in_reach
 from billing.kernel.models import AuditEntry, DeliveryState, EventDelivery, Job
 from billing.kernel.sealing import seal_audit
 from billing.kernel.tests.console import Granted
@@ -21,9 +21,8 @@ _serial = count(1)
 
 
 @pytest.fixture(autouse=True)
-def console(settings, monkeypatch):
+def console(settings):
     """Without the middlewares, grants and entities of the apps above."""
-    monkeypatch.setattr(kernel_admin, "WITHIN", [lambda rows, reader, verb, entity_id: rows])
     settings.ROOT_URLCONF = "billing.kernel.tests.console"
     settings.AUTHENTICATION_BACKENDS = ["billing.kernel.tests.console.Granted"]
     settings.MIDDLEWARE = [
@@ -32,6 +31,8 @@ def console(settings, monkeypatch):
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
     ]
+    with rows_in_reach.only(lambda rows, reader, verb, entity_id: rows):
+        yield
 
 
 @pytest.fixture
@@ -95,12 +96,12 @@ def test_without_the_permission_there_is_nothing_to_see(client, reader):
     assert client.get(reverse("admin:kernel_auditentry_changelist")).status_code == 403
 
 
-def test_rows_are_nobodys_until_an_app_says_whose_they_are(client, reader, monkeypatch):
+def test_rows_are_nobodys_until_an_app_says_whose_they_are(client, reader):
     reader(*VIEW)
     make_line(action="secret.done")
-    monkeypatch.setattr(kernel_admin, "WITHIN", [])
 
-    listed = client.get(reverse("admin:kernel_auditentry_changelist"))
+    with rows_in_reach.only():
+        listed = client.get(reverse("admin:kernel_auditentry_changelist"))
 
     assert listed.status_code == 200
     assert "secret.done" not in listed.content.decode()

@@ -60,7 +60,7 @@ def test_a_job_outlives_its_worker(handlers):
                 leave_a_mark({"number": str(claimed.pk)})
         return {"done": True}
 
-    handlers["test.work"] = work
+    handlers("test.work")(work)
     for statement in count(1):
         row = Job.objects.create(kind="test.work", requested_by="user:1")
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from billing.kernel import longwork
 from billing.kernel.context import current
 from billing.kernel.errors import Conflict, Unavailable
-from billing.kernel.longwork import job, run_job, start_job, sweep_jobs
+from billing.kernel.longwork import run_job, start_job, sweep_jobs
 from billing.kernel.models import Job, JobState
 
 QUEUED, RUNNING, SUCCEEDED, FAILED = JobState
@@ -24,7 +24,7 @@ def fresh(row: Job) -> Job:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_started_job_is_stored_and_rings_after_the_commit(handlers, queued_jobs):
-    job("test.work")(lambda claimed, progress: None)
+    handlers("test.work")(lambda claimed, progress: None)
 
     with transaction.atomic():
         started = start_job(kind="test.work", parameters={"on": timezone.localdate()}, requested_by="user:1")
@@ -48,7 +48,7 @@ def test_nobody_starts_a_job_that_nothing_does(handlers, queued_jobs):
 def test_a_job_runs_once_for_the_one_who_asked_and_keeps_its_result(handlers):
     seen = []
 
-    @job("test.work")
+    @handlers("test.work")
     def work(claimed, progress):
         seen.append((current().actor, current().request_id, claimed.state))
         progress(1, 2)
@@ -73,7 +73,7 @@ def test_a_refusal_is_the_jobs_error(handlers):
     def refuse(claimed, progress):
         raise Conflict("The file was imported before.")
 
-    handlers["test.work"] = refuse
+    handlers("test.work")(refuse)
     row = make_job()
 
     assert run_job(job_id=row.pk) is False
@@ -87,7 +87,7 @@ def test_a_bug_is_logged_and_tells_the_caller_nothing(handlers, caplog):
     def broken(claimed, progress):
         raise KeyError("secret column")
 
-    handlers["test.work"] = broken
+    handlers("test.work")(broken)
     row = make_job()
 
     run_job(job_id=row.pk)
@@ -103,7 +103,7 @@ def test_what_is_unavailable_is_tried_again_later_until_the_attempts_are_spent(h
     def down(claimed, progress):
         raise Unavailable("The ERP is down.", retry_after=60)
 
-    handlers["test.work"] = down
+    handlers("test.work")(down)
     row = make_job()
 
     run_job(job_id=row.pk)
@@ -119,7 +119,7 @@ def test_what_is_unavailable_is_tried_again_later_until_the_attempts_are_spent(h
 
 @pytest.mark.django_db
 def test_a_job_under_a_living_lease_is_not_taken_over(handlers):
-    handlers["test.work"] = lambda claimed, progress: {}
+    handlers("test.work")(lambda claimed, progress: {})
     row = make_job(state=RUNNING, attempts=1, leased_until=timezone.now() + timedelta(minutes=1))
 
     assert run_job(job_id=row.pk) is False
@@ -129,7 +129,7 @@ def test_a_job_under_a_living_lease_is_not_taken_over(handlers):
 
 @pytest.mark.django_db
 def test_a_job_whose_worker_died_is_taken_over_and_at_last_called_poison(handlers):
-    handlers["test.work"] = lambda claimed, progress: {"ok": True}
+    handlers("test.work")(lambda claimed, progress: {"ok": True})
     over = timezone.now() - timedelta(seconds=1)
     row = make_job(state=RUNNING, attempts=longwork.ATTEMPTS_MAX - 1, leased_until=over)
     poison = make_job(state=RUNNING, attempts=longwork.ATTEMPTS_MAX, leased_until=over)
@@ -154,7 +154,7 @@ def test_a_kind_nobody_knows_any_more_fails(handlers):
 def test_progress_renews_the_lease(handlers):
     leases = []
 
-    @job("test.work")
+    @handlers("test.work")
     def work(claimed, progress):
         Job.objects.filter(pk=claimed.pk).update(leased_until=timezone.now() - LONG_AGO)
         progress(1)
@@ -169,7 +169,7 @@ def test_progress_renews_the_lease(handlers):
 def test_a_worker_that_lost_its_job_stops_and_writes_nothing(handlers):
     went_on = []
 
-    @job("test.work")
+    @handlers("test.work")
     def work(claimed, progress):
         Job.objects.filter(pk=claimed.pk).update(attempts=2)  # as a second worker's claim does
         progress(1)
@@ -185,7 +185,7 @@ def test_a_worker_that_lost_its_job_stops_and_writes_nothing(handlers):
 
 @pytest.mark.django_db
 def test_a_result_that_comes_after_a_takeover_is_dropped(handlers):
-    @job("test.work")
+    @handlers("test.work")
     def work(claimed, progress):
         Job.objects.filter(pk=claimed.pk).update(attempts=2)
         return {"late": True}
@@ -199,7 +199,7 @@ def test_a_result_that_comes_after_a_takeover_is_dropped(handlers):
 
 @pytest.mark.django_db
 def test_progress_is_refused_inside_the_handlers_own_transaction(handlers, caplog):
-    @job("test.work")
+    @handlers("test.work")
     def work(claimed, progress):
         with transaction.atomic():
             progress(1)

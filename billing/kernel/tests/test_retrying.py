@@ -215,7 +215,7 @@ def test_a_request_that_keeps_losing_is_told_when_to_come_again_and_may(api, mon
     [("40P01", JobState.QUEUED, "try-again"), ("57014", JobState.FAILED, "internal")],
 )
 def test_a_job_whose_own_transaction_lost_goes_back_into_the_queue(handlers, state, expected, code):
-    handlers["test"] = lambda claimed, progress: fail(state)
+    handlers("test")(lambda claimed, progress: fail(state))
     job = make_job()
 
     assert run_job(job_id=job.pk) is False

@@ -43,7 +43,7 @@ def test_events_are_delivered(sweep, subscribers):
 
 @pytest.mark.django_db
 def test_a_job_is_run(handlers):
-    handlers["test.work"] = lambda claimed, progress: {"ok": True}
+    handlers("test.work")(lambda claimed, progress: {"ok": True})
     row = Job.objects.create(kind="test.work", requested_by="user:1")
 
     tasks.run_job(job_id=str(row.pk))

@@ -13,8 +13,8 @@ from billing.kernel.versions import require_version
 from billing.ledger.consent import proposed_reopening
 from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
 from billing.ledger.events import BooksClosed, BooksReopened
+from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
-from billing.ledger.period_close_hooks import period_close_objection
 from billing.ledger.services.months import lock_books, stop_newcomers
 from billing.ledger.states import PERIOD_MOVES, PeriodState
 
@@ -41,14 +41,15 @@ def close_period(*, period_id: UUID, actor: str, expected_version: int | None = 
     under way are waited for.
 
     Raises IllegalMove unless it is closing, SecondPersonNeeded for the person who asked and for whom an app above
-    objects to (`ledger.period_close_hooks`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
+    objects to (`hooks.before_period_close`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
     """
 
     def change(period: AccountingPeriod) -> None:
         if actor == period.closing_requested_by:
             raise SecondPersonNeeded("Somebody else closes the month you asked to close.")
-        if said := period_close_objection(period, actor=actor):
-            raise SecondPersonNeeded(said)
+        for objection in (answer(period, actor) for answer in before_period_close):
+            if objection:
+                raise SecondPersonNeeded(objection)
         earlier = _others(period).filter(starts_on__lt=period.starts_on)
         if earlier.exclude(state=PeriodState.CLOSED).exists():
             raise PeriodsOutOfOrder(f"An earlier month than {period} is not closed.")

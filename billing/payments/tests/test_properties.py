@@ -11,7 +11,7 @@ from billing.kernel.errors import DomainError
 from billing.kernel.money import total_of
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
-from billing.ledger.controls import CONTROLS
+from billing.ledger.hooks import control_total
 from billing.payments import services
 from billing.payments.models import Payment
 from billing.payments.tests.makers import TODAY, make_customer, make_open_invoice, payment_terms
@@ -80,5 +80,5 @@ def test_receivables_are_what_is_open_after_any_payments_and_applications(acts):
         ("4000", "EUR"): -total_of([invoice.total_amount for invoice in owed]),
     }
     assert balances(seller) == {place: net for place, net in expected.items() if net}
-    assert {name: compare().count for name, compare in CONTROLS.items() if compare().count} == {}
+    assert {name: compare().count for name, compare in control_total.items() if compare().count} == {}
     assert_books_are_sound()
