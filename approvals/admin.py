@@ -17,7 +17,6 @@ from approvals import (
 )
 from approvals.console_story import story
 from approvals.console_versions import band_of, newest, told_of, versions_table
-from approvals.leavers import stuck_levels
 from approvals.models import (
     ApprovalDelegation,
     ApprovalRequest,
@@ -27,6 +26,7 @@ from approvals.models import (
 )
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import ActionKind, RequestState, VersionState
+from approvals.stuck_levels import stuck_levels
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, entities_for
@@ -100,7 +100,7 @@ APPROVE, REJECT = (
     AdminVerb(
         name="approve",
         description="Approve…",
-        effect="You agree to exactly what the request says. The last consent carries it out at once.",
+        effect="You agree to exactly what the request says. The last approval carries it out at once.",
         permission="approvals.decide_request",
         run=_decide(ActionKind.APPROVE),
         form=ApproveForm,
@@ -252,7 +252,7 @@ class StuckAdmin(RequestPages):
 
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(RequestPages):
-    empty_hint = "Nobody has asked for consent yet."
+    empty_hint = "Nobody has asked for approval yet."
     verbs = (
         APPROVE,
         REJECT,
@@ -304,7 +304,7 @@ def _try(shown: ReadOnlyAdmin, request: HttpRequest, rule: ApprovalRule) -> Http
 
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
-    empty_hint = "Without a rule, nothing needs consent."
+    empty_hint = "Without a rule, nothing needs approval."
     creates = console_rules.PROPOSE
     create_form = console_rules.RuleForm
     list_display = ("name", "entity", "kind", "shown_band", "is_fallback", "shown_state")

@@ -9,7 +9,7 @@ from approvals.kinds import EFFECTS
 from approvals.level_text import HELP, levels_from, text_of
 from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX, GL_CODES_MAX
-from approvals.services.ruling import APPROVERS_MAX, RuleTerms
+from approvals.services.rules import APPROVERS_MAX, RuleTerms
 from billing.access.creating import ScopedForm
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department

@@ -14,7 +14,7 @@ from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS, GENERAL
 from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX
-from approvals.services.previewing import Outlook
+from approvals.services.previews import Outlook
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import colleagues_of, departments_for, entities_for

@@ -46,11 +46,6 @@ class RequestNotPending(Conflict):
     title = "The request is decided, canceled, expired or superseded."
 
 
-class RuleTakesTwo(NotAllowed):
-    code = "rule-takes-two"
-    title = "A rule is confirmed by somebody other than who proposed it."
-
-
 class ProposalOpen(Conflict):
     code = "rule-proposal-open"
     title = "Another change of the rule waits for its confirmation."

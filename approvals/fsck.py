@@ -13,7 +13,7 @@ CHECKS = {
         WHERE r.requester_id <> coalesce(u.owner_id, u.id) OR NOT r.requester_id = ANY (r.barred)
            OR (g.id IS NOT NULL AND NOT coalesce(g.owner_id, g.id) = ANY (r.barred))
     """,
-    "AP2 a vote is of one it asks, by a consent of the same person to the same request": """
+    "AP2 a vote is of one it asks, by an approval of the same person to the same request": """
         SELECT v.id, v.person_id FROM approval_votes v
         JOIN approval_levels l ON l.id = v.level_id JOIN approval_actions a ON a.id = v.action_id
         WHERE a.action <> 'approve' OR a.request_id <> l.request_id OR a.person_id <> v.person_id

@@ -1,4 +1,4 @@
-"""The kinds of acts that can wait for consent. The app that owns a kind says what happens once it is given."""
+"""Kinds of controlled operations. For each kind, approvals registers what performs an approved request."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -7,32 +7,32 @@ from uuid import UUID
 
 from approvals.models import ApprovalRequest
 
-GENERAL = "general"  # consent to something outside of this system
+GENERAL = "general"  # approval of something outside of this system
 
 Effect = Callable[[ApprovalRequest], dict]
-Unasked = Callable[[UUID, str, datetime], Decimal]
-Involved = Callable[[ApprovalRequest, datetime], Iterable[UUID]]
+UnapprovedAmount = Callable[[UUID, str, datetime], Decimal]
+ConflictOfInterest = Callable[[ApprovalRequest, datetime], Iterable[UUID]]
 EFFECTS: dict[str, Effect] = {}
-UNASKED: dict[str, Unasked] = {}
-INVOLVED: dict[str, Involved] = {}
-BY_ITSELF: set[str] = set()
+UNAPPROVED_AMOUNTS: dict[str, UnapprovedAmount] = {}
+CONFLICTS_OF_INTEREST: dict[str, ConflictOfInterest] = {}
+NOT_SUMMED: set[str] = set()
 ALWAYS: set[str] = set()
 
 
-def effect(kind: str, *, by_itself: bool = False, always: bool = False) -> Callable[[Effect], Effect]:
-    """Register what carries out an approved request of `kind`, in the transaction that approves it.
+def effect(kind: str, *, is_summed: bool = True, always: bool = False) -> Callable[[Effect], Effect]:
+    """Register what performs an approved request of `kind`, in the transaction that approves it.
 
-    It reads what to do from `request.content`, returns the outcome as JSON, and may refuse by a DomainError: then
-    nothing is approved either. It calls nobody outside. `kind` is stored with each request: never rename it.
-    `by_itself`: amounts of different acts of the kind are no parts of one whole, and are not summed.
-    `always`: it takes consent wherever there is a rule to ask by, be it a fallback.
+    It reads what to do from `request.content`, returns the outcome as JSON, and may refuse with a DomainError: then
+    nothing is approved either. It calls no outside service. `kind` is stored with each request: never rename it.
+    `is_summed`: amounts of the last 24 hours count together, because operations of the kind can be split into parts.
+    `always`: it needs approval wherever any rule covers it, even a fallback.
     """
 
     def register(carry_out: Effect) -> Effect:
         assert kind not in EFFECTS, f"two effects for {kind}"
         EFFECTS[kind] = carry_out
-        if by_itself:
-            BY_ITSELF.add(kind)
+        if not is_summed:
+            NOT_SUMMED.add(kind)
         if always:
             ALWAYS.add(kind)
         return carry_out
@@ -40,30 +40,32 @@ def effect(kind: str, *, by_itself: bool = False, always: bool = False) -> Calla
     return register
 
 
-def unasked(kind: str) -> Callable[[Unasked], Unasked]:
-    """Register what was done of `kind` at an entity, in a currency, since an instant, without a request of its own."""
+def unapproved_amount(kind: str) -> Callable[[UnapprovedAmount], UnapprovedAmount]:
+    """Register the amount of operations of `kind` at an entity, in a currency, since an instant, that were performed
+    without a request of their own."""
 
-    def register(done: Unasked) -> Unasked:
-        UNASKED[kind] = done
-        return done
-
-    return register
-
-
-def involved(kind: str) -> Callable[[Involved], Involved]:
-    """Register who else has a part in what is asked for, as of an instant: the users who edited it, say. They are
-    barred from the beginning, and who gets a part in it later does not decide any more."""
-
-    def register(found: Involved) -> Involved:
-        INVOLVED[kind] = found
-        return found
+    def register(amount_since: UnapprovedAmount) -> UnapprovedAmount:
+        UNAPPROVED_AMOUNTS[kind] = amount_since
+        return amount_since
 
     return register
 
 
-def nobody_else(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
+def conflict_of_interest(kind: str) -> Callable[[ConflictOfInterest], ConflictOfInterest]:
+    """Register which users, as of an instant, took part in what is requested: those who edited it, for example.
+
+    They are excluded as approvers when it is requested, and whoever takes part later may not decide either."""
+
+    def register(users_in_conflict: ConflictOfInterest) -> ConflictOfInterest:
+        CONFLICTS_OF_INTEREST[kind] = users_in_conflict
+        return users_in_conflict
+
+    return register
+
+
+def no_conflicts(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
     return ()
 
 
-def nothing_unasked(entity_id: UUID, currency: str, since: datetime) -> Decimal:
+def no_unapproved_amount(entity_id: UUID, currency: str, since: datetime) -> Decimal:
     return Decimal(0)

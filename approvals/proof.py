@@ -74,7 +74,7 @@ def replayed(actions: Sequence[Mapping], digest: str) -> str:
             try:
                 votes += agree(levels, votes, approver=approver, person=action["person"])
             except (NotAsked, VotedBefore) as error:
-                raise Unsound(f"action {number} is a consent of somebody who was not asked") from error
+                raise Unsound(f"action {number} is an approval of somebody who was not asked") from error
             if current(levels, votes) is None:
                 state = "approved"
         elif what == "reject":

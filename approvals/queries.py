@@ -123,7 +123,7 @@ def due_to_expire(*, as_of: date) -> QuerySet[ApprovalRequest]:
 
 
 def to_chase(*, as_of: date) -> QuerySet[ApprovalRequest]:
-    """Pending on `as_of`, and due on the next day or before; what was done about them is for `chase_requests`."""
+    """Pending on `as_of`, and due on the next day or before; what was done about them is for `remind_approvers`."""
     return ApprovalRequest.objects.filter(
         state=RequestState.PENDING, due_on__lte=as_of + timedelta(days=1), expires_on__gt=as_of
     )

@@ -68,8 +68,8 @@ def limits_of(kinds: Iterable[str]) -> list[ApprovalRuleVersion]:
 
 
 def is_limit(version: ApprovalRuleVersion, kind: str) -> bool:
-    """Whether an act of the kind that it covers needs consent: a fallback only routes what is asked for, unless the
-    kind always takes consent."""
+    """Whether an act of the kind that it covers needs approval: a fallback only routes what is asked for, unless the
+    kind always takes approval."""
     if version.rule.is_fallback:
         return kind in ALWAYS and version.rule.kind in {"", kind}
     return version.rule.kind == kind

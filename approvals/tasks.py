@@ -13,9 +13,9 @@ def expire_requests(**_: object) -> None:
     services.expire_requests(actor="task:approvals.expire_requests", as_of=timezone.now().date())
 
 
-@shared_task(name="approvals.chase_requests")
-def chase_requests(**_: object) -> None:
-    services.chase_requests(actor="task:approvals.chase_requests", as_of=timezone.now().date())
+@shared_task(name="approvals.remind_approvers")
+def remind_approvers(**_: object) -> None:
+    services.remind_approvers(actor="task:approvals.remind_approvers", as_of=timezone.now().date())
 
 
 @shared_task(name="approvals.send_mail")

@@ -37,6 +37,6 @@ SCHEDULE = {
         every(60, "dunning.sweep_mails"),
         every(60, "approvals.sweep_mails"),
         daily(0, 25, "approvals.expire_requests"),
-        daily(0, 35, "approvals.chase_requests"),
+        daily(0, 35, "approvals.remind_approvers"),
     )
 }

@@ -15,9 +15,9 @@ from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
 from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
 from billing.invoicing.timeline import TELLERS
-from billing.kernel.api.consenting import ANSWERERS
-from billing.kernel.consent import ASKERS
-from billing.kernel.consent import GUARDS as ACT_GUARDS
+from billing.kernel.api.approval import RESPONDERS
+from billing.kernel.approval import GUARDS as ACT_GUARDS
+from billing.kernel.approval import REQUESTERS
 from billing.kernel.events import SUBSCRIBERS, Event
 from billing.kernel.hooks import HOOKS
 from config import urls  # noqa: F401  (what the API registers)
@@ -34,9 +34,9 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "billing.invoicing.sources.registry.RECOMPUTATIONS": RECOMPUTATIONS,
     "billing.invoicing.sources.registry.SOURCES": SOURCES,
     "billing.invoicing.timeline.TELLERS": TELLERS,
-    "billing.kernel.api.consenting.ANSWERERS": ANSWERERS,
-    "billing.kernel.consent.ASKERS": ASKERS,
-    "billing.kernel.consent.GUARDS": ACT_GUARDS,
+    "billing.kernel.api.approval.RESPONDERS": RESPONDERS,
+    "billing.kernel.approval.REQUESTERS": REQUESTERS,
+    "billing.kernel.approval.GUARDS": ACT_GUARDS,
 }
 SHOWN_OTHERWISE = {
     "billing.kernel.events.SUBSCRIBERS",  # beside their events

@@ -1,4 +1,4 @@
-"""What the endpoints share that ask for consent to an act of this system."""
+"""What the endpoints share that request approval for an act of this system."""
 
 from uuid import UUID
 
@@ -12,15 +12,15 @@ from rest_framework.status import HTTP_202_ACCEPTED
 from approvals import queries
 from approvals.api.serializers import TEXT, RequestRead
 from approvals.models import ApprovalRequest
-from approvals.services.consenting import request_consent
+from approvals.services.operations import request_operation_approval
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import invoices_for
-from billing.kernel.api.consenting import answers_for_acts
+from billing.kernel.api.approval import approval_responder
 from billing.kernel.api.fields import IdField, StrictCharField
 from billing.kernel.api.serializers import StrictSerializer
 from billing.kernel.api.viewsets import ServiceView
-from billing.kernel.consent import ProposedAct
+from billing.kernel.approval import ProposedOperation
 
 
 class Asking(StrictSerializer):
@@ -33,13 +33,13 @@ class AskingOverInvoice(Asking):
     invoice = IdField()
 
 
-@answers_for_acts
-def ask_instead(request: Request, act: ProposedAct) -> Response | None:
+@approval_responder
+def ask_instead(request: Request, act: ProposedOperation) -> Response | None:
     """By whoever may ask for acts of its kind there."""
     entity = BillingEntity.objects.get(pk=act.entity_id)
     if not request.user.has_perm(f"approvals.request_{act.kind}", entity):
         return None
-    made = request_consent(act, at=timezone.now())
+    made = request_operation_approval(act, at=timezone.now())
     shown = queries.with_story(ApprovalRequest.objects.filter(pk=made.pk)).get()
     where = reverse("approval-request-detail", kwargs={"request_id": made.pk}, request=request)
     return Response(

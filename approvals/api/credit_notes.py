@@ -1,4 +1,4 @@
-"""Asking for consent to a credit note, with the body of a credit note itself, and to paying back what is left of one."""
+"""Requesting approval for a credit note, with the body of a credit note itself, and to paying back what is left of one."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -12,18 +12,18 @@ from billing.invoicing.queries import credit_notes_for
 from billing.kernel.api.fields import IdField, StrictCharField
 
 ASK = "approvals.request_credit_note"
-ASK_PAY_BACK = "approvals.request_pay_back"
+ASK_REFUND = "approvals.request_pay_back"
 
 
 class CreditNoteRequest(CreditNoteIssue):
-    """As for a credit note, which is then issued on the day of the last consent."""
+    """As for a credit note, which is then issued on the day of the last approval."""
 
     issued_on = None
     comment = StrictCharField(**TEXT, required=False, allow_blank=True, default="")
 
 
 class CreditNoteRequestView(AskingView):
-    """Ask for consent to a credit note that is above a limit, with a comment: `POST /credit-notes` asks without one."""
+    """Request approval for a credit note that is above a limit, with a comment: `POST /credit-notes` asks without one."""
 
     verb = ASK
     action_permissions = {"post": ASK}
@@ -41,26 +41,26 @@ class CreditNoteRequestView(AskingView):
         return self.asked(made)
 
 
-class PayBackRequest(Asking):
+class RefundRequest(Asking):
     credit_note = IdField()
     reason = StrictCharField(**TEXT)
 
 
-class PayBackRequestView(AskingView):
-    """Ask for consent to pay back what is left of a credit note, with a comment: `POST /credit-notes/{id}/redirect` asks
+class RefundRequestView(AskingView):
+    """Request approval to pay back what is left of a credit note, with a comment: `POST /credit-notes/{id}/redirect` asks
     without one."""
 
-    verb = ASK_PAY_BACK
-    action_permissions = {"post": ASK_PAY_BACK}
+    verb = ASK_REFUND
+    action_permissions = {"post": ASK_REFUND}
 
-    @extend_schema(request=PayBackRequest, responses={201: RequestRead})
+    @extend_schema(request=RefundRequest, responses={201: RequestRead})
     def post(self, request):
         """The amount is what is left now. If less is left by then, it has to be asked for again."""
-        order = self.parse(PayBackRequest)
+        order = self.parse(RefundRequest)
         note = credit_notes_for(request.user, self.verb).filter(pk=order.pop("credit_note")).first()
         if note is None:
             raise ValidationError({"credit_note": ["There is no such credit note."]})
-        made = services.request_pay_back(actor=self.actor, credit_note_id=note.pk, at=timezone.now(), **order)
+        made = services.request_refund(actor=self.actor, credit_note_id=note.pk, at=timezone.now(), **order)
         return self.asked(made)
 
 

@@ -1,4 +1,4 @@
-"""Asking for consent to what is done with roles and with payee and tax data."""
+"""Requesting approval for what is done with roles and with payee and tax data."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -20,7 +20,7 @@ class RoleGrantRequest(Asking):
 
 
 class RoleGrantRequestView(AskingView):
-    """Ask for consent to confirm a role, with a comment: `POST /role-grants/{id}/confirm` asks without one."""
+    """Request approval to confirm a role, with a comment: `POST /role-grants/{id}/confirm` asks without one."""
 
     verb = ASK_GRANT
     action_permissions = {"post": ASK_GRANT}
@@ -42,7 +42,7 @@ class PayeeDataRequest(Asking):
 
 
 class PayeeDataRequestView(AskingView):
-    """Ask for consent to change payee or tax data of an active entity, with a comment: `PATCH /entities/{id}` asks
+    """Request approval to change payee or tax data of an active entity, with a comment: `PATCH /entities/{id}` asks
     without one."""
 
     verb = ASK_PAYEE
@@ -50,7 +50,7 @@ class PayeeDataRequestView(AskingView):
 
     @extend_schema(request=PayeeDataRequest, responses={201: RequestRead})
     def post(self, request):
-        """Everything that is to change together, in force with the last consent."""
+        """Everything that is to change together, in force with the last approval."""
         order = self.parse(PayeeDataRequest)
         entity = entities_for(request.user, self.verb).filter(pk=order.pop("entity")).first()
         if entity is None:

@@ -1,4 +1,4 @@
-"""Asking for consent to what is done with an invoice."""
+"""Requesting approval for what is done with an invoice."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,7 +13,7 @@ ASK_WRITE_OFF = "approvals.request_write_off"
 
 
 class InvoiceRequestView(AskingView):
-    """Ask for consent to issue a draft above a limit, with a comment: `POST /invoices/{id}/issue` asks without one, and
+    """Request approval to issue a draft above a limit, with a comment: `POST /invoices/{id}/issue` asks without one, and
     a billing run leaves it a draft."""
 
     verb = ASK_INVOICE
@@ -21,7 +21,7 @@ class InvoiceRequestView(AskingView):
 
     @extend_schema(request=AskingOverInvoice, responses={201: RequestRead})
     def post(self, request):
-        """The draft as it stands now. It is issued on the day of the last consent."""
+        """The draft as it stands now. It is issued on the day of the last approval."""
         order = self.parse(AskingOverInvoice)
         invoice = self.invoice(order.pop("invoice"))
         made = services.request_invoice(actor=self.actor, invoice_id=invoice.pk, at=timezone.now(), **order)
@@ -29,13 +29,13 @@ class InvoiceRequestView(AskingView):
 
 
 class WriteOffRequest(AskingOverInvoice):
-    """All that is open is given up on the day of the last consent."""
+    """All that is open is given up on the day of the last approval."""
 
     reason = StrictCharField(**TEXT)
 
 
 class WriteOffRequestView(AskingView):
-    """Ask for consent to a write-off above a limit, with a comment: `POST /invoices/{id}/write-off` asks without one."""
+    """Request approval for a write-off above a limit, with a comment: `POST /invoices/{id}/write-off` asks without one."""
 
     verb = ASK_WRITE_OFF
     action_permissions = {"post": ASK_WRITE_OFF}

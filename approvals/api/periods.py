@@ -1,4 +1,4 @@
-"""Asking for consent to what is done with the books."""
+"""Requesting approval for what is done with the books."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -19,7 +19,7 @@ class ReopeningRequest(Asking):
 
 
 class ReopeningRequestView(AskingView):
-    """Ask for consent to reopen a month, with a comment: `POST /ledger/periods/{id}/reopen` asks without one."""
+    """Request approval to reopen a month, with a comment: `POST /ledger/periods/{id}/reopen` asks without one."""
 
     verb = ASK_REOPENING
     action_permissions = {"post": ASK_REOPENING}

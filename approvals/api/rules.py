@@ -18,7 +18,7 @@ from approvals.models.rules import (
     LEVELS_MAX,
 )
 from approvals.routing import APPROVER_KINDS
-from approvals.services.ruling import APPROVERS_MAX, RuleTerms
+from approvals.services.rules import APPROVERS_MAX, RuleTerms
 from approvals.states import VersionState
 from billing.access.permissions import require
 from billing.entities.api.fields import ActingVerb, ColleagueField, DepartmentField, EntityField, seen_or_done
@@ -182,7 +182,7 @@ class RuleFilter(filters.FilterSet):
 
 
 class RuleViewSet(ActingVerb, ServiceViewSet):
-    """Which acts need whose consent."""
+    """Which acts need whose approval."""
 
     serializer_class = ApprovalRuleRead
     filterset_class = RuleFilter

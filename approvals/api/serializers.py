@@ -5,7 +5,7 @@ from rest_framework import serializers
 from approvals.kinds import GENERAL
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest, ApprovalVote
 from approvals.models.rules import FIELD_NAME_MAX, FIELD_VALUE_MAX, FIELDS_MAX, GL_CODE_MAX
-from approvals.services.deciding import BULK_MAX
+from approvals.services.decisions import BULK_MAX
 from approvals.states import DECISIONS, ActionKind
 from billing.entities.api.fields import ColleagueField, DepartmentField, EntityField
 from billing.kernel.api.fields import (
@@ -204,7 +204,7 @@ class Refusal(serializers.Serializer):
 
 
 class BulkResult(serializers.Serializer):
-    """The request's state after the consent, or why it was not given."""
+    """The request's state after the approval, or why it was not given."""
 
     request = IdField()
     state = serializers.CharField(allow_null=True)

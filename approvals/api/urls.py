@@ -11,7 +11,7 @@ router.register("approvals/delegations", views.DelegationViewSet, basename="appr
 urlpatterns = [
     path("approvals/credit-notes", credit_notes.CreditNoteRequestView.as_view(), name="approval-credit-note"),
     path("approvals/invoices", invoices.InvoiceRequestView.as_view(), name="approval-invoice"),
-    path("approvals/pay-backs", credit_notes.PayBackRequestView.as_view(), name="approval-pay-back"),
+    path("approvals/refunds", credit_notes.RefundRequestView.as_view(), name="approval-refund"),
     path(
         "approvals/period-reopenings",
         periods.ReopeningRequestView.as_view(),

@@ -9,8 +9,8 @@ from approvals import queries, services
 from approvals.api import serializers
 from approvals.kinds import GENERAL
 from approvals.models import ApprovalDelegation, ApprovalRequest, ApprovalRule
-from approvals.services.deciding import Decided
-from approvals.services.previewing import Outlook
+from approvals.services.decisions import Decided
+from approvals.services.previews import Outlook
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import DECISIONS, ActionKind, RequestState
 from billing.access.permissions import require
@@ -69,7 +69,7 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
 
     @extend_schema(request=serializers.RequestCreate, responses={201: serializers.RequestRead})
     def create(self, request):
-        """Ask for consent to something outside of this system; acts in it are asked about where they are done."""
+        """Request approval for something outside of this system; acts in it are asked about where they are done."""
         order = self.parse(serializers.RequestCreate)
         terms = {"description": order.pop("description")}
         made = services.request_approval(

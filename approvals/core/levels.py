@@ -2,7 +2,7 @@
 
 A level asks a set of approvers and is filled when `needed` of them have agreed. Levels come in order. Whoever
 agreed to a level is not asked again by the level that follows at once, if it asks him too; after a level he had
-no part in he is, because others have decided since. So of levels A, A, B, A the first consent of A fills two,
+no part in he is, because others have decided since. So of levels A, A, B, A the first approval of A fills two,
 then B is waited for, and the last level still asks A.
 
 A vote belongs to an approver and is cast by a person: himself or his delegate. Nobody casts two votes on a level.
@@ -61,7 +61,7 @@ def current(levels: Sequence[Level], votes: Iterable[Vote]) -> int | None:
 def agree(
     levels: Sequence[Level], votes: Iterable[Vote], *, approver: Hashable, person: Hashable
 ) -> list[Vote]:
-    """The votes that a consent adds: one on the present level, and on each that follows the votes of the level
+    """The votes that an approval adds: one on the present level, and on each that follows the votes of the level
     before it that count there too, as long as levels are filled by it.
 
     Raises NotAsked, VotedBefore; NotAsked also when all levels are filled.

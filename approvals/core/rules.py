@@ -14,7 +14,7 @@ from billing.kernel.money import EXACT, round_half_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """What consent is asked for, as rules see it.
+    """What approval is requested for, as rules see it.
 
     `amount` is None if no rate to the base currency is known: it then counts as above every bound, so that it
     falls under the strictest band and never slips below one. Paths are those of `billing.entities`; "" is none.

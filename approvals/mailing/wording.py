@@ -28,7 +28,7 @@ SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "decided": ("{word}: {title}", "your request has ended: {word}."),
         "superseded": (
             "Superseded: {title}",
-            "what this request asks for has changed. It is void, with all consents so far; a new request takes its place.",
+            "what this request asks for has changed. It is void, with all approvals so far; a new request takes its place.",
         ),
         "stuck": (
             "Stuck: {title}",

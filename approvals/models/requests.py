@@ -1,4 +1,4 @@
-"""An act that waits for consent, who is asked, and everything that was said. Decisions are never changed."""
+"""An act that waits for approval, who is asked, and everything that was said. Decisions are never changed."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -266,7 +266,7 @@ class ApprovalAction(models.Model):
 
 
 class ApprovalVote(AppendOnlyModel):
-    """An approver's consent as it counts on a level; `person` cast it, by `action`."""
+    """An approver's approval as it counts on a level; `person` cast it, by `action`."""
 
     level = models.ForeignKey(ApprovalLevel, models.PROTECT, related_name="votes")
     approver = models.ForeignKey(PEOPLE, models.PROTECT, related_name="+")

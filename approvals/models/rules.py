@@ -1,4 +1,4 @@
-"""Which acts need whose consent. A rule is changed by a new version, which somebody else confirms."""
+"""Which acts need whose approval. A rule is changed by a new version, which somebody else confirms."""
 
 import pgtrigger
 from django.conf import settings

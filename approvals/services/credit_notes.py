@@ -1,4 +1,4 @@
-"""Credit notes above a limit: asked for with their terms, issued on the day the last consent is given."""
+"""Credit notes above a limit: asked for with their terms, issued on the day the last approval is given."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
 
-from approvals.kinds import effect, unasked
+from approvals.kinds import effect, unapproved_amount
 from approvals.models import ApprovalRequest
-from approvals.services.consenting import consented_outcomes, request_consent
+from approvals.services.operations import approved_outcomes, request_operation_approval
 from billing.entities.queries import today_at
 from billing.invoicing import services as invoicing
-from billing.invoicing.consent import CREDIT_NOTE
+from billing.invoicing.approval import CREDIT_NOTE
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.states import CreditRemainder
-from billing.kernel.consent import proposals_of
+from billing.kernel.approval import proposals_of
 from billing.kernel.errors import NotFound
 
 
@@ -31,7 +31,7 @@ def request_credit_note(
     remainder_to: str = CreditRemainder.BALANCE,
     comment: str = "",
 ) -> ApprovalRequest:
-    """Ask for consent to a credit note with these terms, as `issue_credit_note` takes them. Its total, with tax, is
+    """Request approval for a credit note with these terms, as `issue_credit_note` takes them. Its total, with tax, is
     the amount. Another request over the same invoice is superseded. Two transactions, so that the locks of the
     proposal are gone before the request takes its own; within a greater one, its savepoint lets go of them.
 
@@ -51,12 +51,12 @@ def request_credit_note(
             remainder_to=remainder_to,
         )
     )
-    return request_consent(act, at=at, comment=comment)
+    return request_operation_approval(act, at=at, comment=comment)
 
 
 @effect(CREDIT_NOTE)
 def issue_approved_credit_note(request: ApprovalRequest) -> dict:
-    """By who asked for it, on the day of the last consent where the seller is."""
+    """By who asked for it, on the day of the last approval where the seller is."""
     terms = request.content["terms"]
     seller = Invoice.objects.select_related("seller").get(pk=request.subject_id).seller
     lines = terms["lines"]
@@ -72,8 +72,8 @@ def issue_approved_credit_note(request: ApprovalRequest) -> dict:
     return {"credit_note": str(note.pk), "number": note.number}
 
 
-@unasked(CREDIT_NOTE)
-def credited_unasked(customer_id: UUID, currency: str, since: datetime) -> Decimal:
-    consented = consented_outcomes(CREDIT_NOTE, key="credit_note", since=since)
+@unapproved_amount(CREDIT_NOTE)
+def unapproved_credit_notes(customer_id: UUID, currency: str, since: datetime) -> Decimal:
+    approved = approved_outcomes(CREDIT_NOTE, key="credit_note", since=since)
     recent = CreditNote.objects.filter(customer=customer_id, currency=currency, created_at__gt=since)
-    return recent.exclude(pk__in=consented).aggregate(sum=Sum("total_amount"))["sum"] or Decimal(0)
+    return recent.exclude(pk__in=approved).aggregate(sum=Sum("total_amount"))["sum"] or Decimal(0)

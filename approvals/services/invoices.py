@@ -1,25 +1,25 @@
-"""Invoices above a limit: drafts that are issued on the day of the last consent. Each is looked at by itself."""
+"""Invoices above a limit: drafts that are issued on the day of the last approval. Each is looked at by itself."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from approvals.involved import users_among
-from approvals.kinds import effect, involved
+from approvals.conflicts_of_interest import users_among
+from approvals.kinds import conflict_of_interest, effect
 from approvals.models import ApprovalRequest
-from approvals.services.consenting import request_consent
+from approvals.services.operations import request_operation_approval
 from billing.entities.queries import today_at
 from billing.invoicing import services as invoicing
-from billing.invoicing.consent import INVOICE
+from billing.invoicing.approval import INVOICE
 from billing.invoicing.models import Invoice
-from billing.kernel.consent import proposals_of
+from billing.kernel.approval import proposals_of
 from billing.kernel.errors import NotFound
 from billing.kernel.models import AuditEntry, AuditKind
 
 
 def request_invoice(*, actor: str, invoice_id: UUID, at: datetime, comment: str = "") -> ApprovalRequest:
-    """Ask for consent to issuing a draft as it stands; its total, with tax, is the amount. Drafted anew with the same
+    """Request approval for issuing a draft as it stands; its total, with tax, is the amount. Drafted anew with the same
     lines it is the same request, with others another one.
 
     Raises NotFound, and what `issue_invoice` and `request_approval` raise.
@@ -30,10 +30,10 @@ def request_invoice(*, actor: str, invoice_id: UUID, at: datetime, comment: str 
     [act] = proposals_of(
         lambda: invoicing.issue_invoice(actor=actor, invoice_id=invoice_id, issued_on=today_at(draft.seller))
     )
-    return request_consent(act, at=at, comment=comment)
+    return request_operation_approval(act, at=at, comment=comment)
 
 
-@involved(INVOICE)
+@conflict_of_interest(INVOICE)
 def who_drafted(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
     """Whoever drafted or revised it, or began the run that did."""
     lines = AuditEntry.objects.filter(
@@ -45,9 +45,9 @@ def who_drafted(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
     return users_among(lines.values_list("actor", flat=True))
 
 
-@effect(INVOICE, by_itself=True)
+@effect(INVOICE, is_summed=False)
 def issue_approved_invoice(request: ApprovalRequest) -> dict:
-    """By who asked for it, on the day of the last consent where the seller is."""
+    """By who asked for it, on the day of the last approval where the seller is."""
     draft = Invoice.objects.select_related("seller").filter(pk=request.subject_id).first()
     if draft is None:
         raise NotFound("The draft is gone.")

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from approvals.involved import users_among
-from approvals.kinds import effect, involved
+from approvals.conflicts_of_interest import users_among
+from approvals.kinds import conflict_of_interest, effect
 from approvals.models import ApprovalRequest
-from approvals.services.consenting import request_consent
+from approvals.services.operations import request_operation_approval
 from billing.entities import services as entities
-from billing.entities.consent import PAYEE_DATA
+from billing.entities.approval import PAYEE_DATA
 from billing.entities.editing import PAYEE
 from billing.entities.models import BillingEntity
-from billing.invoicing.consent import CREDIT_NOTE, PAY_BACK
+from billing.invoicing.approval import CREDIT_NOTE, PAY_BACK
 from billing.invoicing.states import CreditRemainder
-from billing.kernel.consent import proposals_of
+from billing.kernel.approval import proposals_of
 from billing.kernel.errors import Conflict
 from billing.kernel.models import AuditEntry, AuditKind
 
@@ -31,7 +31,7 @@ def request_payee_data(
     comment: str = "",
     version: int | None = None,
 ) -> ApprovalRequest:
-    """Ask for consent to changes of an active entity, payee or tax data (`editing.PAYEE`) among them.
+    """Request approval to changes of an active entity, payee or tax data (`editing.PAYEE`) among them.
 
     Raises Conflict if nobody need be asked for them, and what `update_entity` and `request_approval` raise.
     """
@@ -39,11 +39,11 @@ def request_payee_data(
         lambda: entities.update_entity(actor=actor, entity_id=entity_id, changes=changes, version=version)
     )
     if not acts:
-        raise Conflict("Neither payee nor tax data would change: this needs nobody's consent.")
-    return request_consent(acts[0], at=at, comment=comment)
+        raise Conflict("Neither payee nor tax data would change: this needs no approval.")
+    return request_operation_approval(acts[0], at=at, comment=comment)
 
 
-@effect(PAYEE_DATA, by_itself=True, always=True)
+@effect(PAYEE_DATA, is_summed=False, always=True)
 def change_as_approved(request: ApprovalRequest) -> dict:
     """By who asked for it. What was changed otherwise meanwhile is another change, and refused. The outcome names the
     version of the entity that it made, and the line of the audit trail."""
@@ -64,7 +64,7 @@ def change_as_approved(request: ApprovalRequest) -> dict:
     return {"entity": str(entity.pk), "version": str(entity.version), "line": str(lines.latest("pk").pk)}
 
 
-@involved(PAY_BACK)
+@conflict_of_interest(PAY_BACK)
 def who_changed_where_it_goes(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
     """Whoever changed the customer's payee or tax data in the last 7 days does not agree to paying it money."""
     lines = AuditEntry.objects.filter(
@@ -77,7 +77,7 @@ def who_changed_where_it_goes(request: ApprovalRequest, at: datetime) -> Iterabl
     return users_among(line.actor for line in lines if PAYEE & set(line.detail["fields"]))
 
 
-@involved(CREDIT_NOTE)
+@conflict_of_interest(CREDIT_NOTE)
 def who_changed_where_a_credit_goes(request: ApprovalRequest, at: datetime) -> Iterable[UUID]:
     """Of one that pays back what is left."""
     if request.content["terms"]["remainder_to"] != CreditRemainder.REFUND:

@@ -5,24 +5,24 @@ from uuid import UUID
 
 from approvals.kinds import effect
 from approvals.models import ApprovalRequest
-from approvals.services.consenting import request_consent
-from billing.kernel.consent import proposals_of
+from approvals.services.operations import request_operation_approval
+from billing.kernel.approval import proposals_of
 from billing.kernel.models import AuditEntry, AuditKind
 from billing.ledger import services as ledger
-from billing.ledger.consent import PERIOD_REOPENING
+from billing.ledger.approval import PERIOD_REOPENING
 from billing.ledger.models import AccountingPeriod
 
 
 def request_period_reopening(
     *, actor: str, period_id: UUID, reason: str, at: datetime, comment: str = ""
 ) -> ApprovalRequest:
-    """Ask for consent to opening the latest closed month again. Raises what `reopen_period` and `request_approval`
+    """Request approval for opening the latest closed month again. Raises what `reopen_period` and `request_approval`
     raise: whoever closed it does not ask for it."""
     [act] = proposals_of(lambda: ledger.reopen_period(period_id=period_id, actor=actor, reason=reason))
-    return request_consent(act, at=at, comment=comment)
+    return request_operation_approval(act, at=at, comment=comment)
 
 
-@effect(PERIOD_REOPENING, by_itself=True)
+@effect(PERIOD_REOPENING, is_summed=False)
 def reopen_as_approved(request: ApprovalRequest) -> dict:
     """By who asked for it. The outcome names the version of the month that it made, and the line of the audit trail
     that has this change of its state: the same month can be closed and reopened again."""

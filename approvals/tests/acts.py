@@ -27,7 +27,7 @@ from billing.payments.tests.makers import make_draft_invoice, make_open_invoice,
 
 @dataclass(kw_only=True)
 class GuardedAct:
-    """`subject` is the row that changes, or is credited. `do` is what a controller does by himself, `ask` what consent
+    """`subject` is the row that changes, or is credited. `do` is what a controller does by himself, `ask` what approval
     is asked for with. `change` makes it another act than the one that was asked for. `again` takes it back, so that it
     can be done once more."""
 
@@ -170,7 +170,7 @@ def pay_back(total: str = "20000.00") -> GuardedAct:
         do=lambda user: invoicing.redirect_credit(
             actor=f"user:{user.pk}", credit_note_id=note.pk, remainder_to="refund", reason="they leave"
         ),
-        ask=lambda user: services.request_pay_back(
+        ask=lambda user: services.request_refund(
             actor=f"user:{user.pk}", credit_note_id=note.pk, reason="they leave", at=timezone.now()
         ),
         is_done=lambda: CreditNote.objects.get(pk=note.pk).remainder_to == "refund",

@@ -1,4 +1,4 @@
-"""Of every guarded kind: refused without consent, done once with it, also against raw SQL and past the guard."""
+"""Of every guarded kind: refused without approval, done once with it, also against raw SQL and past the guard."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -7,12 +7,12 @@ from approvals import kinds
 from approvals.deeds import UNAPPROVED
 from approvals.errors import InvolvedMayNotDecide
 from approvals.models import ApprovalEffect
-from approvals.reactions import acts_within_limits_need_consent, file_request
+from approvals.reactions import file_request, require_approval_above_limits
 from approvals.states import RequestState
 from approvals.tests.acts import ACTS, AMOUNTS, CHANGING, REPEATED
 from approvals.tests.makers import decide, make_approver
-from billing.kernel import consent
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel import approval
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
@@ -43,7 +43,7 @@ def test_without_consent_nothing_happens(act):
 def test_what_consent_is_asked_for_with_is_what_the_act_says_of_itself(act):
     with pytest.raises(ApprovalRequired) as refusal:
         act.done_by(act.controller)
-    [said] = refusal.value.acts
+    [said] = refusal.value.operations
     request = act.ask(act.controller)
     assert not act.is_done()
     assert (request.kind, request.subject_id, request.entity_id) == (
@@ -115,7 +115,7 @@ def refused_at_commit(act) -> None:
 
 
 def test_past_the_guard_the_database_refuses(act, monkeypatch):
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     refused_at_commit(act)
 
 
@@ -123,20 +123,20 @@ def test_past_the_guard_the_database_refuses(act, monkeypatch):
 def test_past_the_guard_an_old_consent_is_none(act, monkeypatch):
     decide(act.ask(act.controller), act.boss)
     act.again()
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     refused_at_commit(act)
 
 
 def test_fsck_finds_what_came_past_both(act, monkeypatch):
     """Before the COMMIT that would refuse it."""
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     act.do(act.controller)
     assert len(broken()) == 1
     transaction.set_rollback(True)
 
 
 def test_fsck_takes_what_was_done_before_the_rule(act, monkeypatch):
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     act.do(act.controller)
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -169,5 +169,5 @@ def test_fsck_looks_lines_of_the_audit_trail_up_by_what_they_are_about(what):
 
 
 def test_guard_and_asker_are_registered():
-    assert acts_within_limits_need_consent in consent.GUARDS
-    assert file_request in consent.ASKERS
+    assert require_approval_above_limits in approval.GUARDS
+    assert file_request in approval.REQUESTERS

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from approvals.models import ApprovalDelegation, ApprovalRequest
 from approvals.services import propose_rule
-from approvals.services.ruling import RuleTerms
+from approvals.services.rules import RuleTerms
 from approvals.states import RequestState
 from approvals.tests.makers import asks, asks_role, decide, make_approval_rule, make_approver, make_request
 from billing.entities.tests.makers import make_entity, make_grant

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from approvals import services
 from approvals.models import ApprovalAction, ApprovalRequest, ApprovalRuleVersion
-from approvals.services.ruling import RuleTerms
+from approvals.services.rules import RuleTerms
 from approvals.states import RequestState, VersionState
 from approvals.tests.acts import ACTS as GUARDED
 from approvals.tests.acts import GuardedAct

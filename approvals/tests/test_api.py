@@ -152,7 +152,7 @@ def test_a_rule_is_proposed_confirmed_by_another_and_changed(api, entity, boss):
     assert (made.status_code, made.json()["state"]) == (201, "proposed"), made.json()
     path = f"rules/{made.json()['id']}"
     alone = post(api(one), f"{path}/confirm")
-    assert (alone.status_code, alone.json()["code"]) == (403, "rule-takes-two")
+    assert (alone.status_code, alone.json()["code"]) == (403, "four-eyes-required")
     assert not ApprovalRuleVersion.objects.filter(state=VersionState.ACTIVE).exists()
     confirmed = post(api(two), f"{path}/confirm")
     assert (confirmed.json()["state"], confirmed.json()["active"]["above_amount"]) == ("active", "10000.00")

@@ -1,4 +1,4 @@
-"""In the console what needs consent is asked for on the very page that would have done it."""
+"""In the console what needs approval is asked for on the very page that would have done it."""
 
 import re
 
@@ -40,7 +40,7 @@ def test_a_write_off_above_a_limit_is_asked_for_on_its_own_page():
     page, browser = verb_page("invoicing_invoice", "write_off", invoice.pk), signed_in(act.controller)
     given = {"written_off_on": str(acts.today()), "reason": "bankrupt"}
     first = browser.get(page).content.decode()
-    assert "Ask for consent" not in first
+    assert "Request approval" not in first
 
     refused = browser.post(page, given | {"confirm": "yes", "once": hidden(first, "once")}).content.decode()
 
@@ -49,7 +49,7 @@ def test_a_write_off_above_a_limit_is_asked_for_on_its_own_page():
     assert not act.is_done()
     assert not ApprovalRequest.objects.exists()
 
-    asking = given | {"ask": "yes", "once": hidden(refused, "once"), "consent_comment": "no way to pay"}
+    asking = given | {"ask": "yes", "once": hidden(refused, "once"), "approval_comment": "no way to pay"}
     told = browser.post(page, asking, follow=True).content.decode()
     browser.post(page, asking)  # a second click
 
@@ -105,7 +105,7 @@ def test_an_operator_only_asks():
     invoice, clerk = Invoice.objects.get(), make_grant(role="BO", entity=act.place).user
     page, browser = verb_page("invoicing_invoice", "write_off", invoice.pk), signed_in(clerk)
     shown = browser.get(page).content.decode()
-    assert "Ask for consent" in shown
+    assert "Request approval" in shown
     assert 'name="confirm"' not in shown
     given = {"written_off_on": str(acts.today()), "reason": "bankrupt", "once": hidden(shown, "once")}
 
@@ -147,8 +147,8 @@ def test_a_credit_note_is_asked_for_by_an_operator_after_he_has_seen_it():
         "once": "a",
     }
     seen = browser.post(page, given | {"preview": "yes"}).content.decode()
-    assert "Ask for consent" in seen
-    browser.post(page, given | {"ask": "yes", "seen": hidden(seen, "seen"), "consent_comment": "as agreed"})
+    assert "Request approval" in seen
+    browser.post(page, given | {"ask": "yes", "seen": hidden(seen, "seen"), "approval_comment": "as agreed"})
 
     request = ApprovalRequest.objects.get()
     assert (str(request.amount), request.actions.get().comment) == ("10000.0100", "as agreed")

@@ -8,7 +8,7 @@ from approvals.models import ApprovalRequest
 from approvals.tests.acts import ACTS
 from approvals.tests.makers import decide
 from billing.entities.tests.makers import make_entity, make_grant
-from billing.kernel.api import consenting
+from billing.kernel.api import approval
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/"
@@ -37,7 +37,7 @@ ENDPOINTS = {
         {},
     ),
     "pay_back": (
-        "approvals/pay-backs",
+        "approvals/refunds",
         "credit_note",
         "credit-notes/{}/redirect",
         {"reason": "they leave"},
@@ -96,7 +96,7 @@ def test_who_may_ask_asks_by_the_act_itself(api, kind):
 
 
 def test_who_may_only_do_it_is_refused(api, kind, monkeypatch):
-    monkeypatch.setattr(consenting, "ANSWERERS", [])
+    monkeypatch.setattr(approval, "RESPONDERS", [])
     act = ACTS[kind]()
     refused = do(api, act)
     assert (refused.status_code, refused.json()["code"]) == (409, "approval-required"), refused.json()

@@ -14,7 +14,7 @@ from approvals.errors import InvolvedMayNotDecide, NotAskedToDecide
 from approvals.exporting import proof_of
 from approvals.models import ApprovalAction, ApprovalDelegation
 from approvals.proof import check
-from approvals.services.chasing import Chased, unchased
+from approvals.services.reminders import Chased, unchased
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver, make_request
 from billing.entities.services import revoke_grant
 from billing.entities.tests.makers import make_department, make_entity
@@ -35,7 +35,7 @@ def boss(entity):
 
 
 def chase(as_of) -> Chased:
-    return services.chase_requests(actor="task:x", as_of=as_of)
+    return services.remind_approvers(actor="task:x", as_of=as_of)
 
 
 def late_request(entity, *levels, **overrides):
@@ -222,7 +222,7 @@ def test_the_command_says_first_and_then_does_once(entity, boss):
 
     def run(*options):
         out = io.StringIO()
-        call_command("chase_approvals", *options, stdout=out)
+        call_command("remind_approvers", *options, stdout=out)
         return out.getvalue()
 
     assert f"{request.pk} {request} due on {request.due_on}: overdue" in run("--dry-run")

@@ -1,4 +1,4 @@
-"""Credit notes above a limit: refused without consent, issued once with it, also against raw SQL."""
+"""Credit notes above a limit: refused without approval, issued once with it, also against raw SQL."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -12,16 +12,16 @@ from approvals import services
 from approvals.errors import InvolvedMayNotDecide
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalEffect, ApprovalRuleVersion
-from approvals.reactions import acts_within_limits_need_consent
+from approvals.reactions import require_approval_above_limits
 from approvals.services.credit_notes import CREDIT_NOTE
 from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services as invoicing
-from billing.invoicing.errors import PayBackNeedsConsent
+from billing.invoicing.errors import RefundRequiresApproval
 from billing.invoicing.models import CreditNote
-from billing.kernel import consent
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel import approval
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.models import AuditEntry
 from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
@@ -97,7 +97,7 @@ def test_with_the_consent_it_is_issued_by_who_asked(invoice, boss, clerk):
     assert AuditEntry.objects.get(action="credit_note.issued").actor == f"user:{clerk.pk}"
     assert_books_are_sound()
     with pytest.raises(ApprovalRequired):
-        credit(invoice, clerk, "9999.99")  # what was consented to counts, too
+        credit(invoice, clerk, "9999.99")  # what was approved counts, too
 
 
 def test_small_ones_in_a_day_are_one_large_one(invoice, boss, clerk):
@@ -125,7 +125,7 @@ def test_other_terms_than_those_approved_are_not_carried_out(invoice, boss, cler
 
 
 def test_what_changed_meanwhile_is_not_credited(invoice, boss, clerk):
-    """All that is left was asked for; less is left when the consent comes."""
+    """All that is left was asked for; less is left when the approval comes."""
     request = services.request_credit_note(
         actor=f"user:{clerk.pk}", invoice_id=invoice.pk, reason="all", at=timezone.now()
     )
@@ -137,7 +137,7 @@ def test_what_changed_meanwhile_is_not_credited(invoice, boss, clerk):
 
 def _credited_before(invoice) -> None:
     """Long enough ago to be no part of a split."""
-    guards, consent.GUARDS[:] = consent.GUARDS[:], []
+    guards, approval.GUARDS[:] = approval.GUARDS[:], []
     try:
         invoicing.issue_credit_note(
             actor="test",
@@ -147,7 +147,7 @@ def _credited_before(invoice) -> None:
             net_amount=Decimal("1.00"),
         )
     finally:
-        consent.GUARDS[:] = guards
+        approval.GUARDS[:] = guards
 
 
 def test_who_asked_does_not_decide(invoice, boss, clerk):
@@ -158,7 +158,7 @@ def test_who_asked_does_not_decide(invoice, boss, clerk):
 
 
 def test_past_the_guard_the_database_refuses(invoice, boss, clerk, monkeypatch):
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         credit(invoice, clerk, "10000.01")
     assert refusal.value.__cause__.diag.constraint_name == "credited_with_consent"
@@ -207,11 +207,11 @@ def test_consent_to_a_credit_is_none_to_paying_it_back(invoice, clerk):
             remainder_to="refund",
         )
 
-    with pytest.raises(PayBackNeedsConsent):
+    with pytest.raises(RefundRequiresApproval):
         credited("10000.01")
     assert not CreditNote.objects.exists()
     assert credited("6000.00").remainder_to == "refund"
-    with pytest.raises(PayBackNeedsConsent):  # two small ones in a day are a large one
+    with pytest.raises(RefundRequiresApproval):  # two small ones in a day are a large one
         credited("4000.01")
     as_if_committed()
 
@@ -221,7 +221,7 @@ def test_past_the_guard_a_credit_that_is_paid_back_at_once_is_refused(invoice, c
     make_approval_rule(
         invoice.seller, asks(make_approver(invoice.seller)), kind="pay_back", above_amount="10000"
     )
-    monkeypatch.setattr(consent, "GUARDS", [])
+    monkeypatch.setattr(approval, "GUARDS", [])
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         invoicing.issue_credit_note(
             actor="test",
@@ -270,4 +270,4 @@ def test_over_the_api(api, invoice, boss, clerk):
 
 
 def test_the_guard_is_asked():
-    assert acts_within_limits_need_consent in consent.GUARDS
+    assert require_approval_above_limits in approval.GUARDS

@@ -371,7 +371,7 @@ def test_the_chain_is_made_by_the_database_and_is_what_python_computes(request_,
 BENT = {
     "AP1 nobody involved has decided, for himself or through another": "UPDATE approval_requests SET barred = barred || ARRAY(SELECT person_id FROM approval_votes LIMIT 1)",
     "AP1 who asked and who gains are barred": "UPDATE approval_requests SET barred = '{}'",
-    "AP2 a vote is of one it asks, by a consent of the same person to the same request": "UPDATE approval_levels SET approvers = ARRAY[gen_random_uuid()]",
+    "AP2 a vote is of one it asks, by an approval of the same person to the same request": "UPDATE approval_levels SET approvers = ARRAY[gen_random_uuid()]",
     "AP3 a decision is over the content of its request": "UPDATE approval_actions SET content_digest = repeat('0', 64)",
     "AP4 an approved level has the votes it needs, of different people": "UPDATE approval_levels SET needed = 2, approvers = approvers || gen_random_uuid()",
     "AP4 levels are approved in their order, and one is pending while the request is": "UPDATE approval_levels SET state = 'skipped' WHERE position = 1",

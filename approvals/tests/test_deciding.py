@@ -91,7 +91,7 @@ def test_one_consent_is_enough_for_any(entity, a, b):
 
 
 def test_levels_a_a_b_a(entity, a, b):
-    """The example of the specification: the first consent of A fills two levels, the fourth still asks A."""
+    """The example of the specification: the first approval of A fills two levels, the fourth still asks A."""
     request = make_request(entity, asks(a), asks(a), asks(b), asks(a))
 
     decide(request, a)

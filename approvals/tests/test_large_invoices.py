@@ -1,4 +1,4 @@
-"""Invoices above a limit: a billing run leaves them drafts, bills everybody else, and consent issues them."""
+"""Invoices above a limit: a billing run leaves them drafts, bills everybody else, and approval issues them."""
 
 from io import StringIO
 
@@ -18,7 +18,7 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState, RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
 
@@ -157,7 +157,7 @@ def test_the_dry_run_and_the_run_name_what_waits(seller):
         out = StringIO()
         call_command("run_billing", seller=seller.code, as_of=AS_OF, stdout=out, **options)
         told = out.getvalue().splitlines()
-        assert f"  {large.code}: 1190.00 EUR stays a draft until consent is given" in told
+        assert f"  {large.code}: 1190.00 EUR stays a draft until approval is given" in told
         assert told[-1] == f"issued=1 failed=0 waiting=1 as_of={AS_OF}"
 
 
@@ -172,5 +172,5 @@ def test_the_page_of_a_run_counts_and_marks_what_waits(client, seller, clerk):
     [totals, invoices] = page.context["seen"].tables
     assert [row[1] for row in totals.rows] == ["1"]
     assert totals.note.startswith("Not among them: 2 invoices above a limit (2,380.00 EUR) stay drafts")
-    mark = "– (stays a draft until consent is given)"
+    mark = "– (stays a draft until approval is given)"
     assert [row[0] for row in invoices.rows] == [mark, mark, "INV-2024-000001"]

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from approvals import services
 from approvals.errors import InvolvedMayNotDecide, NoApprover
-from approvals.leavers import stuck_levels
 from approvals.models import ApprovalMail, ApprovalRequest
+from approvals.stuck_levels import stuck_levels
 from approvals.tests.makers import asks, decide, make_approver, make_request
 from billing.access.services import deactivate_user
 from billing.entities.services import revoke_grant
@@ -68,14 +68,14 @@ def test_controllers_with_no_part_in_it_are_told_once_per_stage(entity):
     leaves(leaver)
 
     for _ in range(2):
-        services.chase_requests(actor="task:x", as_of=request.due_on)
+        services.remind_approvers(actor="task:x", as_of=request.due_on)
 
     assert ApprovalMail.objects.get(occasion="stuck").person == controller
     assert not ApprovalMail.objects.filter(occasion="reminder").exists()
 
 
 def hand_over(leaver, other, actor="command:x"):
-    return services.hand_over_requests(actor=actor, from_id=leaver.pk, to_id=other.pk, comment="left")
+    return services.reassign_requests_of(actor=actor, from_id=leaver.pk, to_id=other.pk, comment="left")
 
 
 def test_what_waits_for_a_leaver_is_handed_over_but_never_to_the_barred(entity):
@@ -117,7 +117,7 @@ def test_the_command_hands_over_and_names_what_stays(entity):
         out, err = io.StringIO(), io.StringIO()
         arguments = ("--from", leaver.email, "--to", to, "--reason", "left", *options)
         try:
-            call_command("hand_over_approvals", *arguments, stdout=out, stderr=err)
+            call_command("reassign_approvals", *arguments, stdout=out, stderr=err)
         finally:
             said.append(out.getvalue() + err.getvalue())
 

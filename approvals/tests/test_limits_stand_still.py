@@ -17,7 +17,7 @@ from billing.access.models import User
 from billing.entities.tests.makers import make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import ExchangeRate, Invoice
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.payments.tests.makers import make_open_invoice

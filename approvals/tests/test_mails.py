@@ -131,7 +131,7 @@ def test_reminders_and_escalations_are_mailed_once_per_stage(entity, boss):
     decide(request, voted)
 
     for _ in range(2):
-        services.chase_requests(actor="task:x", as_of=timezone.now().date())
+        services.remind_approvers(actor="task:x", as_of=timezone.now().date())
 
     assert [line for line in told(request) if line[0] in {"reminder", "escalated"}] == sorted(
         [("reminder", boss.email), ("escalated", stand_in.email)]

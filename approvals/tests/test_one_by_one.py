@@ -10,9 +10,9 @@ from django.db import connection, transaction
 
 from approvals import services
 from approvals.models import ApprovalAction, ApprovalRequest
-from approvals.services import chasing, ending
-from approvals.services.chasing import Chased, unchased
-from approvals.services.recording import locked_request, record_action
+from approvals.services import closing, reminders
+from approvals.services.actions import locked_request, record_action
+from approvals.services.reminders import Chased, unchased
 from approvals.states import RequestState
 from approvals.tests.makers import make_request
 from billing.entities.tests.makers import make_entity
@@ -47,7 +47,7 @@ def states(requests: list[ApprovalRequest]) -> list[str]:
 def test_a_request_that_cannot_be_ended_holds_up_no_other_and_is_tried_again(requests, monkeypatch):
     _, wrong, _ = requests
     day = wrong.expires_on
-    fails_for(monkeypatch, ending, wrong)
+    fails_for(monkeypatch, closing, wrong)
 
     done = services.expire_requests(actor="task:x", as_of=day)
 
@@ -69,19 +69,19 @@ def test_a_request_that_cannot_be_ended_holds_up_no_other_and_is_tried_again(req
 def test_a_request_that_cannot_be_chased_holds_up_no_other_and_is_tried_again(requests, monkeypatch):
     _, wrong, _ = requests
     day = wrong.due_on
-    fails_for(monkeypatch, chasing, wrong)
+    fails_for(monkeypatch, reminders, wrong)
 
-    done = services.chase_requests(actor="task:x", as_of=day)
+    done = services.remind_approvers(actor="task:x", as_of=day)
 
     assert (done.reminded, set(done.failed)) == (2, {wrong.pk})
     assert [request.pk for request in unchased(as_of=day)] == [wrong.pk]
     out = io.StringIO()
     with pytest.raises(CommandError, match="1 request"):
-        call_command("chase_approvals", as_of=day, stdout=out, stderr=io.StringIO())
+        call_command("remind_approvers", as_of=day, stdout=out, stderr=io.StringIO())
     assert out.getvalue() == f"reminded=0 escalated=0 failed=1 as_of={day}\n"
 
     monkeypatch.undo()
-    assert services.chase_requests(actor="task:x", as_of=day) == Chased(reminded=1)
+    assert services.remind_approvers(actor="task:x", as_of=day) == Chased(reminded=1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -115,7 +115,7 @@ def test_each_is_ended_in_a_transaction_of_its_own(requests, monkeypatch):
         ended.append(request.pk)
         return record_action(request, **given)
 
-    monkeypatch.setattr(ending, "record_action", dies)
+    monkeypatch.setattr(closing, "record_action", dies)
     with pytest.raises(KeyboardInterrupt):
         services.expire_requests(actor="task:x", as_of=requests[0].expires_on)
     assert ended == [request.pk for request in requests[:2]]

@@ -20,7 +20,7 @@ from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
 from billing.invoicing.tests.makers import make_one_off, make_seller, one_off_line
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.errors import Conflict, PreconditionFailed
 from billing.kernel.tests.commits import as_if_committed
 from billing.payments.tests.makers import make_open_invoice

@@ -129,7 +129,7 @@ def test_with_a_new_seal_the_chain_still_refuses(decided, forge):
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda d: d["actions"].pop(1),  # the consent to the first two levels
+        lambda d: d["actions"].pop(1),  # the approval to the first two levels
         lambda d: d["actions"].pop(2),  # the exchange of the third approver
         lambda d: d["actions"][1].update(person=_barred(d)),
         lambda d: d["actions"][1].update(on_behalf_of=_barred(d)),

@@ -1,4 +1,4 @@
-"""What others do to the same thing while consent to an act is asked for or given."""
+"""What others do to the same thing while approval of an act is asked for or given."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ from approvals.tests.makers import asks, decide, make_approval_rule, make_approv
 from billing.invoicing import services as invoicing
 from billing.invoicing.errors import CreditToBePaidBack
 from billing.invoicing.models import CreditApplication, CreditNote
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger import services as ledger
@@ -35,7 +35,7 @@ def state_of(request: ApprovalRequest) -> str:
 
 @pytest.fixture
 def month():
-    """A closed one whose reopening needs consent, and the next is about to be closed."""
+    """A closed one whose reopening needs approval, and the next is about to be closed."""
     act = reopening()
     make_entry(act.place, posted_on=next_month(act).replace(day=2))
     ledger.begin_closing_period(period_id=following(act).pk, actor="user:1")

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from approvals import services
-from approvals.services.consenting import without_consent
+from approvals.services.operations import unapproved_operations
 from approvals.tests.makers import asks, make_approval_rule, make_approver, make_request, request_terms
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing.tests.consolidation_makers import make_exchange_rate
-from billing.kernel.consent import ProposedAct
+from billing.kernel.approval import ProposedOperation
 from billing.kernel.ids import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_an_act_is_covered_just_when_its_amount_at_the_rate_is_above_the_bound(r
             exact = (amount * rate).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
         request = make_request(entity, amount=str(amount), currency="USD", at=NOON)
-        act = ProposedAct(
+        act = ProposedOperation(
             kind="general",
             actor="test",
             title="",
@@ -121,5 +121,5 @@ def test_an_act_is_covered_just_when_its_amount_at_the_rate_is_above_the_bound(r
 
         assert request.base_amount == exact
         assert (request.snapshot["name"] == "over") == (exact > bound)
-        assert bool(without_consent([act], at=NOON)) == (exact > bound)
+        assert bool(unapproved_operations([act], at=NOON)) == (exact > bound)
         transaction.set_rollback(True)

@@ -1,4 +1,4 @@
-"""Asking for consent: the rule that holds, whom it asks, and what becomes of an older request."""
+"""Requesting approval: the rule that holds, whom it asks, and what becomes of an older request."""
 
 from datetime import timedelta
 from decimal import Decimal

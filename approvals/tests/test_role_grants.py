@@ -1,4 +1,4 @@
-"""Roles whose confirmation needs consent: which, and who never gives it."""
+"""Roles whose confirmation needs approval: which, and who never gives it."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -11,7 +11,7 @@ from approvals.tests.makers import asks, asks_role, decide, make_approval_rule, 
 from billing.entities import services as entities
 from billing.entities.models import RoleGrant
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.errors import Conflict
 from billing.kernel.tests.commits import as_if_committed
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from approvals import services
 from approvals.errors import NoApprover, NoRule
 from approvals.models import ApprovalRequest, ApprovalRule, ApprovalRuleVersion
-from approvals.services.ruling import RuleTerms
+from approvals.services.rules import RuleTerms
 from approvals.tests.makers import asks, asks_role, make_approval_rule, make_approver, request_terms
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_user
 from billing.kernel.errors import NotAllowed, NotFound

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals import services
-from approvals.services.ending import end_request
+from approvals.services.closing import end_request
 from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approver, make_request
 from billing.access.roles import Role

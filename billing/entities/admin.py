@@ -347,7 +347,7 @@ class RoleGrantAdmin(CreatingAdmin):
         AdminVerb(
             name="confirm",
             description="Confirm",
-            effect="The role takes effect at once, or with the consent of those whom a rule asks.",
+            effect="The role takes effect at once, or with the approval of those whom a rule asks.",
             permission="entities.confirm_grant",
             asks="approvals.request_role_grant",
             run=lambda request, grant: services.confirm_grant(actor=actor_of(request), grant_id=grant.pk),

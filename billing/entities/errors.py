@@ -88,11 +88,6 @@ class DepartmentRequired(DomainError):
     title = "The role of budget owner is granted for a department."
 
 
-class TakesTwo(DomainError):
-    code = "takes-two"
-    title = "Whoever grants, confirms and receives are different persons."
-
-
 class GrantEnded(Conflict):
     code = "grant-ended"
     title = "The grant is revoked or has expired."

@@ -171,8 +171,8 @@ class CreditToBePaidBack(Conflict):
     title = "The credit is to be paid back and settles no invoices."
 
 
-class PayBackNeedsConsent(Conflict):
-    code = "pay-back-needs-consent"
+class RefundRequiresApproval(Conflict):
+    code = "refund-requires-approval"
     title = "What is left of the credit is above the limit for paying back."
 
 

@@ -15,7 +15,7 @@ from billing.invoicing.states import RunItemState, RunState
 from billing.kernel.money import total_of
 
 INVOICES_SHOWN = 50
-AWAITS = "stays a draft until consent is given"
+AWAITS = "stays a draft until approval is given"
 FAILURES_SHOWN = 200
 FIGURES = [
     ("state", "State"),
@@ -128,7 +128,7 @@ def _how_much_waits(preview: BillingPreview) -> str:
     told = ", ".join(money(total_of(each), currency) for currency, each in sorted(amounts.items()))
     if len(preview.waiting) == 1:
         return f"Not among them: 1 invoice above a limit ({told}) {AWAITS}."
-    return f"Not among them: {len(preview.waiting):,} invoices above a limit ({told}) stay drafts until consent is given."
+    return f"Not among them: {len(preview.waiting):,} invoices above a limit ({told}) stay drafts until approval is given."
 
 
 def _how_much_was_seen(preview: BillingPreview) -> str:
@@ -143,7 +143,7 @@ def _how_much_was_seen(preview: BillingPreview) -> str:
 
 
 def _invoices(preview: BillingPreview) -> Table:
-    """What waits for consent first: it is what somebody has to do something about."""
+    """What waits for approval first: it is what somebody has to do something about."""
     invoices = [*preview.waiting, *preview.invoices]
     return Table(
         title="Invoices" if len(invoices) <= INVOICES_SHOWN else f"The first {INVOICES_SHOWN} invoices",

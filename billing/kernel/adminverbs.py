@@ -28,7 +28,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from billing.kernel.consent import ApprovalRequired, ask_for_consent, proposals_of
+from billing.kernel.approval import ApprovalRequired, file_approval_requests, proposals_of
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
@@ -68,7 +68,7 @@ class AdminVerb:
     With a `page` the object's button leads there, `page(model_admin, request, obj)`, instead of to the
     question; a list has no such action, as the page is about one object.
     One `of_one` object fills in what is to change of it: a list has no such action either.
-    `asks` is the permission to ask for consent to it. What needs consent is then asked for from the same page, also
+    `asks` is the permission to request approval for it. What needs approval is then asked for from the same page, also
     by those who may not do it themselves.
     """
 
@@ -216,7 +216,7 @@ class VerbsMixin:
             "objects": [(obj.pk, self.described(obj)) for obj in shown],
             "needing": list(needing.values()),
             "asks": only_asks or bool(needing),
-            "comment": request.POST.get("consent_comment", ""),
+            "comment": request.POST.get("approval_comment", ""),
             "selected_name": ACTION_CHECKBOX_NAME,
             "once": once or uuid4().hex,
             "back": back,
@@ -236,7 +236,7 @@ class VerbsMixin:
         self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
     ) -> dict[models.Model, str]:
         """Once per page shown: a second click on the same button finds its work done. Answers with what needs
-        consent that this person may ask for, and why. What is refused to one object is told on its form."""
+        approval that this person may ask for, and why. What is refused to one object is told on its form."""
         needing: dict[models.Model, str] = {}
         if not self._first_click(verb, request):
             return needing
@@ -257,24 +257,28 @@ class VerbsMixin:
         return needing
 
     def _ask(self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, form: forms.Form) -> None:
-        """For consent to exactly what the form says, object by object."""
+        """For approval of exactly what the form says, object by object."""
         if not self._first_click(verb, request):
             return
-        comment = request.POST.get("consent_comment", "").strip()[:COMMENT_MAX]
+        comment = request.POST.get("approval_comment", "").strip()[:COMMENT_MAX]
         for obj in objects:
             if not self.may_ask(request, verb, obj):
                 self.message_user(request, f"{obj}: you may not ask for this here.", messages.ERROR)
                 continue
             try:
                 acts = retrying(proposals_of)(partial(verb.run, request, obj, **form.cleaned_data))
-                told = [called for act in acts for called in retrying(ask_for_consent)(act, comment=comment)]
+                told = [
+                    called
+                    for act in acts
+                    for called in retrying(file_approval_requests)(act, comment=comment)
+                ]
             except DomainError as error:
                 self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
                 continue
             if not told:
-                self.message_user(request, f"{obj}: this needs nobody's consent.", messages.WARNING)
+                self.message_user(request, f"{obj}: this needs no approval.", messages.WARNING)
             for called in told:
-                done = "It is done by the last consent; follow it under Requests."
+                done = "It is done by the last approval; follow it under Requests."
                 self.message_user(request, f"{called}: asked for. {done}", messages.SUCCESS)
 
     def _first_click(self, verb: AdminVerb, request: HttpRequest) -> bool:

@@ -49,6 +49,13 @@ class NotAllowed(DomainError):
     status = 403
 
 
+class FourEyesRequired(NotAllowed):
+    """Whoever took the first step may not take the second (four-eyes principle)."""
+
+    code = "four-eyes-required"
+    title = "Another person must do this (four-eyes principle)."
+
+
 class NotFound(DomainError):
     """Unknown and not-yours are the same answer."""
 

@@ -1,4 +1,4 @@
-from billing.kernel.errors import Conflict, DomainError, Invalid, NotAllowed
+from billing.kernel.errors import Conflict, DomainError, Invalid
 
 
 class EntryUnbalanced(DomainError):
@@ -44,8 +44,3 @@ class PostingDateOutOfRange(Invalid):
 class PeriodsOutOfOrder(Conflict):
     code = "periods-out-of-order"
     title = "Accounting periods close from the earliest and reopen from the latest."
-
-
-class SecondPersonNeeded(NotAllowed):
-    code = "second-person-needed"
-    title = "This takes a second person."

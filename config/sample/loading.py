@@ -29,8 +29,8 @@ from billing.subscriptions import services as catalogue
 from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
+from config.sample import approvals, conceding, dividing, grouping, reminding, signins, subscribing
 from config.sample import company as facts
-from config.sample import conceding, consenting, dividing, grouping, reminding, signins, subscribing
 from config.sample.usage import Places, cloud_bill, reports
 
 ACTOR = "command:seed_demo"
@@ -101,8 +101,8 @@ class _Loading:
         )
         self.say("one invoice for a group")
         self._consolidate()
-        self.say("rules, and what waits for consent")
-        consenting.consent(seller=self.root, people=self.people, at=timezone.now())
+        self.say("rules, and what waits for approval")
+        approvals.make_rules_and_requests(seller=self.root, people=self.people, at=timezone.now())
         with transaction.atomic():
             make_key()
             entities.update_entity(

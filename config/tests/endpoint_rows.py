@@ -148,11 +148,11 @@ def new_approval(world: World) -> dict:
     }
 
 
-def consent(world: World) -> dict:
+def approval_body(world: World) -> dict:
     return {"action": "approve", "digest": world.approval.digest}
 
 
-def consents(world: World) -> dict:
+def approval_bodies(world: World) -> dict:
     return {"items": [{"request": str(world.approval.pk), "digest": world.approval.digest}]}
 
 
@@ -294,7 +294,7 @@ ROWS: list[Row] = [
         path=lambda world: f"approvals/requests/{world.approval.pk}/process",
         roles="- - - - Y Y - - - -",
         scope="",
-        body=consent,
+        body=approval_body,
     ),
     Row(
         number=28,
@@ -302,7 +302,7 @@ ROWS: list[Row] = [
         path=lambda world: "approvals/requests/bulk-approve",
         roles="- - - - Y Y - - - -",
         scope="",
-        body=consents,
+        body=approval_bodies,
         foreign=False,
     ),
     Row(

@@ -1,4 +1,4 @@
-"""What needs consent and is done by plain SQL, as the role that web and worker processes have: refused at COMMIT."""
+"""What needs approval and is done by plain SQL, as the role that web and worker processes have: refused at COMMIT."""
 
 from collections.abc import Sequence
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from approvals import services as approvals
 from approvals.models import ApprovalMail
-from approvals.services.ruling import RuleTerms
+from approvals.services.rules import RuleTerms
 from approvals.tests.makers import (
     asks,
     make_approval_rule,
@@ -1465,12 +1465,12 @@ def _():
     return lambda: approvals.request_invoice(actor=f"user:{clerk.pk}", invoice_id=draft.pk, at=NOON)
 
 
-@scene(approvals.request_pay_back)
+@scene(approvals.request_refund)
 def _():
     note = credit_in_hand()
     clerk, boss = (make_approver(note.seller, role="FC") for _ in range(2))
     make_approval_rule(note.seller, asks(boss), kind="pay_back", is_fallback=True)
-    return lambda: approvals.request_pay_back(
+    return lambda: approvals.request_refund(
         actor=f"user:{clerk.pk}", credit_note_id=note.pk, reason="they leave", at=NOON
     )
 
@@ -1547,19 +1547,19 @@ def _():
     return lambda: approvals.confirm_mail(actor=ME, mail_id=mail.pk, reason="in the log")
 
 
-@scene(approvals.hand_over_requests)
+@scene(approvals.reassign_requests_of)
 def _():
     request = make_request()
     leaver, other = request.levels.get().approvers[0], make_approver(request.entity)
-    return lambda: approvals.hand_over_requests(
+    return lambda: approvals.reassign_requests_of(
         actor="command:x", from_id=leaver, to_id=other.pk, comment="left"
     )
 
 
-@scene(approvals.chase_requests)
+@scene(approvals.remind_approvers)
 def _():
     request = make_request()
-    return lambda: approvals.chase_requests(actor="task:x", as_of=request.due_on + timedelta(days=1))
+    return lambda: approvals.remind_approvers(actor="task:x", as_of=request.due_on + timedelta(days=1))
 
 
 @scene(approvals.expire_requests)

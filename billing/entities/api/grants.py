@@ -155,7 +155,7 @@ class RoleGrantViewSet(ActingVerb, ServiceViewSet):
         "confirmed_by": AccountBrief,
     }
     expand_related = {name: ("select", name) for name in expandable}
-    consent_actions = frozenset({"confirm"})
+    approval_actions = frozenset({"confirm"})
     conditional_reads = False  # the day decides its state, and who asks which fields are shown
     action_permissions = {
         "list": queries.VIEW_GRANT,

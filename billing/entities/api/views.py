@@ -23,7 +23,7 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
     search_fields = ("code", "name", "legal_name", "external_reference")
     expandable = {"parent": serializers.EntityBrief}
     expand_related = {"parent": ("select", "parent")}
-    consent_actions = frozenset({"update", "partial_update"})
+    approval_actions = frozenset({"update", "partial_update"})
     conditional_reads = False  # who asks decides which fields are shown
     action_permissions = {
         "list": "entities.view_billingentity",

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities import events
-from billing.entities.consent import proposed_payee_data
+from billing.entities.approval import proposed_payee_data
 from billing.entities.editing import (
     CONTACT,
     LEGAL,
@@ -21,7 +21,7 @@ from billing.entities.models import BillingEntity, Department, EntityRelation
 from billing.entities.services.trees import lock_parent, lock_trees, require_active, require_depth
 from billing.entities.states import ENTITY_MOVES, EntityState
 from billing.kernel import audit
-from billing.kernel.consent import require_consent
+from billing.kernel.approval import require_approval
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.events import Event, publish
 from billing.kernel.states import next_state
@@ -76,7 +76,7 @@ def update_entity(
     """Change editable facts; those that stay as they are change nothing. `version` is the one last seen.
 
     The currency is fixed with the first document. Of an active entity, whom the money goes to and by which tax id
-    may need consent. Raises NotFound, PreconditionFailed, EntityClosed, CurrencyLocked, ApprovalRequired,
+    may need approval. Raises NotFound, PreconditionFailed, EntityClosed, CurrencyLocked, ApprovalRequired,
     InvalidTaxId, Invalid.
     """
     if unknown := sorted(set(changes) - CONTACT - LEGAL):
@@ -99,7 +99,9 @@ def update_entity(
         raise CurrencyLocked(f"{entity.code} has documents in {entity.currency}.", currency=entity.currency)
 
     if entity.state != EntityState.DRAFT and PAYEE & set(changed):
-        require_consent(proposed_payee_data(entity, {field: wanted[field] for field in changed}, actor=actor))
+        require_approval(
+            proposed_payee_data(entity, {field: wanted[field] for field in changed}, actor=actor)
+        )
     for field in changed:
         setattr(entity, field, wanted[field])
     _require_sells_or_buys(entity)

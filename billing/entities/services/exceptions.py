@@ -9,13 +9,13 @@ from django.utils import timezone
 from billing.access.models import UserKind
 from billing.access.queries import acting_user
 from billing.access.roles import in_conflict
-from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict, TakesTwo
+from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict
 from billing.entities.models import RoleException
 from billing.entities.reach import may
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
 from billing.entities.services.move_conflicts import share_tree_lock
 from billing.kernel import audit
-from billing.kernel.errors import NotFound
+from billing.kernel.errors import FourEyesRequired, NotFound
 from billing.kernel.versions import require_version
 
 APPROVE = "entities.approve_exception"
@@ -37,14 +37,14 @@ def approve_exception(
     """Allow a person to hold two conflicting roles over the entity and all below it, from `starts_on` until before
     `ends_on` (at most a year). The roles are granted as any other, and end with the exception at the latest.
 
-    Raises NotFound, UserInactive, EntityClosed, InvalidRoleException, TakesTwo for the person himself, for a command and
+    Raises NotFound, UserInactive, EntityClosed, InvalidRoleException, FourEyesRequired for the person himself, for a command and
     for who is no controller there.
     """
     person = locked_person(person_id)
     entity = open_entity(entity_id)
     approver = acting_user(actor)
     if approver is None or approver.person_id == person.person_id or not may(approver, APPROVE, entity):
-        raise TakesTwo("A controller who is somebody else allows this.")
+        raise FourEyesRequired("A controller who is somebody else allows this.")
     if person.kind != UserKind.PERSON:
         raise InvalidRoleException("Name the person who owns the service account.")
     if not in_conflict(role, other_role):

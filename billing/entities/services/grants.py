@@ -16,7 +16,7 @@ from django.utils import timezone
 from billing.access.models import User, UserKind
 from billing.access.queries import acting_user
 from billing.access.roles import Role, in_conflict
-from billing.entities.consent import proposed_grant
+from billing.entities.approval import proposed_grant
 from billing.entities.errors import (
     DepartmentOfOtherEntity,
     DepartmentRequired,
@@ -24,7 +24,6 @@ from billing.entities.errors import (
     GrantEnded,
     RoleNotForAccount,
     RolesConflict,
-    TakesTwo,
     UserInactive,
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
@@ -32,8 +31,8 @@ from billing.entities.models import BillingEntity, Department, RoleException, Ro
 from billing.entities.services.move_conflicts import share_tree_lock
 from billing.entities.states import EntityState
 from billing.kernel import audit
-from billing.kernel.consent import require_consent
-from billing.kernel.errors import Invalid, NotFound
+from billing.kernel.approval import require_approval
+from billing.kernel.errors import FourEyesRequired, Invalid, NotFound
 from billing.kernel.events import publish
 from billing.kernel.money import Money
 from billing.kernel.versions import require_version
@@ -57,7 +56,7 @@ def grant_role(
 
     Takes effect when somebody else confirms it; by a command, at once. Ends before `ends_on`, and at the
     latest at `ends_at`. `limits` is the largest amount per currency. Raises NotFound, UserInactive,
-    RoleNotForAccount, DepartmentRequired, DepartmentOfOtherEntity, EntityClosed, TakesTwo, RolesConflict, Invalid.
+    RoleNotForAccount, DepartmentRequired, DepartmentOfOtherEntity, EntityClosed, FourEyesRequired, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
     share_tree_lock()
@@ -65,7 +64,7 @@ def grant_role(
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)
     if granter is not None and granter.person_id == user.person_id:
-        raise TakesTwo("Nobody grants a role to himself.")
+        raise FourEyesRequired("Nobody grants a role to himself.")
     _require_role_fits(user, role, department)
     if ends_on is not None and ends_on <= starts_on:
         raise Invalid("A grant ends after it starts.", field="ends_on")
@@ -97,9 +96,9 @@ def grant_role(
 @transaction.atomic
 def confirm_grant(*, actor: str, grant_id: UUID, version: int | None = None) -> RoleGrant:
     """Put a grant into effect: by somebody else than who granted it, and where a rule says so with further people's
-    consent. Doing it again changes nothing. `version` is the one last seen (PreconditionFailed).
+    approval. Doing it again changes nothing. `version` is the one last seen (PreconditionFailed).
 
-    Raises NotFound, GrantEnded, UserInactive, TakesTwo, RolesConflict, ApprovalRequired.
+    Raises NotFound, GrantEnded, UserInactive, FourEyesRequired, RolesConflict, ApprovalRequired.
     """
     user = locked_person(_grant(grant_id).user_id)
     grant = RoleGrant.objects.locked().get(pk=grant_id)
@@ -112,9 +111,9 @@ def confirm_grant(*, actor: str, grant_id: UUID, version: int | None = None) -> 
     confirmer = acting_user(actor)
     involved = {user.person_id, grant.granted_by.person_id if grant.granted_by else None}
     if confirmer is None or confirmer.person_id in involved:
-        raise TakesTwo("Somebody else must confirm this.")
+        raise FourEyesRequired("Somebody else must confirm this.")
     _require_no_conflict(grant, user, now=now)
-    require_consent(proposed_grant(grant, actor=actor))
+    require_approval(proposed_grant(grant, actor=actor))
     grant.confirmed_by, grant.confirmed_at = confirmer, now
     grant.save(update_fields=["confirmed_by", "confirmed_at"])
     grant.refresh_from_db()

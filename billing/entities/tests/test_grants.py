@@ -17,7 +17,6 @@ from billing.entities.errors import (
     GrantEnded,
     RoleNotForAccount,
     RolesConflict,
-    TakesTwo,
     UserInactive,
 )
 from billing.entities.models import RoleGrant
@@ -29,7 +28,7 @@ from billing.entities.tests.makers import (
     make_grant_beside,
     make_user,
 )
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import FourEyesRequired, Invalid
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
@@ -54,7 +53,7 @@ def test_a_grant_takes_effect_when_somebody_else_confirms_it():
     assert not live_grants_of(holder).exists()
 
     for person in (holder, granter):
-        with pytest.raises(TakesTwo):
+        with pytest.raises(FourEyesRequired):
             services.confirm_grant(actor=actor(person), grant_id=made.pk)
     assert not live_grants_of(holder).exists()
 
@@ -72,10 +71,10 @@ def test_the_owner_of_a_service_account_is_the_same_person():
     entity, owner, other = make_entity(), make_user(), make_user()
     account = make_user(owner=owner)
 
-    with pytest.raises(TakesTwo):
+    with pytest.raises(FourEyesRequired):
         grant(account, "SA", entity, by=actor(owner))
     made = grant(account, "SA", entity, by=actor(other))
-    with pytest.raises(TakesTwo):
+    with pytest.raises(FourEyesRequired):
         services.confirm_grant(actor=actor(owner), grant_id=made.pk)
 
     assert not live_grants_of(account).exists()

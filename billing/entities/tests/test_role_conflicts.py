@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.access.models import UserKind
 from billing.entities import services
-from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict, TakesTwo
+from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, RolesConflict
 from billing.entities.models import RoleException, RoleGrant
 from billing.entities.tests.makers import (
     make_department,
@@ -23,6 +23,7 @@ from billing.entities.tests.makers import (
     make_grant_beside,
     make_user,
 )
+from billing.kernel.errors import FourEyesRequired
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.races import start_rival
 from billing.kernel.tests.soundness import assert_books_are_sound
@@ -238,7 +239,7 @@ def test_only_a_controller_who_is_somebody_else_allows_an_exception():
     )
 
     for by in (person.user, person.account, operator, elsewhere):
-        with pytest.raises(TakesTwo):
+        with pytest.raises(FourEyesRequired):
             allow(person, by, entity)
     with pytest.raises(IntegrityError, match="approved_by_another"), transaction.atomic():
         make_exception(person.user, "FC", "BO", entity=entity, approved_by=person.user)

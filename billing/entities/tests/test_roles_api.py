@@ -228,7 +228,7 @@ def test_nobody_is_both_of_the_two(group, ask):
     to_himself = ask(admin).post("role-grants", order(company, user=str(admin.pk), role="AU"), 422)
     his_own = ask(controller).post(f"role-grants/{own.pk}/confirm", None, 422)
 
-    assert (to_himself["code"], his_own["code"]) == ("takes-two", "takes-two")
+    assert (to_himself["code"], his_own["code"]) == ("four-eyes-required", "four-eyes-required")
     assert written() == before
 
 
@@ -454,7 +454,7 @@ def test_a_controller_allows_himself_nothing_and_nothing_elsewhere(group, ask):
     ask(controller).get(f"role-exceptions/{theirs.pk}", 404)
     ask(controller).post(f"role-exceptions/{theirs.pk}/revoke", {"reason": "x"}, 404)
 
-    assert own["code"] == "takes-two"
+    assert own["code"] == "four-eyes-required"
     assert ask(controller).ids("role-exceptions") == []
     assert written() == before
 

@@ -162,7 +162,7 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
     ordering_fields = ("created_at", "issued_on", "number", "total_amount")
     search_fields = ("number", "reason", "invoice__number", "customer__name", "customer__code")
     idempotency_required_actions = frozenset({"create", "apply"})
-    consent_actions = frozenset({"create", "redirect"})
+    approval_actions = frozenset({"create", "redirect"})
     action_permissions = {
         "list": "invoicing.view_creditnote",
         "retrieve": "invoicing.view_creditnote",

@@ -46,7 +46,7 @@ class InvoiceViewSet(OneOffInvoices, ActingVerb, ServiceViewSet):
     idempotency_required_actions = frozenset(
         {"create", "draft", "issue", "void", "rerate", "write_off", "recover"}
     )
-    consent_actions = frozenset({"issue", "write_off"})
+    approval_actions = frozenset({"issue", "write_off"})
     action_permissions = {
         "list": "invoicing.view_invoice",
         "retrieve": "invoicing.view_invoice",

@@ -5,14 +5,14 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.consent import proposed_pay_back
+from billing.invoicing.approval import proposed_refund
 from billing.invoicing.errors import CreditExhausted, CreditOfAnotherAccount, CreditToBePaidBack
 from billing.invoicing.models import CreditApplication, CreditNote, Invoice
 from billing.invoicing.queries import live_consolidations
 from billing.invoicing.services.settling import credit_invoices
 from billing.invoicing.states import CreditRemainder
 from billing.kernel import audit
-from billing.kernel.consent import require_consent
+from billing.kernel.approval import require_approval
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.money import Money, round_half_up
 from billing.kernel.versions import require_version
@@ -87,7 +87,7 @@ def redirect_credit(
         raise Conflict(f"Nothing is left of {note.number}.")
     if note.remainder_to != remainder_to:
         if remainder_to == CreditRemainder.REFUND:
-            require_consent(proposed_pay_back(note, actor=actor, reason=reason))
+            require_approval(proposed_refund(note, actor=actor, reason=reason))
         note.remainder_to = remainder_to
         note.save(update_fields=["remainder_to"])
         audit.record(

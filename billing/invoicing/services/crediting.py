@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.models import Sum
 
 from billing.invoicing import crediting
-from billing.invoicing.consent import proposed_credit, proposed_pay_back
+from billing.invoicing.approval import proposed_credit, proposed_refund
 from billing.invoicing.errors import (
     CreditExceedsInvoice,
     LineOfAnotherInvoice,
     NotCreditable,
     NothingToCredit,
-    PayBackNeedsConsent,
+    RefundRequiresApproval,
 )
 from billing.invoicing.events import CreditNoteIssued
 from billing.invoicing.income import income_account
@@ -35,7 +35,7 @@ from billing.invoicing.queries import live_allocations
 from billing.invoicing.services.settling import credit_invoices
 from billing.invoicing.states import CreditRemainder, InvoiceState
 from billing.kernel import audit, events
-from billing.kernel.consent import is_refused, require_consent
+from billing.kernel.approval import is_refused, require_approval
 from billing.kernel.errors import Invalid
 from billing.kernel.money import Money, round_half_up, total_of
 from billing.kernel.versions import require_version
@@ -68,7 +68,7 @@ def issue_credit_note(
     customer's balance, kept or to be paid back (`remainder_to`). `version` is the invoice's.
 
     Raises NotCreditable, NothingToCredit, CreditExceedsInvoice, LineOfAnotherInvoice, Invalid,
-    IssueDayBeforeLast, PreconditionFailed, ApprovalRequired, PayBackNeedsConsent.
+    IssueDayBeforeLast, PreconditionFailed, ApprovalRequired, RefundRequiresApproval.
     """
     terms = {"issued_on": issued_on, "reason": reason, "lines": lines, "net_amount": net_amount}
     note, _ = _issue(invoice_id, actor=actor, remainder_to=remainder_to, version=version, **terms)
@@ -119,9 +119,9 @@ def _issue(
     settled = min(note.total_amount, invoice.balance_amount)
     note.applied_amount = settled
     if not is_preview:
-        _require_not_paid_back_past_limits(note, actor=actor)
+        _require_refund_within_limits(note, actor=actor)
         terms = {"lines": lines, "net_amount": net_amount, "remainder_to": remainder_to, "reason": reason}
-        require_consent(proposed_credit(note, invoice, actor=actor, terms=terms))
+        require_approval(proposed_credit(note, invoice, actor=actor, terms=terms))
 
     if settled:
         credit_invoices(actor=actor, settlements={invoice.pk: settled})
@@ -151,13 +151,13 @@ def _require_creditable(invoice: Invoice, issued_on: date, reason: str, remainde
         raise Invalid(f"'{remainder_to}' is neither balance nor refund.")
 
 
-def _require_not_paid_back_past_limits(note: CreditNote, *, actor: str) -> None:
-    """Consent to a credit is none to paying it back: that is asked for once the note is there."""
+def _require_refund_within_limits(note: CreditNote, *, actor: str) -> None:
+    """Approval to a credit is none to paying it back: that is asked for once the note is there."""
     if note.remainder_to != CreditRemainder.REFUND or not note.unapplied_amount:
         return
-    if is_refused(proposed_pay_back(note, actor=actor, reason=note.reason)):
-        raise PayBackNeedsConsent(
-            f"{note.unapplied_amount} {note.currency} would be paid back, which needs consent of its own. Keep it on"
+    if is_refused(proposed_refund(note, actor=actor, reason=note.reason)):
+        raise RefundRequiresApproval(
+            f"{note.unapplied_amount} {note.currency} would be paid back, which needs approval of its own. Keep it on"
             " the customer's balance, then ask for paying it back on the page of the credit note."
         )
 

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from billing.entities.models import BillingEntity
 from billing.invoicing.allocating import Policy, allocate, read_weights
-from billing.invoicing.consent import proposed_issue
+from billing.invoicing.approval import proposed_issue
 from billing.invoicing.errors import NegativeTotal, NothingToInvoice
 from billing.invoicing.events import InvoiceIssued
 from billing.invoicing.guards import GUARDS
@@ -16,8 +16,8 @@ from billing.invoicing.models import CostAllocation, Invoice
 from billing.invoicing.numbering import fiscal_year_of, number_text, take_numbers
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
+from billing.kernel.approval import ApprovalRequired, require_approval
 from billing.kernel.bulk import insert_rows, update_rows
-from billing.kernel.consent import ApprovalRequired, require_consent
 from billing.kernel.errors import NotFound
 from billing.kernel.models import AuditEntry
 from billing.kernel.states import next_state
@@ -62,7 +62,7 @@ def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) 
         _require_issuable(invoice)
     for guard in GUARDS:
         guard(invoices)
-    require_consent(*(proposed_issue(invoice, actor=actor) for invoice in invoices))
+    require_approval(*(proposed_issue(invoice, actor=actor) for invoice in invoices))
     allocations = _allocations(invoices)
     insert_rows([share for shares in allocations.values() for share in shares])
     _book(invoices, allocations, issued_on)
@@ -77,7 +77,7 @@ def issue_invoices(*, actor: str, invoice_ids: Sequence[UUID], issued_on: date) 
 def issue_within_limits(
     *, actor: str, invoice_ids: Sequence[UUID], issued_on: date
 ) -> tuple[list[Invoice], set[UUID]]:
-    """Issue those that need nobody's consent; the ids of the others, which stay drafts. Raises what `issue_invoices`
+    """Issue those that need no approval; the ids of the others, which stay drafts. Raises what `issue_invoices`
     raises otherwise."""
     waiting: set[UUID] = set()
     while True:
@@ -85,7 +85,7 @@ def issue_within_limits(
         try:
             return issue_invoices(actor=actor, invoice_ids=within, issued_on=issued_on), waiting
         except ApprovalRequired as refusal:
-            waiting |= {act.subject_id for act in refusal.acts}
+            waiting |= {operation.subject_id for operation in refusal.operations}
 
 
 def _in_order_of_issue(invoice_ids: Sequence[UUID]) -> list[Invoice]:

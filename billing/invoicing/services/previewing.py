@@ -20,7 +20,7 @@ from billing.kernel.retrying import retrying
 class BillingPreview:
     """What a run would issue to the first `customers_seen` of `customers_due` customers, by code.
 
-    `waiting` are drafts that it would leave: they are above a limit, so other people's consent issues them.
+    `waiting` are drafts that it would leave: they are above a limit, so approval by others issues them.
     """
 
     customers_due: int
@@ -31,7 +31,7 @@ class BillingPreview:
 
 
 def preview_billing(*, seller_id: UUID, as_of: date, customers_max: int | None = None) -> BillingPreview:
-    """What a run would issue, what it would leave to consent, and which customers it could not bill and why.
+    """What a run would issue, what it would leave to approval, and which customers it could not bill and why.
     Changes nothing.
 
     With `customers_max` only so many customers are tried, the first by code: a person waits for it. Numbers
@@ -79,7 +79,7 @@ def _numbered_after(before: list[Invoice], previewed: list[Invoice]) -> list[Inv
 def _issued(
     seller_id: UUID, customer_ids: Sequence[UUID], as_of: date
 ) -> tuple[list[Invoice], list[Invoice]]:
-    """And what waits for consent. Undone for each part, so that nobody who issues waits for the numbers until the
+    """And what waits for approval. Undone for each part, so that nobody who issues waits for the numbers until the
     whole is seen."""
     drafts = draft_invoices(actor="preview", seller_id=seller_id, customer_ids=customer_ids, as_of=as_of)
     ids = [draft.pk for draft in drafts]

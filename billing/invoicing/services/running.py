@@ -15,8 +15,8 @@ from billing.invoicing.services.issuing import issue_within_limits
 from billing.invoicing.services.queueing_documents import queue_documents
 from billing.invoicing.states import RunItemState, RunState
 from billing.kernel import audit
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.bulk import update_rows
-from billing.kernel.consent import ApprovalRequired
 from billing.kernel.errors import DomainError, NotFound, Unavailable
 from billing.kernel.retrying import retrying
 
@@ -177,12 +177,12 @@ def _draft_and_issue(run: BillingRun, customer_ids: Sequence[UUID], *, actor: st
 
 
 def _issue(run: BillingRun, invoice_ids: Sequence[UUID], *, actor: str) -> list[Invoice]:
-    """What needs other people's consent stays a draft that says so: nothing is wrong with its customer."""
+    """What needs approval by others stays a draft that says so: nothing is wrong with its customer."""
     issued, waiting = issue_within_limits(actor=actor, invoice_ids=invoice_ids, issued_on=run.as_of)
     if waiting:
         reason = {
             "code": ApprovalRequired.code,
-            "detail": "It is above a limit. Issue… asks for consent to it.",
+            "detail": "It is above a limit. Issue… requests approval for it.",
         }
         Invoice.objects.filter(pk__in=waiting).update(failure=reason)
     return issued

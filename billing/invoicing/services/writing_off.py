@@ -4,13 +4,13 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.invoicing.consent import proposed_write_off
+from billing.invoicing.approval import proposed_write_off
 from billing.invoicing.errors import RecoveryExceedsWriteOff
 from billing.invoicing.events import InvoiceRecovered, InvoiceWrittenOff
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import INVOICE_MOVES
 from billing.kernel import audit, events
-from billing.kernel.consent import require_consent
+from billing.kernel.approval import require_approval
 from billing.kernel.errors import Invalid
 from billing.kernel.money import Money, round_half_up
 from billing.kernel.states import next_state
@@ -37,7 +37,7 @@ def write_off_invoice(
     if written_off_on < invoice.issued_on:
         raise Invalid(f"{invoice.number} was issued on {invoice.issued_on}; it cannot be written off before.")
     amount = round_half_up(invoice.balance_amount, invoice.currency)
-    require_consent(proposed_write_off(invoice, amount, actor=actor, reason=reason))
+    require_approval(proposed_write_off(invoice, amount, actor=actor, reason=reason))
 
     _book(invoice, amount, event="written_off", what="Write-off", day=written_off_on)
     invoice.state = new_state

@@ -183,7 +183,7 @@ def test_a_controller_writes_off_and_an_operator_may_only_ask_for_it(console):
     asking = press(console("BO", invoice.seller), address, **answers)
     invoice.refresh_from_db()
     assert (refused.status_code, asking.status_code, invoice.state) == (403, 200, InvoiceState.ISSUED)
-    assert "Ask for consent" in asking.content.decode()
+    assert "Request approval" in asking.content.decode()
 
     told = press(console("FC", invoice.seller), address, **answers)
 

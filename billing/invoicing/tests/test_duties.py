@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
+from billing.kernel.errors import FourEyesRequired
 from billing.kernel.soundness import find_violations
 from billing.ledger import services as ledger
-from billing.ledger.errors import SecondPersonNeeded
 from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
@@ -39,7 +39,7 @@ def close(month, actor=ANNA):
 
 
 def refused(month, actor=ANNA):
-    with pytest.raises(SecondPersonNeeded):
+    with pytest.raises(FourEyesRequired):
         close(month, actor)
     assert AccountingPeriod.objects.get(pk=month.pk).state == PeriodState.CLOSING
 

@@ -21,14 +21,14 @@ from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
-from billing.kernel.api.consenting import asked_instead
+from billing.kernel.api.approval import request_instead
 from billing.kernel.api.errors import (
     IdempotencyInFlight,
     IdempotencyKeyMalformed,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
 )
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.models import IdempotencyKey
 from billing.kernel.retrying import retrying
 
@@ -93,14 +93,14 @@ def whole(view, carry_out: Callable[[], Response]) -> Response:
 
 
 def _done_or_asked_for(view, carry_out: Callable[[], Response], keep: Callable[[Response], None]) -> Response:
-    """Where the act needs consent, its own transaction is over before one asks for it."""
+    """Where the act needs approval, its own transaction is over before one asks for it."""
     try:
         return _in_one_transaction(carry_out, keep)
     except ApprovalRequired as refusal:
         needed = refusal
 
     def ask() -> Response:
-        response = asked_instead(view, needed)
+        response = request_instead(view, needed)
         if response is None:
             raise needed
         return response

@@ -11,7 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, force_instance, get_lib_doc_excludes
 from rest_framework import serializers
 
-from billing.kernel.api.consenting import PendingApproval
+from billing.kernel.api.approval import PendingApproval
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -153,7 +153,7 @@ class BillingSchema(AutoSchema):
 
     def _get_response_bodies(self, direction="response"):
         bodies = super()._get_response_bodies(direction)
-        if self._action() in getattr(self.view, "consent_actions", ()):
+        if self._action() in getattr(self.view, "approval_actions", ()):
             bodies["202"] = self._get_response_for_code(PendingApproval, "202")
         return bodies
 

@@ -29,7 +29,7 @@ class Plumbing:
     list_actions: ClassVar[frozenset[str]] = frozenset({"list"})  # these filter, order and page
     query_serializers: ClassVar[dict[str, type[serializers.Serializer]]] = {}  # action -> its own parameters
     idempotency_required_actions: ClassVar[frozenset[str]] = frozenset()
-    consent_actions: ClassVar[frozenset[str]] = frozenset()  # 202 with the request if consent is needed
+    approval_actions: ClassVar[frozenset[str]] = frozenset()  # 202 with the request if approval is needed
     idempotency_separate_transaction = False  # True where services are durable and call the outside world
     idempotency_masked: ClassVar[tuple[str, ...]] = ()  # members shown once, never stored with the answer
     body_bytes_max: int | None = None

@@ -55,7 +55,7 @@ class PeriodViewSet(ServiceViewSet):
     expandable = {"entity": EntityBrief}
     expand_related = {"entity": ("select", "entity")}
     idempotency_required_actions = frozenset({"begin_closing", "close", "keep_open", "reopen"})
-    consent_actions = frozenset({"reopen"})
+    approval_actions = frozenset({"reopen"})
     action_permissions = {
         "list": queries.VIEW_PERIOD,
         "retrieve": queries.VIEW_PERIOD,

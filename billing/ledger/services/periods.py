@@ -6,12 +6,12 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.kernel import audit, events
-from billing.kernel.consent import require_consent
-from billing.kernel.errors import Invalid, NotFound
+from billing.kernel.approval import require_approval
+from billing.kernel.errors import FourEyesRequired, Invalid, NotFound
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
-from billing.ledger.consent import proposed_reopening
-from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
+from billing.ledger.approval import proposed_reopening
+from billing.ledger.errors import PeriodsOutOfOrder
 from billing.ledger.events import BooksClosed, BooksReopened
 from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
@@ -40,16 +40,16 @@ def close_period(*, period_id: UUID, actor: str, expected_version: int | None = 
     """Close a month that somebody else asked to close. From its commit on nothing is booked into it: entries
     under way are waited for.
 
-    Raises IllegalMove unless it is closing, SecondPersonNeeded for the person who asked and for whom an app above
+    Raises IllegalMove unless it is closing, FourEyesRequired for the person who asked and for whom an app above
     objects to (`hooks.before_period_close`), PeriodsOutOfOrder unless every earlier month is closed, PreconditionFailed, NotFound.
     """
 
     def change(period: AccountingPeriod) -> None:
         if actor == period.closing_requested_by:
-            raise SecondPersonNeeded("Somebody else closes the month you asked to close.")
+            raise FourEyesRequired("Somebody else closes the month you asked to close.")
         for objection in (answer(period, actor) for answer in before_period_close):
             if objection:
-                raise SecondPersonNeeded(objection)
+                raise FourEyesRequired(objection)
         earlier = _others(period).filter(starts_on__lt=period.starts_on)
         if earlier.exclude(state=PeriodState.CLOSED).exists():
             raise PeriodsOutOfOrder(f"An earlier month than {period} is not closed.")
@@ -80,16 +80,16 @@ def reopen_period(
 ) -> AccountingPeriod:
     """Open the latest closed month again.
 
-    Raises IllegalMove unless it is closed, SecondPersonNeeded for the person who closed it, PeriodsOutOfOrder
+    Raises IllegalMove unless it is closed, FourEyesRequired for the person who closed it, PeriodsOutOfOrder
     while a later month is closed, Invalid without a reason, PreconditionFailed, NotFound, ApprovalRequired.
     """
 
     def change(period: AccountingPeriod) -> None:
         if actor == period.closed_by:
-            raise SecondPersonNeeded("Somebody else reopens the month you closed.")
+            raise FourEyesRequired("Somebody else reopens the month you closed.")
         if _others(period).filter(starts_on__gt=period.starts_on, state=PeriodState.CLOSED).exists():
             raise PeriodsOutOfOrder(f"A later month than {period} is closed.")
-        require_consent(proposed_reopening(period, actor=actor, reason=reason))
+        require_approval(proposed_reopening(period, actor=actor, reason=reason))
         period.reopened_by = actor
         events.publish(
             BooksReopened(period_id=period.pk, starts_on=period.starts_on, entity_id=period.entity_id)

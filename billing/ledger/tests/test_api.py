@@ -109,13 +109,13 @@ def test_two_controllers_close_a_month_and_another_reopens_it(api, books, entry)
     assert post(api(anna), f"{path}/begin-closing").json()["state"] == "closing"
 
     own = post(api(anna), f"{path}/close")
-    assert (own.status_code, own.json()["code"]) == (403, "second-person-needed")
+    assert (own.status_code, own.json()["code"]) == (403, "four-eyes-required")
     closed = post(api(bert), f"{path}/close")
     assert (closed.status_code, closed.json()["state"], closed.json()["closed_by"]) == (
         200, "closed", f"user:{bert.pk}",
     )  # fmt: skip
     again = post(api(bert), f"{path}/reopen", {"reason": "mine"})
-    assert (again.status_code, again.json()["code"]) == (403, "second-person-needed")
+    assert (again.status_code, again.json()["code"]) == (403, "four-eyes-required")
     assert post(api(anna), f"{path}/reopen", {"reason": "a late invoice"}).json()["state"] == "open"
     assert AuditEntry.objects.get(action="period.reopened").actor == f"user:{anna.pk}"
 

@@ -4,12 +4,12 @@ from datetime import date
 
 import pytest
 
-from billing.kernel.errors import IllegalMove, Invalid, NotFound, PreconditionFailed
+from billing.kernel.errors import FourEyesRequired, IllegalMove, Invalid, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry, AuditKind, OutboxEvent
 from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger import services
-from billing.ledger.errors import PeriodsOutOfOrder, SecondPersonNeeded
+from billing.ledger.errors import PeriodsOutOfOrder
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PERIOD_MOVES, PeriodState
 from billing.ledger.tests.makers import closed_month, make_entry, make_seller
@@ -88,7 +88,7 @@ def test_every_other_move_is_refused_and_changes_nothing(action, state):
 def test_who_asked_does_not_close():
     month = month_in(PeriodState.CLOSING)
     before, said = stored(), told()
-    with pytest.raises(SecondPersonNeeded):
+    with pytest.raises(FourEyesRequired):
         services.close_period(period_id=month.pk, actor=ANNA)
     assert (stored(), told()) == (before, said)
 
@@ -96,7 +96,7 @@ def test_who_asked_does_not_close():
 def test_who_closed_does_not_reopen():
     month = month_in(PeriodState.CLOSED)
     before, said = stored(), told()
-    with pytest.raises(SecondPersonNeeded):
+    with pytest.raises(FourEyesRequired):
         services.reopen_period(period_id=month.pk, actor=BERT, reason="mine")
     assert (stored(), told()) == (before, said)
 

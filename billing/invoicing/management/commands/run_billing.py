@@ -17,7 +17,7 @@ from billing.invoicing.run_figures import NOTHING_MORE, figures_of
 from billing.invoicing.run_tables import AWAITS
 from billing.invoicing.services.running import progress_of
 from billing.invoicing.states import RunItemState
-from billing.kernel.consent import ApprovalRequired
+from billing.kernel.approval import ApprovalRequired
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
 from billing.kernel.money import round_half_up

@@ -1,4 +1,4 @@
-"""Asking for consent: the rule and the people it asks are settled now, and do not change afterwards."""
+"""Requesting approval: the rule and the people it asks are settled now, and do not change afterwards."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from django.db.models import Sum
 
 from approvals import routing
 from approvals.chain import content_digest
+from approvals.conflicts_of_interest import persons_behind, persons_with_conflicts
 from approvals.core.rules import in_base
 from approvals.events import ApprovalRequested
-from approvals.involved import involved_in, persons_behind
-from approvals.kinds import BY_ITSELF, EFFECTS, UNASKED, nothing_unasked
+from approvals.kinds import EFFECTS, NOT_SUMMED, UNAPPROVED_AMOUNTS, no_unapproved_amount
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.rates import rate_on
-from approvals.services.ending import end_request
-from approvals.services.recording import record_action
-from approvals.services.telling import tell_asked
+from approvals.services.actions import record_action
+from approvals.services.closing import end_request
+from approvals.services.notifications import tell_asked
 from approvals.states import ActionKind, LevelState, RequestState
 from billing.access.models import User
 from billing.access.queries import acting_user
@@ -58,7 +58,7 @@ def request_approval(
     person asked for of this kind at this entity within 24 hours before `at` is added to it before the rule is
     chosen, and what was done there in that time without asking, so that splitting evades nothing. Who asks, who
     gains, the `editors` and whoever else the kind says is involved never decide. The same content again is the pending request there is; other content
-    supersedes it, with all consents given so far.
+    supersedes it, with all approvals given so far.
 
     Raises NotFound, Invalid, NotAllowed (commands do not ask), NoRule, NoApprover.
     """
@@ -81,7 +81,7 @@ def request_approval(
         at=at,
         lock=True,
     )
-    barred = {request.requester_id, *persons_behind(editors), *involved_in(request, at=at)}
+    barred = {request.requester_id, *persons_behind(editors), *persons_with_conflicts(request, at=at)}
     if beneficiary_id:
         barred |= persons_behind([beneficiary_id])
     before = (
@@ -178,11 +178,13 @@ def _content_of(request: ApprovalRequest, terms: Mapping[str, object]) -> dict:
 
 def with_others(request: ApprovalRequest, *, at: datetime) -> Decimal | None:
     """The amount with those that the same person asked for at this entity, pending or approved, in the window, and
-    with what was done there unasked. Of a kind that is looked at by itself: the amount."""
-    if request.base_amount is None or request.kind in BY_ITSELF:
+    with what was performed there without a request. Of a kind that is looked at by itself: the amount."""
+    if request.base_amount is None or request.kind in NOT_SUMMED:
         return request.base_amount
     since = at - SPLIT_WINDOW
-    done = UNASKED.get(request.kind, nothing_unasked)(request.entity.pk, request.currency, since)
+    done = UNAPPROVED_AMOUNTS.get(request.kind, no_unapproved_amount)(
+        request.entity.pk, request.currency, since
+    )
     own = in_base(request.amount + done, request.rate, request.base_currency)
     others = ApprovalRequest.objects.filter(
         kind=request.kind,

@@ -1,4 +1,4 @@
-"""What of companies and roles can need other people's consent, and what it says of itself: `billing.kernel.consent`.
+"""What of companies and roles can need approval by others, and what it says of itself: `billing.kernel.approval`.
 
 No money is in question: only rules without a band are limits of it.
 """
@@ -9,17 +9,17 @@ from decimal import Decimal
 from billing.access.roles import Role
 from billing.entities.editing import PAYEE
 from billing.entities.models import BillingEntity, RoleGrant
+from billing.kernel.approval import ProposedOperation
 from billing.kernel.audit import plain
-from billing.kernel.consent import ProposedAct
 
 ROLE_GRANT = "role_grant"
 PAYEE_DATA = "payee_data"
 CHANGED = "changed"
 
 
-def proposed_grant(grant: RoleGrant, *, actor: str) -> ProposedAct:
+def proposed_grant(grant: RoleGrant, *, actor: str) -> ProposedOperation:
     """Its confirmation. Rules can name the role, as the field `role`."""
-    return ProposedAct(
+    return ProposedOperation(
         kind=ROLE_GRANT,
         actor=actor,
         title=f"{Role(grant.role).label} at {grant.entity.code} for {grant.user.name}"[:200],
@@ -46,11 +46,13 @@ def proposed_grant(grant: RoleGrant, *, actor: str) -> ProposedAct:
     )
 
 
-def proposed_payee_data(entity: BillingEntity, wanted: Mapping[str, object], *, actor: str) -> ProposedAct:
+def proposed_payee_data(
+    entity: BillingEntity, wanted: Mapping[str, object], *, actor: str
+) -> ProposedOperation:
     """All that is to change together, with whom the money goes to and by which tax id among it. Rules can name what
     changes of that: each as a field of its name with the value `changed`."""
     changes = {field: wanted[field] for field in sorted(wanted)}
-    return ProposedAct(
+    return ProposedOperation(
         kind=PAYEE_DATA,
         actor=actor,
         title=f"Change of {', '.join(name.replace('_', ' ') for name in changes)} of {entity.code}"[:200],

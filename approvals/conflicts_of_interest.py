@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from approvals.kinds import INVOLVED, nobody_else
+from approvals.kinds import CONFLICTS_OF_INTEREST, no_conflicts
 from approvals.models import ApprovalRequest
 from billing.access.models import User
 from billing.kernel.errors import NotFound
 
 
-def involved_in(request: ApprovalRequest, *, at: datetime) -> set[UUID]:
+def persons_with_conflicts(request: ApprovalRequest, *, at: datetime) -> set[UUID]:
     """The persons whom the request's kind bars as of `at`, beside who asked and who gains."""
-    return persons_behind(INVOLVED.get(request.kind, nobody_else)(request, at))
+    return persons_behind(CONFLICTS_OF_INTEREST.get(request.kind, no_conflicts)(request, at))
 
 
 def users_among(actors: Iterable[str]) -> set[UUID]:

@@ -11,13 +11,13 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from approvals import routing
 from approvals.core.due import Stage, is_late, stage_of
-from approvals.leavers import controllers_of, stuck_levels
 from approvals.models import ApprovalAction, ApprovalDelegation, ApprovalLevel, ApprovalRequest
 from approvals.queries import to_chase
-from approvals.services.one_by_one import one_by_one
-from approvals.services.recording import locked_request, record_action
-from approvals.services.telling import tell_chased, tell_stuck
+from approvals.services.actions import locked_request, record_action
+from approvals.services.batch import one_by_one
+from approvals.services.notifications import tell_chased, tell_stuck
 from approvals.states import ActionKind, LevelState, Occasion, RequestState
+from approvals.stuck_levels import controllers_of, stuck_levels
 from billing.access.models import User
 from billing.kernel.retrying import retrying
 
@@ -31,7 +31,7 @@ class Chased:
     failed: Mapping[UUID, Exception] = field(default_factory=dict)  # by request
 
 
-def chase_requests(*, actor: str, as_of: date) -> Chased:
+def remind_approvers(*, actor: str, as_of: date) -> Chased:
     """Remind those whom pending requests wait for, and let others stand in for who is late, as of a day in UTC.
 
     Once per level and stage, however often it runs; a stage that a missed run left out is not made up for. Each

@@ -9,8 +9,8 @@ from django.utils import timezone
 from approvals import routing
 from approvals.errors import DelegationRefused, InvolvedMayNotDecide, NoApprover, NotAskedToDecide
 from approvals.models import ApprovalDelegation, ApprovalLevel, ApprovalRequest
-from approvals.services.recording import locked_request, record_action, require_pending
-from approvals.services.telling import tell_asked, tell_delegate
+from approvals.services.actions import locked_request, record_action, require_pending
+from approvals.services.notifications import tell_asked, tell_delegate
 from approvals.states import ActionKind, LevelState
 from billing.access.models import User
 from billing.access.queries import acting_user

@@ -12,7 +12,7 @@ from approvals.errors import DelegationRefused
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalDelegation
 from approvals.routing import DECIDE
-from approvals.services.telling import tell_delegate
+from approvals.services.notifications import tell_delegate
 from billing.access.models import User, UserKind
 from billing.access.queries import acting_user
 from billing.entities.reach import may

@@ -1,4 +1,4 @@
-"""Acts of lower apps that need consent: which of them do, and how it is asked for. One way for every kind."""
+"""Acts of lower apps that need approval: which of them do, and how it is asked for. One way for every kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -9,19 +9,19 @@ from django.db import connection
 
 from approvals import routing
 from approvals.core.rules import in_base
-from approvals.kinds import BY_ITSELF
+from approvals.kinds import NOT_SUMMED
 from approvals.limits import let_limits_stand_still
 from approvals.models import ApprovalRequest
 from approvals.rates import rate_on
-from approvals.services.requesting import request_approval, with_others
+from approvals.services.requests import request_approval, with_others
 from approvals.states import RequestState
 from billing.access.queries import acting_user
 from billing.entities.models import BillingEntity, Department
-from billing.kernel.consent import ProposedAct
+from billing.kernel.approval import ProposedOperation
 
 
-def request_consent(act: ProposedAct, *, at: datetime, comment: str = "") -> ApprovalRequest:
-    """Ask for consent to exactly this act. Another request over the same subject is superseded.
+def request_operation_approval(act: ProposedOperation, *, at: datetime, comment: str = "") -> ApprovalRequest:
+    """Request approval for exactly this act. Another request over the same subject is superseded.
 
     Raises what `request_approval` raises.
     """
@@ -43,8 +43,8 @@ def request_consent(act: ProposedAct, *, at: datetime, comment: str = "") -> App
     )
 
 
-def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[ProposedAct]:
-    """Those that a limit covers (a rule other than a fallback; of a kind that always takes consent, any rule), and that
+def unapproved_operations(acts: Sequence[ProposedOperation], *, at: datetime) -> list[ProposedOperation]:
+    """Those that a limit covers (a rule other than a fallback; of a kind that always takes approval, any rule), and that
     are not what was just approved.
 
     Their amount counts together with what was done and asked for at the entity in 24 hours, unless their kind is
@@ -68,7 +68,7 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
         ]
         if not near:
             continue
-        if act.kind not in BY_ITSELF:
+        if act.kind not in NOT_SUMMED:
             _one_after_the_other(act)
         if routing.covering(near, as_request(act)):
             covered.append(act)
@@ -76,15 +76,15 @@ def without_consent(acts: Sequence[ProposedAct], *, at: datetime) -> list[Propos
 
 
 def _requests_at(
-    entities: Mapping[UUID, BillingEntity], acts: Sequence[ProposedAct], *, at: datetime
-) -> Callable[[ProposedAct], ApprovalRequest]:
+    entities: Mapping[UUID, BillingEntity], acts: Sequence[ProposedOperation], *, at: datetime
+) -> Callable[[ProposedOperation], ApprovalRequest]:
     """What turns an act into an unsaved request, with all that is read once for many."""
     base_currencies = routing.base_currencies(entities.values())
     departments = Department.objects.in_bulk({act.department_id for act in acts if act.department_id})
     users = {actor: acting_user(actor) for actor in {act.actor for act in acts}}
     rate_to = cache(partial(rate_on, day=at.date()))
 
-    def as_request(act: ProposedAct) -> ApprovalRequest:
+    def as_request(act: ProposedOperation) -> ApprovalRequest:
         base_currency = base_currencies[act.entity_id]
         rate = rate_to(act.currency, base_currency)
         user = users[act.actor]
@@ -108,14 +108,14 @@ def _requests_at(
     return as_request
 
 
-def _one_after_the_other(act: ProposedAct) -> None:
+def _one_after_the_other(act: ProposedOperation) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{act.kind} at {act.entity_id}"]
         )
 
 
-def _not_just_approved(acts: Sequence[ProposedAct]) -> list[ProposedAct]:
+def _not_just_approved(acts: Sequence[ProposedOperation]) -> list[ProposedOperation]:
     """Only within the transaction that carries a request out is it approved and not carried out: the database lets
     nothing else commit."""
     if not acts:
@@ -126,14 +126,14 @@ def _not_just_approved(acts: Sequence[ProposedAct]) -> list[ProposedAct]:
     return [act for act in acts if not any(_is_of(request, act) for request in being_done)]
 
 
-def _is_of(request: ApprovalRequest, act: ProposedAct) -> bool:
+def _is_of(request: ApprovalRequest, act: ProposedOperation) -> bool:
     """Whether what was asked for is exactly this."""
     asked = (request.kind, request.subject_id, request.entity_id, request.amount, request.currency)
     said = (act.kind, act.subject_id, act.entity_id, act.amount, act.currency)
     return asked == said and request.content["terms"] == act.terms
 
 
-def consented_outcomes(kind: str, *, key: str, since: datetime) -> list[str]:
+def approved_outcomes(kind: str, *, key: str, since: datetime) -> list[str]:
     """What the effects of the kind since then name under `key`."""
     done = ApprovalRequest.objects.filter(kind=kind, effect__created_at__gt=since)
     return list(done.values_list(f"effect__outcome__{key}", flat=True))

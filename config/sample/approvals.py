@@ -8,11 +8,11 @@ from django.db import transaction
 
 from approvals import services as approvals
 from approvals.models import ApprovalRequest, ApprovalRule
-from approvals.services.ruling import RuleTerms
+from approvals.services.rules import RuleTerms
 from billing.access.models import User
 from billing.access.roles import AP, FC
 from billing.entities.models import BillingEntity, Department
-from billing.invoicing.consent import CREDIT_NOTE
+from billing.invoicing.approval import CREDIT_NOTE
 from billing.invoicing.models import Invoice
 from billing.kernel.context import acting
 from billing.kernel.ids import uuid7
@@ -22,7 +22,7 @@ LIMIT = Decimal("1000.00")
 WAITING = Decimal("1500.00")
 
 
-def consent(*, seller: BillingEntity, people: Mapping[str, User], at: datetime) -> None:
+def make_rules_and_requests(*, seller: BillingEntity, people: Mapping[str, User], at: datetime) -> None:
     """Loading again does what is left of it."""
     _rule(seller, people, "Everything else", "", [_any(FC)], is_fallback=True)
     _rule(seller, people, "Credits over 1,000", CREDIT_NOTE, [_any(AP)], above_amount=LIMIT)

@@ -13,9 +13,9 @@ from approvals.errors import NotAskedToDecide
 from approvals.events import ApprovalEnded
 from approvals.models import ApprovalLevel, ApprovalRequest
 from approvals.queries import due_to_expire
-from approvals.services.one_by_one import one_by_one
-from approvals.services.recording import locked_request, record_action, require_pending
-from approvals.services.telling import tell_outcome, tell_superseded
+from approvals.services.actions import locked_request, record_action, require_pending
+from approvals.services.batch import one_by_one
+from approvals.services.notifications import tell_outcome, tell_superseded
 from approvals.states import REQUEST_MOVES, ActionKind, LevelState
 from billing.access.queries import acting_user
 from billing.kernel.events import publish

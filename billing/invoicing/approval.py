@@ -1,12 +1,12 @@
-"""What of invoicing can need other people's consent, and what it says of itself: `billing.kernel.consent`."""
+"""What of invoicing can need approval by others, and what it says of itself: `billing.kernel.approval`."""
 
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 
 from billing.invoicing.models import CreditNote, Invoice, InvoiceLine
+from billing.kernel.approval import ProposedOperation
 from billing.kernel.audit import plain
-from billing.kernel.consent import ProposedAct
 from billing.kernel.money import round_half_up
 
 CREDIT_NOTE = "credit_note"
@@ -15,10 +15,10 @@ INVOICE = "invoice"
 PAY_BACK = "pay_back"
 
 
-def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Mapping) -> ProposedAct:
+def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Mapping) -> ProposedOperation:
     """A credit note with its amounts, not yet numbered. `terms` are those of `issue_credit_note` but the day."""
     lines = terms["lines"]
-    return ProposedAct(
+    return ProposedOperation(
         kind=CREDIT_NOTE,
         actor=actor,
         title=f"Credit of {invoice.number}",
@@ -37,9 +37,9 @@ def proposed_credit(note: CreditNote, invoice: Invoice, *, actor: str, terms: Ma
     )
 
 
-def proposed_pay_back(note: CreditNote, *, actor: str, reason: str) -> ProposedAct:
+def proposed_refund(note: CreditNote, *, actor: str, reason: str) -> ProposedOperation:
     """Of all that is left of the note."""
-    return ProposedAct(
+    return ProposedOperation(
         kind=PAY_BACK,
         actor=actor,
         title=f"Paying back what is left of {note.number or 'a new credit note'}",
@@ -51,9 +51,9 @@ def proposed_pay_back(note: CreditNote, *, actor: str, reason: str) -> ProposedA
     )
 
 
-def proposed_write_off(invoice: Invoice, amount: Decimal, *, actor: str, reason: str) -> ProposedAct:
+def proposed_write_off(invoice: Invoice, amount: Decimal, *, actor: str, reason: str) -> ProposedOperation:
     """Of all that is open."""
-    return ProposedAct(
+    return ProposedOperation(
         kind=WRITE_OFF,
         actor=actor,
         title=f"Write-off of {invoice.number}",
@@ -65,10 +65,10 @@ def proposed_write_off(invoice: Invoice, amount: Decimal, *, actor: str, reason:
     )
 
 
-def proposed_issue(invoice: Invoice, *, actor: str) -> ProposedAct:
+def proposed_issue(invoice: Invoice, *, actor: str) -> ProposedOperation:
     """A draft with its lines at hand. Drafted anew with the same lines it is the same act."""
     lines = sorted(invoice.lines.all(), key=lambda line: line.position)
-    return ProposedAct(
+    return ProposedOperation(
         kind=INVOICE,
         actor=actor,
         title=f"Invoice to {invoice.customer.name}"[:200],

@@ -4,16 +4,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from approvals import services
-from approvals.services.chasing import unchased
+from approvals.services.reminders import unchased
 from billing.kernel.context import acting
 
-ACTOR = "command:chase_approvals"
+ACTOR = "command:remind_approvers"
 
 
 class Command(BaseCommand):
     help = (
         "Remind the approvers of requests that are due, and escalate what is overdue. Safe to run twice. "
-        "Example: chase_approvals --as-of 2026-11-01"
+        "Example: remind_approvers --as-of 2026-11-01"
     )
 
     def add_arguments(self, parser):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             self.stdout.write(f"due={len(due)} as_of={as_of}")
             return
         with acting(actor=ACTOR):
-            done = services.chase_requests(actor=ACTOR, as_of=as_of)
+            done = services.remind_approvers(actor=ACTOR, as_of=as_of)
         for request_id, error in done.failed.items():
             self.stderr.write(f"{request_id}: {error}")
         self.stdout.write(

@@ -7,10 +7,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from approvals import routing
+from approvals.conflicts_of_interest import persons_behind
 from approvals.errors import NoApprover, NoRule
-from approvals.involved import persons_behind
 from approvals.models import ApprovalRuleVersion
-from approvals.services.requesting import draft_request, with_others
+from approvals.services.requests import draft_request, with_others
 from approvals.states import VersionState
 from billing.access.models import User
 from billing.access.queries import acting_user

@@ -1,18 +1,18 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from approvals import services
-from approvals.services.leaving import waiting_for
+from approvals.services.reassignment import waiting_for
 from billing.access.models import User
 from billing.kernel.context import acting
 
-ACTOR = "command:hand_over_approvals"
+ACTOR = "command:reassign_approvals"
 
 
 class Command(BaseCommand):
     help = (
         "Ask somebody else wherever a pending request waits for a person who leaves. Who has a part in a request "
         "or may not decide it is refused, and the request named. "
-        "Example: hand_over_approvals --from ada@example.com --to bob@example.com --reason 'Ada left'"
+        "Example: reassign_approvals --from ada@example.com --to bob@example.com --reason 'Ada left'"
     )
 
     def add_arguments(self, parser):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             self.stdout.write(f"waiting={len(waiting)}")
             return
         with acting(actor=ACTOR):
-            done = services.hand_over_requests(actor=ACTOR, from_id=one.pk, to_id=other.pk, comment=reason)
+            done = services.reassign_requests_of(actor=ACTOR, from_id=one.pk, to_id=other.pk, comment=reason)
         stayed = [item for item in done if item.refusal]
         for item in stayed:
             self.stderr.write(f"{item.request.pk} {item.request}: {item.refusal.detail}")

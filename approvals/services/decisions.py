@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals import routing
+from approvals.conflicts_of_interest import persons_with_conflicts
 from approvals.core import levels as core
 from approvals.errors import (
     BeyondLimit,
@@ -18,13 +19,12 @@ from approvals.errors import (
     RequestNotPending,
 )
 from approvals.events import ApprovalApproved, ApprovalRejected
-from approvals.involved import involved_in
 from approvals.kinds import EFFECTS
 from approvals.models import ApprovalAction, ApprovalEffect, ApprovalLevel, ApprovalRequest, ApprovalVote
 from approvals.queries import delegations_to
-from approvals.services.ending import skip_levels
-from approvals.services.recording import locked_request, record_action, require_pending
-from approvals.services.telling import tell_asked, tell_outcome
+from approvals.services.actions import locked_request, record_action, require_pending
+from approvals.services.closing import skip_levels
+from approvals.services.notifications import tell_asked, tell_outcome
 from approvals.states import DECISIONS, LEVEL_MOVES, REQUEST_MOVES, ActionKind, LevelState
 from billing.access.models import User
 from billing.access.queries import acting_user
@@ -50,8 +50,8 @@ def decide_request(
 ) -> ApprovalRequest:
     """Approve or reject on the pending level, for oneself or, as a delegate, for an approver of it.
 
-    `digest` is that of the content the decider was shown. The last consent carries the act out, in this
-    transaction: if the act is refused, so is the consent. A rejection ends the request and says why.
+    `digest` is that of the content the decider was shown. The last approval carries the act out, in this
+    transaction: if the act is refused, so is the approval. A rejection ends the request and says why.
 
     Raises NotFound, PreconditionFailed, RequestNotPending, ContentChanged, InvolvedMayNotDecide, NotAskedToDecide,
     BeyondLimit, DecidedBefore, Invalid, and whatever the act itself is refused with.
@@ -136,7 +136,7 @@ def _stands_for(person: User | None, request: ApprovalRequest, level: ApprovalLe
     """
     if person is None or not routing.may_decide(person, request):
         raise NotAskedToDecide("You may not decide here.")
-    barred = {*request.barred, *involved_in(request, at=at)}
+    barred = {*request.barred, *persons_with_conflicts(request, at=at)}
     if person.person_id in barred:
         raise InvolvedMayNotDecide("You asked for this, edited it, or gain by it.")
     votes = list(level.votes.all())
@@ -170,7 +170,7 @@ def _principals(
 
 
 def _fill(levels: list[ApprovalLevel], action: ApprovalAction, *, approver: UUID, person: User) -> bool:
-    """Cast the votes of a consent, level by level; True when the last one is filled."""
+    """Cast the votes of an approval, level by level; True when the last one is filled."""
     rows: dict[UUID, list[ApprovalVote]] = {level.pk: [] for level in levels}
     for vote in ApprovalVote.objects.filter(level__in=levels).order_by("pk"):
         rows[vote.level_id].append(vote)

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from approvals.leavers import OPEN
 from approvals.models import ApprovalLevel, ApprovalRequest
-from approvals.services.talking import reassign_request
+from approvals.services.comments import reassign_request
 from approvals.states import RequestState
+from approvals.stuck_levels import OPEN
 from billing.kernel.errors import DomainError
 
 
@@ -31,7 +31,7 @@ def waiting_for(person_id: UUID) -> list[ApprovalRequest]:
     )
 
 
-def hand_over_requests(*, actor: str, from_id: UUID, to_id: UUID, comment: str) -> list[HandedOver]:
+def reassign_requests_of(*, actor: str, from_id: UUID, to_id: UUID, comment: str) -> list[HandedOver]:
     """Ask `to_id` in the place of `from_id` wherever an open level waits for him, each in a transaction of its own.
 
     A request of which the other has a part, that he may not decide or is asked about already, stays as it is and

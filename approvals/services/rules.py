@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals.core.levels import Mode
-from approvals.errors import ProposalOpen, RuleNameTaken, RuleTakesTwo
+from approvals.errors import ProposalOpen, RuleNameTaken
 from approvals.kinds import EFFECTS
 from approvals.limits import wait_for_acts
 from approvals.models import ApprovalRule, ApprovalRuleVersion
@@ -21,7 +21,7 @@ from billing.access.queries import acting_user
 from billing.access.verbs import VERBS
 from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
-from billing.kernel.errors import Invalid, NotAllowed, NotFound
+from billing.kernel.errors import FourEyesRequired, Invalid, NotAllowed, NotFound
 from billing.kernel.money import Money
 from billing.kernel.states import next_state
 from billing.kernel.versions import require_version
@@ -89,13 +89,13 @@ def propose_rule_version(
 @transaction.atomic
 def confirm_rule(*, actor: str, rule_id: UUID, version: int | None = None) -> ApprovalRule:
     """Put the proposed version into force, in the place of the present one. `version` is the rule's as last seen.
-    Raises NotFound, PreconditionFailed, RuleTakesTwo."""
+    Raises NotFound, PreconditionFailed, FourEyesRequired."""
     rule = _locked_rule(rule_id)
     require_version(rule, version)
     proposed = _proposed(rule)
     confirmer = acting_user(actor)
     if confirmer is None or confirmer.person_id == proposed.proposed_by.person_id:
-        raise RuleTakesTwo("Somebody else must confirm this.")
+        raise FourEyesRequired("Somebody else must confirm this.")
     wait_for_acts()
     now = timezone.now()
     for present in rule.versions.filter(state=VersionState.ACTIVE):

@@ -1,16 +1,16 @@
-"""What of the books can need other people's consent, and what it says of itself: `billing.kernel.consent`."""
+"""What of the books can need approval by others, and what it says of itself: `billing.kernel.approval`."""
 
 from decimal import Decimal
 
-from billing.kernel.consent import ProposedAct
+from billing.kernel.approval import ProposedOperation
 from billing.ledger.models import AccountingPeriod
 
 PERIOD_REOPENING = "period_reopening"
 
 
-def proposed_reopening(period: AccountingPeriod, *, actor: str, reason: str) -> ProposedAct:
+def proposed_reopening(period: AccountingPeriod, *, actor: str, reason: str) -> ProposedOperation:
     """No money is in question: only rules without a band are limits of it."""
-    return ProposedAct(
+    return ProposedOperation(
         kind=PERIOD_REOPENING,
         actor=actor,
         title=f"Reopening of {period} at {period.entity.code}",
