@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from celery import current_app
 from django.apps import apps
 
-from approvals.kinds import EFFECTS, INVOLVED, UNASKED
+from approvals.kinds import CONFLICTS_OF_INTEREST, EFFECTS, UNAPPROVED_AMOUNTS
 from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
 from billing.invoicing.owing import OWING
 from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
@@ -26,8 +26,8 @@ from config.schedule import SCHEDULE
 # Registries that are not yet hooks, as "<module>.<name>". A test finds those that are missing.
 REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
-    "approvals.kinds.INVOLVED": INVOLVED,
-    "approvals.kinds.UNASKED": UNASKED,
+    "approvals.kinds.CONFLICTS_OF_INTEREST": CONFLICTS_OF_INTEREST,
+    "approvals.kinds.UNAPPROVED_AMOUNTS": UNAPPROVED_AMOUNTS,
     "billing.invoicing.guards.GUARDS": DRAFT_GUARDS,
     "billing.invoicing.owing.OWING": OWING,
     "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
