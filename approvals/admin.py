@@ -30,9 +30,9 @@ from approvals.stuck_levels import stuck_levels
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, entities_for
-from billing.invoicing.console import money
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.tables import money
 from billing.kernel.errors import NotFound
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
@@ -135,7 +135,7 @@ class RequestPages(ReadOnlyAdmin):
     search_fields = ("title", "requester__name", "entity__name", "entity__code")
     search_help_text = "Title, who asked, or name or code of the entity"
     ordering = ("-id",)
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (
         ("title", "kind", "shown_state"),
         ("entity", "department", "gl_code"),
@@ -312,7 +312,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     search_fields = ("name", "entity__name", "entity__code")
     ordering = ("name", "id")
     actions_list = ("simulate",)
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
     readonly_fields = ("shown_state",)
     verbs = (

@@ -10,7 +10,7 @@ from approvals.mailing.content import SAMPLE, SAMPLE_WORDS, render
 from approvals.mailing.wording import LABELS
 from approvals.models import ApprovalMail
 from approvals.states import Occasion
-from billing.kernel.mailing.console import MailPages, mail_verbs
+from billing.kernel.console.mails import MailPages, mail_verbs
 
 
 class PreviewForm(forms.Form):

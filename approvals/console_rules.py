@@ -14,7 +14,7 @@ from billing.access.creating import ScopedForm
 from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department
 from billing.entities.queries import departments_for, entities_for
-from billing.kernel.adminverbs import actor_of
+from billing.kernel.console.actions import actor_of
 from billing.kernel.errors import Invalid
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}

@@ -19,8 +19,8 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import colleagues_of, departments_for, entities_for
 from billing.entities.reach import may
-from billing.invoicing.console import Table, money
-from billing.kernel.adminverbs import actor_of, styled
+from billing.kernel.console.actions import actor_of, styled
+from billing.kernel.console.tables import Table, money
 from billing.kernel.errors import DomainError, Invalid
 from billing.kernel.money import currencies, minor_unit
 
@@ -106,7 +106,7 @@ def page_of(model_admin, request: HttpRequest) -> TemplateResponse:
         **model_admin.admin_site.each_context(request),
         "title": "Who would approve it?",
         "opts": model_admin.opts,
-        "answer": "admin/invoicing/tables.html",
+        "answer": "admin/tables.html",
         "tables": _answered(request, form) if form.is_valid() else [],
         "form": styled(form),
         "back": reverse("admin:approvals_approvalrule_changelist"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from approvals.models import ApprovalAction, ApprovalRequest
 from approvals.states import ActionKind
 from billing.access.models import User
-from billing.invoicing.console import Table
+from billing.kernel.console.tables import Table
 
 NOTHING = "–"
 CHANGE = {"before", "after"}

@@ -6,7 +6,7 @@ from decimal import Decimal
 from approvals import field_text
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from billing.access.models import User
-from billing.invoicing.console import Table, money
+from billing.kernel.console.tables import Table, money
 from billing.kernel.money import minor_unit
 
 

@@ -14,9 +14,9 @@ from approvals import queries as approvals
 from billing.entities import queries as entities
 from billing.entities.states import EntityState
 from billing.invoicing import queries as invoicing
-from billing.invoicing.console import money
 from billing.invoicing.models import BillingRun
 from billing.invoicing.states import InvoiceState
+from billing.kernel.console.tables import money
 from billing.ledger import queries as ledger
 from billing.ledger.states import PeriodState
 from billing.payments import queries as payments

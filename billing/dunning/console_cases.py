@@ -17,13 +17,13 @@ from billing.dunning import queries, services
 from billing.dunning.models import DunningCase, DunningNotice, DunningPause, DunningRun, LateFee
 from billing.dunning.states import CaseState, FeeState, ItemState, Outcome, PauseKind, RunState
 from billing.entities.queries import today_at
-from billing.invoicing.console import Table, link, money, number
 from billing.invoicing.queries import invoices_for
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, styled
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.tables import Table, link, money, number
 from billing.kernel.errors import DomainError, NotFound
 
-TABLES = "admin/invoicing/tables.html"
+TABLES = "admin/tables.html"
 PAUSE = "dunning.pause_dunning"
 
 

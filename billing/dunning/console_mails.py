@@ -10,9 +10,9 @@ from billing.dunning.mailing.wording import LABELS
 from billing.dunning.models import DunningMail
 from billing.dunning.states import Template
 from billing.entities.queries import today_at
-from billing.invoicing.console import Table, link, money
 from billing.invoicing.queries import invoices_for
-from billing.kernel.mailing.console import MailPages, mail_verbs
+from billing.kernel.console.mails import MailPages, mail_verbs
+from billing.kernel.console.tables import Table, link, money
 
 
 class PreviewForm(forms.Form):

@@ -20,9 +20,9 @@ from billing.dunning.models import DunningAssignment, DunningPolicy
 from billing.dunning.states import Effect, PolicyState
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for
-from billing.invoicing.console import Table, money, number
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, styled, today
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, styled, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.tables import Table, money, number
 from billing.kernel.errors import DomainError
 from billing.kernel.money import currencies, plain
 
@@ -170,7 +170,7 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_fields = ("code", "name", "entity_class")
     ordering = ("code", "-revision")
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (
         ("code", "revision", "shown_state"),
         ("name", "seller"),

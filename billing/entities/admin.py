@@ -17,8 +17,8 @@ from billing.entities.paths import depth_of
 from billing.entities.reach import only_proposes, visible
 from billing.entities.role_conflicts import role_conflicts
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
 
@@ -423,7 +423,7 @@ class RoleExceptionAdmin(CreatingAdmin):
 
     creates = "entities.approve_exception"
     create_form = ExceptionForm
-    list_before_template = "admin/invoicing/tables.html"
+    list_before_template = "admin/tables.html"
     list_display = (
         "person",
         "role",

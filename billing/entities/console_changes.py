@@ -8,7 +8,7 @@ from billing.entities import services
 from billing.entities.editing import BANK_LENGTH_MAX, time_zones
 from billing.entities.models import BillingEntity, Consolidation
 from billing.entities.states import EntityState
-from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.money import currencies
 
 ADDRESS = ("line1", "line2", "postal_code", "city", "region", "country")

@@ -31,8 +31,9 @@ from billing.invoicing.console_one_off import DELETE, REVISE, OneOffInvoices
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
-from billing.kernel.adminverbs import AdminVerb, actor_of, today
+from billing.kernel.console import tables
+from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
 
 DAY = {"widget": forms.DateInput(), "initial": today}
 
@@ -103,7 +104,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
     search_help_text = "Number, or name or code of the customer"
     ordering = ("-id",)
     list_before_template = "admin/invoicing/totals.html"
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fieldsets = (
         ("", {"fields": (("number", "shown_state"), ("seller", "customer"), ("issued_on", "due_on"))}),
         (
@@ -232,32 +233,32 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
         return Labelled(invoice.state, InvoiceState)
 
     def described(self, invoice):
-        total = console.money(invoice.total_amount, invoice.currency)
+        total = tables.money(invoice.total_amount, invoice.currency)
         return f"{invoice}, {total}, to {invoice.customer}"
 
     @display(description="Net")
     def shown_net(self, invoice):
-        return console.money(invoice.net_amount, invoice.currency)
+        return tables.money(invoice.net_amount, invoice.currency)
 
     @display(description="Tax")
     def shown_tax(self, invoice):
-        return console.money(invoice.tax_amount, invoice.currency)
+        return tables.money(invoice.tax_amount, invoice.currency)
 
     @display(description="Total", ordering="total_amount")
     def shown_total(self, invoice):
-        return console.money(invoice.total_amount, invoice.currency)
+        return tables.money(invoice.total_amount, invoice.currency)
 
     @display(description="Paid")
     def shown_paid(self, invoice):
-        return console.money(invoice.paid_amount, invoice.currency)
+        return tables.money(invoice.paid_amount, invoice.currency)
 
     @display(description="Credited and written off")
     def shown_credited(self, invoice):
-        return console.money(invoice.credited_amount + invoice.written_off_amount, invoice.currency)
+        return tables.money(invoice.credited_amount + invoice.written_off_amount, invoice.currency)
 
     @display(description="Open", ordering="balance_amount")
     def shown_balance(self, invoice):
-        return console.money(invoice.balance_amount, invoice.currency)
+        return tables.money(invoice.balance_amount, invoice.currency)
 
     @display(description="Parties and terms")
     def shown_parties(self, invoice):
@@ -274,7 +275,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
     @display(description="Part of")
     def shown_consolidation(self, invoice):
         document = queries.live_consolidations([invoice.pk]).get(invoice.pk)
-        return console.link(document, "invoicing_consolidatedinvoice") if document else "–"
+        return tables.link(document, "invoicing_consolidatedinvoice") if document else "–"
 
     @display(description="Document")
     def shown_document(self, invoice):
@@ -326,17 +327,17 @@ class CostAllocationAdmin(ReadOnlyAdmin):
 
     @display(description="Net", ordering="net_amount")
     def shown_net(self, share):
-        return console.money(share.net_amount, share.currency)
+        return tables.money(share.net_amount, share.currency)
 
     @display(description="Tax", ordering="tax_amount")
     def shown_tax(self, share):
-        return console.money(share.tax_amount, share.currency)
+        return tables.money(share.tax_amount, share.currency)
 
     @display(description="Weighed")
     def shown_weights(self, share):
         weighed = sorted((share.weights or {}).values(), key=lambda each: each["driver"])
         told = (
-            f"{console.number(Decimal(each['weight']))} of {console.number(Decimal(each['of']))} by {each['driver']}"
+            f"{tables.number(Decimal(each['weight']))} of {tables.number(Decimal(each['of']))} by {each['driver']}"
             for each in weighed
         )
         return ", ".join(told) or "–"
@@ -355,7 +356,7 @@ class TaxRateAdmin(ReadOnlyAdmin):
 
     @display(description="Percent", ordering="percent")
     def shown_percent(self, rate):
-        return f"{console.number(rate.percent)} %"
+        return f"{tables.number(rate.percent)} %"
 
 
 def _end_exemption(request, exemption, *, ends_on, reason):

@@ -1,49 +1,24 @@
-"""An invoice as a controller reads it: tables of text, made from the proof and the timeline."""
+"""An invoice as a controller reads it: tables of text, made from its reconciliation and its timeline."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 
-from django.db.models import Count, Model, QuerySet, Sum
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.db.models import Count, QuerySet, Sum
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.proof import Proof, proof_of
 from billing.invoicing.recomputing import Difference
 from billing.invoicing.timeline import timeline_of
-from billing.kernel.money import minor_unit, plain
+from billing.kernel.console.tables import Table, money, number
 from billing.subscriptions.models import Price, Subscription
 from billing.usage.models import Meter
 
 TOLD_ELSEWHERE = {"exact", "shares", "steps", "days", "discounts"}
 REFERENCES = {"adjusts", "charge", "event", "item", "sha256"}  # ids and checksums, which the API answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """What the theme's table component takes."""
-
-    title: str
-    headers: list[str]
-    rows: list[list[str]]
-    note: str = ""
-
-
-def money(amount: Decimal, currency: str) -> str:
-    """ "1,250.00 EUR": all decimals of the currency, and any beyond them rather than a rounded figure."""
-    shown = amount.quantize(minor_unit(currency))
-    return f"{shown if shown == amount else amount:,f} {currency}"
-
-
-def number(value: Decimal | None) -> str:
-    if value is None:
-        return "–"
-    return plain(value)
 
 
 def invoice_tables(invoice: Invoice, *, names: Mapping[str, str]) -> list[Table]:
@@ -83,13 +58,6 @@ def totals_of(invoices: QuerySet[Invoice]) -> list[list[str]]:
         ]
         for row in sums
     ]
-
-
-def link(obj: Model, page: str) -> str:
-    """A table's cell that leads to the object's page in the console."""
-    return format_html(
-        '<a class="underline" href="{}">{}</a>', reverse(f"admin:{page}_change", args=[obj.pk]), obj
-    )
 
 
 def lines_table(lines: Iterable[InvoiceLine], *, title: str = "Lines") -> Table:

@@ -18,14 +18,14 @@ from unfold.decorators import display
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.entities import queries as entities
 from billing.invoicing import queries, services
-from billing.invoicing.console import money, number
 from billing.invoicing.consolidation_tables import document_tables, preview_tables
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import ConsolidatedInvoice, ExchangeRate
 from billing.invoicing.services.consolidating import Consolidated
 from billing.invoicing.states import ConsolidatedPaymentState, ConsolidatedState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.tables import money, number
 from billing.kernel.errors import DomainError, NotFound
 from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
@@ -78,7 +78,7 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "payer__name", "payer__code")
     search_help_text = "Number, or name or code of the payer"
     ordering = ("-id",)
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fieldsets = (
         (
             "",

@@ -10,12 +10,12 @@ from unfold.decorators import display
 
 from billing.entities.queries import today_at
 from billing.invoicing import queries, services
-from billing.invoicing.console import Table, link, money, number
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.crediting import CreditParts
 from billing.invoicing.states import CreditRemainder, InvoiceState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.tables import Table, link, money, number
 from billing.kernel.errors import NotFound
 
 DAY = {"widget": forms.DateInput(), "initial": today}
@@ -186,7 +186,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     search_fields = ("number", "invoice__number", "customer__name", "customer__code", "reason")
     search_help_text = "Number of the note or its invoice, or name or code of the customer"
     ordering = ("-id",)
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (
         ("number", "shown_invoice", "issued_on"),
         ("seller", "customer"),

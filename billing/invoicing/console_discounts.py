@@ -11,10 +11,11 @@ from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for
-from billing.invoicing import console, queries, services
+from billing.invoicing import queries, services
 from billing.invoicing.models import Discount, DiscountGrant, DiscountKind
-from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console import tables
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.base import ReadOnlyAdmin
 from billing.subscriptions.models import Product, Subscription
 from billing.subscriptions.queries import products_for, subscriptions_for
 
@@ -122,9 +123,9 @@ class DiscountAdmin(CreatesByService, ReadOnlyAdmin):
     @display(description="Off")
     def worth(self, discount):
         if discount.kind == DiscountKind.PERCENT:
-            return f"{console.number(discount.percent)} %"
+            return f"{tables.number(discount.percent)} %"
         amounts = sorted(discount.amounts.all(), key=lambda each: each.currency)
-        return ", ".join(console.money(each.amount, each.currency) for each in amounts)
+        return ", ".join(tables.money(each.amount, each.currency) for each in amounts)
 
     @display(description="How long")
     def lasts(self, discount):

@@ -18,7 +18,7 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.invoicing import services
-from billing.invoicing.console import Table, lines_table
+from billing.invoicing.console import lines_table
 from billing.invoicing.console_one_off_lines import (
     DRAFT,
     LineRows,
@@ -31,8 +31,9 @@ from billing.invoicing.console_one_off_lines import (
 )
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.admin import names_of_actors
-from billing.kernel.adminverbs import AdminVerb, Seen, actor_of, previewed, styled
+from billing.kernel.console.actions import AdminVerb, Seen, actor_of, previewed, styled
+from billing.kernel.console.base import names_of_actors
+from billing.kernel.console.tables import Table
 from billing.kernel.errors import DomainError
 from billing.kernel.models import AuditEntry
 from billing.kernel.money import currencies

@@ -13,7 +13,6 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.invoicing import queries, services
-from billing.invoicing.console import Table, money
 from billing.invoicing.gl_codes import line_of_descent
 from billing.invoicing.models import (
     AllocationRule,
@@ -26,8 +25,9 @@ from billing.invoicing.services.simulating import Simulation
 from billing.invoicing.states import AllocationRunState, RuleState
 from billing.invoicing.step_text import steps_from
 from billing.invoicing.target_text import targets_from, text_of
-from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
-from billing.kernel.adminverbs import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
+from billing.kernel.console.tables import Table, money
 from billing.subscriptions.models import Product
 from billing.subscriptions.queries import products_for
 from billing.usage.models import Meter
@@ -208,7 +208,7 @@ class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
     ordering = ("entity__code", "code")
     fields = (("entity", "code", "name"), ("shown_state", "created_at"))
     readonly_fields = ("shown_state", "created_at")
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     verbs = (
         AdminVerb(
             name="revise",
@@ -369,7 +369,7 @@ class AllocationRunAdmin(CreatesByService, ReadOnlyAdmin):
     empty_hint = "A rule is run from its own page; here costs are stepped down from department to department."
     creates = "invoicing.run_allocation"
     create_form = StepDownForm
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     list_display = (
         "shown_what",
         "entity",

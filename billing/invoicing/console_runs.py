@@ -26,8 +26,8 @@ from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.run_figures import NOTHING_MORE, figures_of
 from billing.invoicing.run_tables import FIGURES, failures_of, preview_tables, progress_told
 from billing.invoicing.states import RunItemState, RunState
-from billing.kernel.admin import Labelled, ReadOnlyAdmin, names_of_actors
-from billing.kernel.adminverbs import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
@@ -85,7 +85,7 @@ class BillingRunAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     ordering = ("-as_of", "-id")
     change_form_before_template = "admin/invoicing/run_progress.html"
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (
         ("seller", "as_of"),
         ("asked_by", "continued_at"),

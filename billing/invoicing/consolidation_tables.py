@@ -5,9 +5,9 @@ from decimal import Decimal
 from django.utils.html import format_html
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.console import Table, link, money, number
 from billing.invoicing.gathering import Gathering
 from billing.invoicing.models import ConsolidatedChild, ConsolidatedInvoice, ExchangeRate, Invoice
+from billing.kernel.console.tables import Table, link, money, number
 
 ROWS_MAX = 200
 

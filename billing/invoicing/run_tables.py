@@ -7,11 +7,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from billing.entities.models import BillingEntity
-from billing.invoicing.console import Table, link, money
 from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.run_figures import NOTHING_MORE, RunFigures
 from billing.invoicing.services import BillingPreview
 from billing.invoicing.states import RunItemState, RunState
+from billing.kernel.console.tables import Table, link, money
 from billing.kernel.money import total_of
 
 INVOICES_SHOWN = 50

@@ -11,10 +11,10 @@ from unfold.decorators import display
 
 from billing.entities import queries as entities
 from billing.entities.reach import visible
-from billing.invoicing.console import Table, link, money
 from billing.invoicing.queries import consolidations_for, invoices_for
-from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of, styled, today
+from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.tables import Table, link, money
 from billing.kernel.errors import DomainError, NotFound
 from billing.kernel.money import currencies
 from billing.payments import console_accounts, queries, services  # noqa: F401 (registers its pages)
@@ -80,7 +80,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     search_fields = ("reference", "customer__name", "customer__code")
     search_help_text = "Reference, or name or code of the customer"
     ordering = ("-id",)
-    change_form_after_template = "admin/invoicing/tables.html"
+    change_form_after_template = "admin/tables.html"
     fields = (
         ("seller", "customer"),
         ("shown_amount", "shown_applied", "shown_left"),

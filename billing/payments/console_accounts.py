@@ -13,11 +13,11 @@ from unfold.decorators import display
 
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, seller_of, today_at
-from billing.invoicing.console import Table, money
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import styled, today
+from billing.kernel.console.actions import styled, today
+from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.tables import Table, money
 from billing.payments import queries
 from billing.payments.models import CustomerAccount
 from billing.payments.statements import Statement, balances_of, currencies_of, statement_of

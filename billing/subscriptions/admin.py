@@ -14,8 +14,8 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from billing.entities.queries import today_at
-from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, styled
+from billing.kernel.console.actions import AdminVerb, actor_of, styled
+from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.errors import DomainError
 from billing.subscriptions import console_catalogue as console
 from billing.subscriptions import (
@@ -28,7 +28,7 @@ from billing.subscriptions import (
 )
 from billing.subscriptions.models import Plan, PlanItem, Price, Product
 
-TABLES = "admin/invoicing/tables.html"
+TABLES = "admin/tables.html"
 NO_PRICE = "This product has no price yet. Press “Add price…” on its page, then come back."
 
 

@@ -10,8 +10,8 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.queries import today_at
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.subscriptions import queries, services
 from billing.subscriptions.models import License, LicenseAssignment, LicenseTerms
 from billing.subscriptions.states import LicenseState

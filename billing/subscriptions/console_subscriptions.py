@@ -16,8 +16,8 @@ from unfold.decorators import display
 
 from billing.access.models import User
 from billing.entities import queries as entities
-from billing.kernel.admin import Labelled, ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.errors import DomainError, NotFound
 from billing.kernel.money import plain
 from billing.kernel.retrying import retrying

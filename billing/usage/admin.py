@@ -6,8 +6,8 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.utils import timezone
 from unfold.decorators import display
 
-from billing.kernel.admin import ReadOnlyAdmin
-from billing.kernel.adminverbs import AdminVerb, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.money import plain
 from billing.usage import queries, services
 from billing.usage.models import (

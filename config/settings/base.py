@@ -31,7 +31,7 @@ PROBLEM_BASE_URL = f"{PUBLIC_URL}/problems/"
 INSTALLED_APPS = [
     "config",
     "unfold",
-    "django.contrib.admin",
+    "config.apps.ConsoleConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

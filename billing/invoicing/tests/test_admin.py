@@ -7,7 +7,6 @@ from django.urls import reverse
 
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services
-from billing.invoicing.console import money
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import (
@@ -19,6 +18,7 @@ from billing.invoicing.tests.makers import (
     make_terms,
     make_usage,
 )
+from billing.kernel.console.tables import money
 from billing.kernel.models import Job
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.soundness import assert_books_are_sound
