@@ -30,8 +30,9 @@ from approvals.stuck_levels import stuck_levels
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, entities_for
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.console.tables import money
 from billing.kernel.errors import NotFound
 

@@ -19,7 +19,8 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import colleagues_of, departments_for, entities_for
 from billing.entities.reach import may
-from billing.kernel.console.actions import actor_of, styled
+from billing.kernel.console.actions import actor_of
+from billing.kernel.console.forms import styled
 from billing.kernel.console.tables import Table, money
 from billing.kernel.errors import DomainError, Invalid
 from billing.kernel.money import currencies, minor_unit

@@ -12,8 +12,9 @@ from billing.access import queries, services
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import ApiKey, User
 from billing.access.verbs import scopes
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm
 
 if admin.site.is_registered(Group):
     admin.site.unregister(Group)  # what people may do is granted, not grouped

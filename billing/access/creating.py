@@ -3,7 +3,7 @@
 from django import forms
 from django.http import HttpRequest
 
-from billing.kernel.console.actions import styled
+from billing.kernel.console.forms import styled
 from billing.kernel.errors import DomainError
 
 

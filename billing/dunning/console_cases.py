@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
@@ -18,10 +18,11 @@ from billing.dunning.models import DunningCase, DunningNotice, DunningPause, Dun
 from billing.dunning.states import CaseState, FeeState, ItemState, Outcome, PauseKind, RunState
 from billing.entities.queries import today_at
 from billing.invoicing.queries import invoices_for
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, styled
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm
 from billing.kernel.console.tables import Table, link, money, number
-from billing.kernel.errors import DomainError, NotFound
+from billing.kernel.errors import NotFound
 
 TABLES = "admin/tables.html"
 PAUSE = "dunning.pause_dunning"
@@ -208,23 +209,16 @@ class DunningPauseAdmin(ReadOnlyAdmin):
     def add_view(self, request: HttpRequest, form_url="", extra_context=None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = PauseForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                pause = self._pause(request, **form.cleaned_data)
-            except DomainError as error:
-                form.add_error(None, error.detail)
-            else:
-                self.message_user(request, f"{pause.invoice}: paused.", messages.SUCCESS)
-                return HttpResponseRedirect(reverse("admin:dunning_dunningpause_change", args=[pause.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Pause dunning",
-            "opts": self.opts,
-            "form": styled(form),
-            "back": reverse("admin:dunning_dunningpause_changelist"),
-        }
-        return TemplateResponse(request, "admin/dunning/pause.html", context)
+        return self.form_page(
+            request,
+            PauseForm(request.POST or None),
+            title="Pause dunning",
+            explanation="Reminders leave out what is paused; the rest of the invoice is still asked for. While everything"
+            " is paused, days are not counted.",
+            submit_label="Pause",
+            save=partial(self._pause, request),
+            done=lambda pause: f"{pause.invoice}: paused.",
+        )
 
     def _pause(self, request: HttpRequest, *, invoice_number: str, **terms) -> DunningPause:
         within = invoices_for(request.user, PAUSE).filter(number=invoice_number.strip())

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
@@ -20,10 +20,10 @@ from billing.dunning.models import DunningAssignment, DunningPolicy
 from billing.dunning.states import Effect, PolicyState
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.console.tables import Table, money, number
-from billing.kernel.errors import DomainError
 from billing.kernel.money import currencies, plain
 
 STEP_LINES = (
@@ -162,6 +162,10 @@ def _retire(request, policy, *, reason):
     services.retire_policy(actor=actor_of(request), policy_id=policy.pk, reason=reason)
 
 
+def _draft(request: HttpRequest, *, seller: BillingEntity, **terms: object) -> DunningPolicy:
+    return services.create_policy(actor=actor_of(request), seller_id=seller.pk, **terms)
+
+
 @admin.register(DunningPolicy)
 class DunningPolicyAdmin(ReadOnlyAdmin):
     empty_hint = "A policy says when late customers are reminded. Create one, then activate it."
@@ -221,25 +225,15 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
     def add_view(self, request: HttpRequest, form_url="", extra_context=None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = PolicyForm(request.POST or None, user=request.user)
-        if request.method == "POST" and form.is_valid():
-            terms = dict(form.cleaned_data)
-            seller = terms.pop("seller")
-            try:
-                policy = services.create_policy(actor=actor_of(request), seller_id=seller.pk, **terms)
-            except DomainError as error:
-                form.add_error(None, error.detail)
-            else:
-                self.message_user(request, f"{policy}: drafted. Activate it to use it.", messages.SUCCESS)
-                return HttpResponseRedirect(reverse("admin:dunning_dunningpolicy_change", args=[policy.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Draft a dunning policy",
-            "opts": self.opts,
-            "form": styled(form),
-            "back": reverse("admin:dunning_dunningpolicy_changelist"),
-        }
-        return TemplateResponse(request, "admin/dunning/policy.html", context)
+        return self.form_page(
+            request,
+            PolicyForm(request.POST or None, user=request.user),
+            title="Draft a dunning policy",
+            explanation="Nobody is reminded by a draft. Look at it, then activate it.",
+            submit_label="Draft",
+            save=partial(_draft, request),
+            done=lambda policy: f"{policy}: drafted. Activate it to use it.",
+        )
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         policy = self.get_object(request, unquote(object_id))

@@ -17,8 +17,9 @@ from billing.entities.paths import depth_of
 from billing.entities.reach import only_proposes, visible
 from billing.entities.role_conflicts import role_conflicts
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
 

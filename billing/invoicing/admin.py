@@ -32,8 +32,9 @@ from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
 from billing.kernel.console import tables
-from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
+from billing.kernel.console.forms import today
 
 DAY = {"widget": forms.DateInput(), "initial": today}
 

@@ -2,15 +2,12 @@
 
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
@@ -21,16 +18,15 @@ from billing.invoicing import queries, services
 from billing.invoicing.consolidation_tables import document_tables, preview_tables
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import ConsolidatedInvoice, ExchangeRate
-from billing.invoicing.services.consolidating import Consolidated
 from billing.invoicing.states import ConsolidatedPaymentState, ConsolidatedState
-from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import today
 from billing.kernel.console.tables import money, number
-from billing.kernel.errors import DomainError, NotFound
-from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
+from billing.kernel.errors import NotFound
 
 CONSOLIDATE = "invoicing.consolidate_invoices"
+ALREADY_CONSOLIDATED = "nothing new to gather; this is the document there is"
 DAY = {"widget": forms.DateInput()}
 
 
@@ -128,23 +124,18 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         """Name the payer and the period, look at what would be gathered, consolidate it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = ConsolidateForm(request.POST or None)
-        seen = previewed(form, partial(_gathered, request)) if request.method == "POST" else None
-        if "confirm" in request.POST and self.agreed(request, seen):
-            made = self._consolidate(request, form)
-            if made is not None:
-                return made
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Add consolidated invoice",
-            "opts": self.opts,
-            "form": styled(form),
-            "seen": seen,
-            "preview_variant": "default" if seen else "primary",
-            "once": request.POST.get("once") or uuid4().hex,
-            "back": reverse("admin:invoicing_consolidatedinvoice_changelist"),
-        }
-        return TemplateResponse(request, "admin/invoicing/consolidate.html", context)
+        return self.form_page(
+            request,
+            ConsolidateForm(request.POST or None),
+            title="Add consolidated invoice",
+            explanation="The open invoices issued in the period to the payer, and to the companies that roll up to it,"
+            " become one document. First look at what is gathered, then confirm.",
+            submit_label="Consolidate",
+            save=partial(_consolidate, request),
+            done=lambda document: f"{document}: {'issued' if document.is_new else ALREADY_CONSOLIDATED}.",
+            preview=partial(_gathered, request),
+            preview_label="Show what is gathered",
+        )
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         document = self.get_object(request, unquote(object_id))
@@ -153,22 +144,6 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
 
     def described(self, document):
         return f"{document}, {self.shown_total(document)}, to {document.payer}"
-
-    def _consolidate(self, request: HttpRequest, form: ConsolidateForm) -> HttpResponse | None:
-        """None if a rule refuses: the form then says why."""
-        try:
-            made = retrying(_consolidate_once)(request, form.cleaned_data)
-        except DomainError as error:
-            form.add_error(None, error.detail)
-            return None
-        if made is None:
-            said = "This was confirmed before; nothing was done twice."
-            self.message_user(request, said, messages.WARNING)
-            return HttpResponseRedirect(reverse("admin:invoicing_consolidatedinvoice_changelist"))
-        said = "issued" if made.is_new else "nothing new to gather; this is the document there is"
-        self.message_user(request, f"{made.document}: {said}.", messages.SUCCESS)
-        here = reverse("admin:invoicing_consolidatedinvoice_change", args=[made.document.pk])
-        return HttpResponseRedirect(here)
 
     @display(description="Document")
     def shown_document(self, document):
@@ -232,15 +207,12 @@ def _gathered(request: HttpRequest, given: dict) -> list:
     return preview_tables(services.preview_consolidation(**_terms(request, given)))
 
 
-@transaction.atomic
-def _consolidate_once(request: HttpRequest, given: dict) -> Consolidated | None:
-    """Claimed and made together: what a rule refused can be confirmed again, what was made cannot."""
-    key = f"admin:consolidate:{request.POST.get('once', '')}"[:255]
-    if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
-        return None
-    return services.consolidate_invoices(
+def _consolidate(request: HttpRequest, **given) -> ConsolidatedInvoice:
+    consolidated = services.consolidate_invoices(
         actor=actor_of(request), allow_missing=given["allow_missing"], **_terms(request, given)
     )
+    consolidated.document.is_new = consolidated.is_new
+    return consolidated.document
 
 
 class ExchangeRateForm(ScopedForm):

@@ -13,8 +13,9 @@ from billing.invoicing import queries, services
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.crediting import CreditParts
 from billing.invoicing.states import CreditRemainder, InvoiceState
-from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, link, money, number
 from billing.kernel.errors import NotFound
 

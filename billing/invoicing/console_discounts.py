@@ -14,8 +14,9 @@ from billing.entities.queries import entities_for
 from billing.invoicing import queries, services
 from billing.invoicing.models import Discount, DiscountGrant, DiscountKind
 from billing.kernel.console import tables
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm, today
 from billing.subscriptions.models import Product, Subscription
 from billing.subscriptions.queries import products_for, subscriptions_for
 

@@ -12,8 +12,9 @@ from billing.entities.models import BillingEntity, Department
 from billing.entities.queries import departments_for, entities_for
 from billing.invoicing import queries, services
 from billing.invoicing.models import GLCodeMapping
-from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import today
 from billing.subscriptions.models import Product
 from billing.subscriptions.queries import products_for
 

@@ -31,8 +31,9 @@ from billing.invoicing.console_one_off_lines import (
 )
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.console.actions import AdminVerb, Seen, actor_of, previewed, styled
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import names_of_actors
+from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.console.tables import Table
 from billing.kernel.errors import DomainError
 from billing.kernel.models import AuditEntry

@@ -14,7 +14,7 @@ from billing.invoicing.console import lines_table, taxes_table
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.services.one_off import InvoicePreview
 from billing.invoicing.sources.one_off import as_written
-from billing.kernel.console.actions import today
+from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, money
 from billing.kernel.money import plain
 from billing.subscriptions.queries import products_for

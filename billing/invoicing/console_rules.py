@@ -25,8 +25,9 @@ from billing.invoicing.services.simulating import Simulation
 from billing.invoicing.states import AllocationRunState, RuleState
 from billing.invoicing.step_text import steps_from
 from billing.invoicing.target_text import targets_from, text_of
-from billing.kernel.console.actions import AdminVerb, actor_of, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
+from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, money
 from billing.subscriptions.models import Product
 from billing.subscriptions.queries import products_for

@@ -1,15 +1,14 @@
 """Billing runs in the console: looked at before they are started, and watched while they run."""
 
 from collections.abc import Mapping
-from uuid import uuid4
+from datetime import date
+from functools import partial
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
@@ -26,11 +25,9 @@ from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.run_figures import NOTHING_MORE, figures_of
 from billing.invoicing.run_tables import FIGURES, failures_of, preview_tables, progress_told
 from billing.invoicing.states import RunItemState, RunState
-from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
-from billing.kernel.errors import DomainError
-from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
+from billing.kernel.console.forms import today
 
 RUN = "invoicing.run_billing"
 PREVIEW_CUSTOMERS_MAX = 200  # somebody waits for the page
@@ -63,12 +60,7 @@ def _what_would_be_issued(given: Mapping) -> list:
     return preview_tables(preview)
 
 
-@transaction.atomic
-def _start_once(request: HttpRequest, *, seller: BillingEntity, as_of) -> BillingRun | None:
-    """Claimed and started together: None when it was confirmed before."""
-    key = f"admin:start_billing_run:{request.POST.get('once', '')}"[:255]
-    if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
-        return None
+def _start(request: HttpRequest, *, seller: BillingEntity, as_of: date) -> BillingRun:
     run, _ = services.queue_billing_run(actor=actor_of(request), seller_id=seller.pk, as_of=as_of)
     return run
 
@@ -121,37 +113,18 @@ class BillingRunAdmin(ReadOnlyAdmin):
         """Choose, look at what would be issued, start. A second click finds its work done."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = StartForm(request.POST or None, user=request.user)
-        seen = previewed(form, _what_would_be_issued) if request.method == "POST" else None
-        if "confirm" in request.POST and self.agreed(request, seen):
-            started = self._start(request, form)
-            if started is not None:
-                return started
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Start billing run",
-            "opts": self.opts,
-            "form": styled(form),
-            "seen": seen,
-            "preview_variant": "default" if seen else "primary",
-            "once": request.POST.get("once") or uuid4().hex,
-            "back": reverse("admin:invoicing_billingrun_changelist"),
-        }
-        return TemplateResponse(request, "admin/invoicing/start_run.html", context)
-
-    def _start(self, request: HttpRequest, form: StartForm) -> HttpResponse | None:
-        """None if a rule refuses: the form then says why."""
-        try:
-            run = retrying(_start_once)(request, **form.cleaned_data)
-        except DomainError as error:
-            form.add_error(None, error.detail)
-            return None
-        if run is None:
-            said = "This was confirmed before; nothing was done twice."
-            self.message_user(request, said, messages.WARNING)
-            return HttpResponseRedirect(reverse("admin:invoicing_billingrun_changelist"))
-        self.message_user(request, f"{run}, {run.seller}: started.", messages.SUCCESS)
-        return HttpResponseRedirect(reverse("admin:invoicing_billingrun_change", args=[run.pk]))
+        return self.form_page(
+            request,
+            StartForm(request.POST or None, user=request.user),
+            title="Start billing run",
+            explanation="Everything due for the seller is drafted and issued: usage before the day's month, and what is"
+            " subscribed. First look at what would be issued, then confirm; workers do the rest.",
+            submit_label="Start billing run",
+            save=partial(_start, request),
+            done=lambda run: f"{run}, {run.seller}: started.",
+            preview=_what_would_be_issued,
+            preview_label="Show what would be issued",
+        )
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         run = self.get_object(request, unquote(object_id))

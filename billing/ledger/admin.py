@@ -8,8 +8,9 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.reach import visible
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm
 from billing.kernel.money import round_half_up
 from billing.ledger import queries, services
 from billing.ledger.models import AccountBalance, AccountingPeriod, JournalEntry, JournalLine, LedgerAccount

@@ -1,21 +1,22 @@
 """Payments in the console: recorded once they have arrived, applied to invoices, never edited."""
 
+from functools import partial
+
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from billing.entities import queries as entities
 from billing.entities.reach import visible
 from billing.invoicing.queries import consolidations_for, invoices_for
-from billing.kernel.console.actions import AdminVerb, actor_of, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, link, money
-from billing.kernel.errors import DomainError, NotFound
+from billing.kernel.errors import NotFound
 from billing.kernel.money import currencies
 from billing.payments import console_accounts, queries, services  # noqa: F401 (registers its pages)
 from billing.payments.models import Payment
@@ -112,23 +113,16 @@ class PaymentAdmin(ReadOnlyAdmin):
         """Record a payment. A second click finds the reference used by the same payment: nothing moves twice."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = RecordForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                payment = self._record(request, **form.cleaned_data)
-            except DomainError as error:
-                form.add_error(None, error.detail)
-            else:
-                self.message_user(request, f"{payment}: recorded.", messages.SUCCESS)
-                return HttpResponseRedirect(reverse("admin:payments_payment_change", args=[payment.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Record a payment",
-            "opts": self.opts,
-            "form": styled(form),
-            "back": reverse("admin:payments_payment_changelist"),
-        }
-        return TemplateResponse(request, "admin/payments/record.html", context)
+        return self.form_page(
+            request,
+            RecordForm(request.POST or None),
+            title="Record a payment",
+            explanation="The oldest due invoices of the customer are settled first; what is left stays on the customer's"
+            " balance.",
+            submit_label="Record",
+            save=partial(self._record, request),
+            done=lambda payment: f"{payment}: recorded.",
+        )
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         payment = self.get_object(request, unquote(object_id))

@@ -15,8 +15,8 @@ from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, seller_of, today_at
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.console.actions import styled, today
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import styled, today
 from billing.kernel.console.tables import Table, money
 from billing.payments import queries
 from billing.payments.models import CustomerAccount

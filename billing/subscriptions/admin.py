@@ -14,8 +14,9 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from billing.entities.queries import today_at
-from billing.kernel.console.actions import AdminVerb, actor_of, styled
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
+from billing.kernel.console.forms import styled
 from billing.kernel.errors import DomainError
 from billing.subscriptions import console_catalogue as console
 from billing.subscriptions import (

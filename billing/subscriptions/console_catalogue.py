@@ -9,7 +9,7 @@ from django import forms
 
 from billing.access.models import User
 from billing.entities.queries import entities_for
-from billing.kernel.console.actions import today
+from billing.kernel.console.forms import today
 from billing.kernel.errors import DomainError
 from billing.kernel.money import EXACT, currencies, minor_unit, plain
 from billing.subscriptions import picture, queries

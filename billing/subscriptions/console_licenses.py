@@ -10,8 +10,9 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.queries import today_at
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm
 from billing.subscriptions import queries, services
 from billing.subscriptions.models import License, LicenseAssignment, LicenseTerms
 from billing.subscriptions.states import LicenseState

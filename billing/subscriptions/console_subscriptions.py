@@ -2,26 +2,21 @@
 
 from datetime import date
 from functools import partial
-from uuid import uuid4
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from billing.access.models import User
 from billing.entities import queries as entities
-from billing.kernel.console.actions import AdminVerb, actor_of, previewed, styled, today
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
-from billing.kernel.errors import DomainError, NotFound
+from billing.kernel.console.forms import today
+from billing.kernel.errors import NotFound
 from billing.kernel.money import plain
-from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
 from billing.subscriptions import queries, services
 from billing.subscriptions.models import Alignment, Plan, Subscription
 from billing.subscriptions.services.subscribing import TRIAL_DAYS_MAX
@@ -273,23 +268,18 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         """Fill in, look at what it charges, subscribe. A second click finds its work done."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = SubscribeForm(request.POST or None, user=request.user)
-        seen = previewed(form, partial(_first_charges, request)) if request.method == "POST" else None
-        if "confirm" in request.POST and self.agreed(request, seen):
-            made = self._subscribe(request, form)
-            if made is not None:
-                return made
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Add subscription",
-            "opts": self.opts,
-            "form": styled(form),
-            "seen": seen,
-            "preview_variant": "default" if seen else "primary",
-            "once": request.POST.get("once") or uuid4().hex,
-            "back": reverse("admin:subscriptions_subscription_changelist"),
-        }
-        return TemplateResponse(request, "admin/subscriptions/subscribe.html", context)
+        return self.form_page(
+            request,
+            SubscribeForm(request.POST or None, user=request.user),
+            title="Add subscription",
+            explanation="Every product of the plan gets the price in force on the first day and keeps it. First look at"
+            " what it charges, then confirm.",
+            submit_label="Subscribe",
+            save=partial(_subscribe, request),
+            done=lambda subscription: f"{subscription.entity} subscribes to {subscription.plan}.",
+            preview=partial(_first_charges, request),
+            preview_label="Show what it charges",
+        )
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         subscription = self.get_object(request, unquote(object_id))
@@ -299,23 +289,6 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     def described(self, subscription):
         quantity = plain(subscription.quantity)
         return f"{subscription}: {subscription.plan} × {quantity}, of {subscription.entity}"
-
-    def _subscribe(self, request: HttpRequest, form: SubscribeForm) -> HttpResponse | None:
-        """None if a rule refuses: the form then says why."""
-        try:
-            subscription = retrying(_subscribe_once)(request, form.cleaned_data)
-        except DomainError as error:
-            form.add_error(None, error.detail)
-            return None
-        if subscription is None:
-            said = "This was confirmed before; nothing was done twice."
-            self.message_user(request, said, messages.WARNING)
-            return HttpResponseRedirect(reverse("admin:subscriptions_subscription_changelist"))
-        self.message_user(
-            request, f"{subscription.entity} subscribes to {subscription.plan}.", messages.SUCCESS
-        )
-        here = reverse("admin:subscriptions_subscription_change", args=[subscription.pk])
-        return HttpResponseRedirect(here)
 
     @display(description="Subscription", ordering="reference")
     def name(self, subscription):
@@ -375,12 +348,7 @@ def _terms(request: HttpRequest, given: dict) -> dict:
     }
 
 
-@transaction.atomic
-def _subscribe_once(request: HttpRequest, given: dict) -> Subscription | None:
-    """Claimed and made together: what a rule refused can be confirmed again, what was made cannot."""
-    key = f"admin:subscribe:{request.POST.get('once', '')}"[:255]
-    if not claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
-        return None
+def _subscribe(request: HttpRequest, **given) -> Subscription:
     return services.create_subscription(actor=actor_of(request), **_terms(request, given))
 
 

@@ -1,11 +1,9 @@
-"""Verbs in the console: a button on the object's page and an action on the list, both with a page
+"""Operations in the console: a button on the object's page and an action on the list, both with a page
 that says what will happen and asks for a confirmation. The work is one service call per object."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
-from hashlib import sha256
 from uuid import uuid4
 
 from django import forms
@@ -17,52 +15,23 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from unfold.enums import ActionVariant
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminPasswordWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
-)
 
 from billing.kernel.approval import ApprovalRequired, file_approval_requests, proposals_of
+from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying
 from billing.kernel.write_once import claim_once
 
 OBJECTS_MAX = 200
 COMMENT_MAX = 1000
-THEME = {
-    forms.TextInput: UnfoldAdminTextInputWidget,
-    forms.EmailInput: UnfoldAdminTextInputWidget,
-    forms.Textarea: UnfoldAdminTextareaWidget,
-    forms.PasswordInput: UnfoldAdminPasswordWidget,
-    forms.NumberInput: UnfoldAdminDecimalFieldWidget,
-    forms.DateInput: partial(
-        UnfoldAdminTextInputWidget, attrs={"type": "date"}
-    ),  # the browser's own calendar
-    forms.Select: UnfoldAdminSelectWidget,
-    forms.CheckboxInput: UnfoldBooleanSwitchWidget,
-}
-
-
-def today() -> date:
-    """What a form suggests for a day. In UTC, as the API's days are."""
-    return timezone.now().date()
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdminVerb:
     """`run(request, obj, **cleaned)` calls one service. `effect` says in whole sentences what it does.
 
-    With a `preview` nobody confirms what he has not seen: `preview(request, obj, **cleaned)` computes the
+    With a `preview` nobody confirms what they have not seen: `preview(request, obj, **cleaned)` computes the
     tables that are shown first, and what would come out differently by then is shown anew instead of done.
 
     With a `page` the object's button leads there, `page(model_admin, request, obj)`, instead of to the
@@ -223,7 +192,7 @@ class VerbsMixin:
         }
         return TemplateResponse(request, "admin/verb.html", context)
 
-    def agreed(self, request: HttpRequest, seen: "Seen | None") -> bool:
+    def agreed(self, request: HttpRequest, seen: Seen | None) -> bool:
         """Whether what would happen now is what was shown."""
         if seen is None:
             return False
@@ -289,40 +258,5 @@ class VerbsMixin:
         return False
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a preview shows, and the seal by which it is known again."""
-
-    tables: list
-    seal: str
-
-
-def previewed(form: forms.Form, tables_of: Callable[[Mapping], list]) -> Seen | None:
-    """None if the form is not filled in rightly, or if a rule refuses: the form then says why."""
-    if not form.is_valid():
-        return None
-    try:
-        tables = tables_of(form.cleaned_data)
-    except DomainError as error:
-        form.add_error(None, error.detail)
-        return None
-    said = repr((sorted(form.cleaned_data.items(), key=lambda item: item[0]), tables))
-    return Seen(tables, sha256(said.encode()).hexdigest())
-
-
 def _tables(verb: AdminVerb, request: HttpRequest, objects: list, given: Mapping) -> list:
     return [table for obj in objects for table in verb.preview(request, obj, **given)]
-
-
-def styled(form: forms.Form) -> forms.Form:
-    """The theme by itself styles only fields that it makes from a model."""
-    for field in form.fields.values():
-        themed = THEME.get(type(field.widget))
-        if themed is None:
-            continue
-        plain, field.widget = field.widget, themed()
-        field.widget.attrs |= {name: value for name, value in plain.attrs.items() if name != "class"}
-        field.widget.is_required = field.required
-        if hasattr(field, "choices"):
-            field.widget.choices = field.choices
-    return form

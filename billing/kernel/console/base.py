@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from billing.kernel.console.actions import VerbsMixin
+from billing.kernel.console.form_pages import FormPagesMixin
 from billing.kernel.hooks import rows_in_reach
 from billing.kernel.models import AuditEntry
 
@@ -28,7 +29,7 @@ class Labelled(tuple):
         return str(self[1])
 
 
-class ReadOnlyAdmin(VerbsMixin, ModelAdmin):
+class ReadOnlyAdmin(VerbsMixin, FormPagesMixin, ModelAdmin):
     """Look at everything, change nothing but by a verb. Admins of what belongs to entities override `scope`."""
 
     list_fullwidth = True

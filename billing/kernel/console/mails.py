@@ -9,8 +9,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action, display
 
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of, styled
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
+from billing.kernel.console.forms import ReasonForm, styled
 from billing.kernel.mailing.models import Mail
 from billing.kernel.mailing.rendering import Rendered
 from billing.kernel.mailing.states import MailState

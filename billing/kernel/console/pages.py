@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from django.contrib import admin
 from unfold.decorators import display
 
-from billing.kernel.console.actions import AdminVerb, ReasonForm, actor_of
+from billing.kernel.console.actions import AdminVerb, actor_of
 from billing.kernel.console.base import EntityRowsAdmin, Labelled, ReadOnlyAdmin, names_of_actors
+from billing.kernel.console.forms import ReasonForm
 from billing.kernel.delivery import retry_delivery
 from billing.kernel.models import (
     AuditEntry,
