@@ -8,7 +8,7 @@ from celery.signals import beat_init, celeryd_init, setup_logging
 from django.conf import settings
 
 from billing.kernel.context import acting
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 from config.embedded import valkey
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
@@ -18,7 +18,7 @@ class ActingTask(Task):
     """Whatever a task changes is written down as its doing, under the id of this run."""
 
     def __call__(self, *args, **kwargs):
-        with acting(actor=f"task:{self.name}", request_id=self.request.id or ""), patient():
+        with acting(actor=f"task:{self.name}", request_id=self.request.id or ""), no_statement_timeout():
             return super().__call__(*args, **kwargs)
 
 

@@ -77,4 +77,4 @@ get "entities/$WERKE/subscriptions" | pick "['results'][0]['plan_code']"
 
 say "11. Prove the books"
 "$PYTHON" manage.py verify_ledger | tail -1
-"$PYTHON" manage.py billing_fsck | tail -1
+"$PYTHON" manage.py verify_invariants | tail -1

@@ -13,8 +13,8 @@ from approvals.queries import stand_ins
 from approvals.states import LevelState, Occasion, RequestState
 from billing.access.models import User, UserKind
 from billing.kernel.ids import uuid7
-from billing.kernel.jobs import enqueue
 from billing.kernel.mailing import sending
+from billing.kernel.task_queue import enqueue
 
 SENDER = "Approvals"
 

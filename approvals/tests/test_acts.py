@@ -13,9 +13,9 @@ from approvals.tests.acts import ACTS, AMOUNTS, CHANGING, REPEATED
 from approvals.tests.makers import decide, make_approver
 from billing.kernel import approval
 from billing.kernel.approval import ApprovalRequired
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +60,7 @@ def test_the_last_consent_does_it_by_who_asked_and_once(act):
     assert decide(request, act.boss).state == RequestState.APPROVED
     assert act.is_done()
     assert ApprovalEffect.objects.get().request_id == request.pk
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_who_asked_does_not_decide(act):
@@ -127,7 +127,7 @@ def test_past_the_guard_an_old_consent_is_none(act, monkeypatch):
     refused_at_commit(act)
 
 
-def test_fsck_finds_what_came_past_both(act, monkeypatch):
+def test_checker_finds_what_came_past_both(act, monkeypatch):
     """Before the COMMIT that would refuse it."""
     monkeypatch.setattr(approval, "GUARDS", [])
     act.do(act.controller)
@@ -135,7 +135,7 @@ def test_fsck_finds_what_came_past_both(act, monkeypatch):
     transaction.set_rollback(True)
 
 
-def test_fsck_takes_what_was_done_before_the_rule(act, monkeypatch):
+def test_checker_takes_what_was_done_before_the_rule(act, monkeypatch):
     monkeypatch.setattr(approval, "GUARDS", [])
     act.do(act.controller)
     with connection.cursor() as cursor:
@@ -159,7 +159,7 @@ def test_up_to_the_limit_nobody_is_asked_and_a_cent_above_it_somebody_is(kind):
 
 
 @pytest.mark.parametrize("what", ["pay-back", "reopening of a month"])
-def test_fsck_looks_lines_of_the_audit_trail_up_by_what_they_are_about(what):
+def test_checker_looks_lines_of_the_audit_trail_up_by_what_they_are_about(what):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {UNAPPROVED[what]}")

@@ -18,7 +18,7 @@ from approvals.services.reminders import Chased, unchased
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver, make_request
 from billing.entities.services import revoke_grant
 from billing.entities.tests.makers import make_department, make_entity
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 DUE, EXPIRES = date(2026, 3, 10), date(2026, 3, 20)
@@ -108,7 +108,7 @@ def test_each_stage_is_told_once_per_level(entity, boss):
         ("remind", 2, "expires"),
         ("escalate", 2, f"to {boss.pk} for {other.pk}"),
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_decided_is_not_chased(entity, boss):
@@ -146,7 +146,7 @@ def test_a_late_request_may_be_decided_by_the_nearest_manager_too(entity, boss):
     assert (approval.person, approval.on_behalf_of) == (top, boss)
     request.refresh_from_db()
     assert check(proof_of(request))["request"]["state"] == "approved"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_without_a_manager_one_of_the_fallback_rule_stands_in(entity, boss):

@@ -11,7 +11,7 @@ from approvals.models import ApprovalRule, ApprovalRuleVersion
 from approvals.tests.makers import asks, asks_role, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.kernel.errors import Invalid
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 PAGES = "admin:approvals_approvalrule"
@@ -80,7 +80,7 @@ def test_a_rule_is_proposed_by_one_controller_and_confirmed_by_another(entity):
 
     version = rule.versions.get()
     assert (version.above_amount, version.levels, version.proposed_by) == (10_000, [asks_role("AP")], one)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_rule_is_proposed_with_all_its_conditions(entity):

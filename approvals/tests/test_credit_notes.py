@@ -22,10 +22,10 @@ from billing.invoicing.errors import RefundRequiresApproval
 from billing.invoicing.models import CreditNote
 from billing.kernel import approval
 from billing.kernel.approval import ApprovalRequired
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import AuditEntry
-from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.payments.tests.makers import make_open_invoice, make_payment
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,7 @@ def test_with_the_consent_it_is_issued_by_who_asked(invoice, boss, clerk):
     )
     assert ApprovalEffect.objects.get().outcome == {"credit_note": str(note.pk), "number": note.number}
     assert AuditEntry.objects.get(action="credit_note.issued").actor == f"user:{clerk.pk}"
-    assert_books_are_sound()
+    assert_invariants_hold()
     with pytest.raises(ApprovalRequired):
         credit(invoice, clerk, "9999.99")  # what was approved counts, too
 
@@ -168,11 +168,11 @@ def test_past_the_guard_the_database_refuses(invoice, boss, clerk, monkeypatch):
     assert credit(invoice, clerk, "10000.00")
 
 
-def test_fsck_finds_a_note_that_came_past_both_and_none_from_before_the_rule(
+def test_checker_finds_a_note_that_came_past_both_and_none_from_before_the_rule(
     invoice, boss, clerk, monkeypatch
 ):
     decide(ask(invoice, clerk), boss)
-    assert_books_are_sound()
+    assert_invariants_hold()
     version = ApprovalRuleVersion.objects.get(above_amount=10000)
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")

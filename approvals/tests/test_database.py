@@ -27,7 +27,7 @@ from approvals.tests.makers import (
     make_request,
 )
 from billing.entities.tests.makers import make_entity, make_robot, make_user
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 
 pytestmark = pytest.mark.django_db
 
@@ -389,7 +389,7 @@ def broken() -> set[str]:
 
 
 @pytest.mark.parametrize("invariant", BENT)
-def test_fsck_sees_what_the_triggers_would_have_refused(invariant, entity, a, b):
+def test_checker_sees_what_the_triggers_would_have_refused(invariant, entity, a, b):
     request = make_request(entity, asks(a), asks(b))
     decide(request, a)
     decide(request, b)

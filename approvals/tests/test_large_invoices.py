@@ -20,7 +20,7 @@ from billing.invoicing.states import InvoiceState, RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
 from billing.kernel.approval import ApprovalRequired
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -74,7 +74,7 @@ def test_a_run_leaves_what_is_above_the_limit_a_draft_and_bills_everybody_else(s
     draft.refresh_from_db()
     assert (draft.state, draft.failure) == (InvoiceState.ISSUED, None)
     assert ApprovalRequest.objects.get().effect.outcome["number"] == draft.number
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_other_usage_by_then_is_another_invoice(seller, clerk):

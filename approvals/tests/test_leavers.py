@@ -16,7 +16,7 @@ from approvals.tests.makers import asks, decide, make_approver, make_request
 from billing.access.services import deactivate_user
 from billing.entities.services import revoke_grant
 from billing.entities.tests.makers import make_entity, make_grant
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +94,7 @@ def test_what_waits_for_a_leaver_is_handed_over_but_never_to_the_barred(entity):
     assert second.levels.get().approvers == [asking.pk]
     assert done.levels.get().approvers == [leaver.pk]
     assert decide(first, other).state == "approved"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_one_who_may_not_decide_takes_over_nothing(entity):

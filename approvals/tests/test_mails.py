@@ -27,7 +27,7 @@ from approvals.tests.makers import (
 from billing.access.models import User
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.kernel.tests.frames import framed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +62,7 @@ def test_each_level_is_told_when_its_turn_comes_and_who_asked_how_it_ended(entit
     assert ("decided", asker) in told()
     assert len(told()) == 4
     assert "approved" in ApprovalMail.objects.get(occasion="decided").text.lower()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_who_stands_in_today_is_told_of_what_he_may_decide(entity, boss):

@@ -16,7 +16,7 @@ from approvals.services.reminders import Chased, unchased
 from approvals.states import RequestState
 from approvals.tests.makers import make_request
 from billing.entities.tests.makers import make_entity
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_request_that_cannot_be_ended_holds_up_no_other_and_is_tried_again(req
 
     monkeypatch.undo()
     assert services.expire_requests(actor="task:x", as_of=day).expired == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

@@ -26,8 +26,8 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.models import CreditNote
 from billing.kernel.approval import ApprovalRequired
 from billing.kernel.errors import DomainError
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.payments.tests.makers import make_draft_invoice, make_open_invoice
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,7 +75,7 @@ def test_160_decisions_over_a_quorum_of_two_are_two_votes_and_one_effect(entity,
     request.refresh_from_db()
     assert request.state == RequestState.APPROVED
     assert ApprovalEffect.objects.count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_same_person_twice_at_once_is_one_vote(entity):
@@ -102,7 +102,7 @@ def test_a_consent_and_a_rejection_at_once_are_the_first_of_them(entity):
     with pytest.raises(RequestNotPending):
         rival.result(timeout=5)
     assert not ApprovalEffect.objects.exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_change_and_a_consent_at_once_never_approve_the_old_content(entity):
@@ -164,7 +164,7 @@ def test_two_credits_of_a_customer_at_once_are_summed():
     with pytest.raises(ApprovalRequired):
         rival.result(timeout=5)
     assert CreditNote.objects.count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_two_write_offs_of_a_customer_at_once_are_summed():
@@ -185,7 +185,7 @@ def test_two_write_offs_of_a_customer_at_once_are_summed():
         rival.result(timeout=5)
     second.refresh_from_db()
     assert second.written_off_amount == 0
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_invoice_that_changes_while_the_last_consent_is_given_is_not_issued():
@@ -222,4 +222,4 @@ def test_a_broken_effect_leaves_nothing_and_the_next_try_does_it_once(entity, mo
 
     assert decide(request, a).state == RequestState.APPROVED
     assert ApprovalEffect.objects.count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()

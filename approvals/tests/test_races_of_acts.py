@@ -14,8 +14,8 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.errors import CreditToBePaidBack
 from billing.invoicing.models import CreditApplication, CreditNote
 from billing.kernel.approval import ApprovalRequired
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger import services as ledger
 from billing.ledger.errors import PeriodsOutOfOrder
 from billing.ledger.models import AccountingPeriod
@@ -65,7 +65,7 @@ def test_a_month_is_not_reopened_behind_the_next_that_is_being_closed(month):
         rival.result(timeout=5)
     assert (state_of(request), month.is_done()) == (RequestState.PENDING, False)
     assert following(month).state == PeriodState.CLOSED
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_next_month_is_not_closed_behind_one_that_is_being_reopened(month):
@@ -79,7 +79,7 @@ def test_the_next_month_is_not_closed_behind_one_that_is_being_reopened(month):
         rival.result(timeout=5)
     assert (state_of(request), month.is_done()) == (RequestState.APPROVED, True)
     assert following(month).state == PeriodState.CLOSING
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_no_reopening_is_asked_for_once_the_next_month_is_closed(month):
@@ -113,7 +113,7 @@ def test_of_two_last_consents_to_a_pay_back_one_is_given():
     with pytest.raises(RequestNotPending):
         rival.result(timeout=5)
     assert (ApprovalEffect.objects.count(), credit.is_done()) == (1, True)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_request_that_another_takes_the_place_of_is_not_approved_meanwhile(credit):
@@ -131,7 +131,7 @@ def test_the_request_that_another_takes_the_place_of_is_not_approved_meanwhile(c
     decide(second, credit.boss)
     assert credit.is_done()
     assert ApprovalEffect.objects.get().request_id == second.pk
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_request_that_is_being_approved_is_not_superseded(credit):
@@ -145,7 +145,7 @@ def test_the_request_that_is_being_approved_is_not_superseded(credit):
     with pytest.raises(Exception, match="to be paid back already"):
         rival.result(timeout=5)
     assert ApprovalRequest.objects.get().state == RequestState.APPROVED
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_consent_meets_another_amount_once_a_part_was_applied(credit):
@@ -159,7 +159,7 @@ def test_a_consent_meets_another_amount_once_a_part_was_applied(credit):
         rival.result(timeout=5)
     assert (state_of(request), credit.is_done()) == (RequestState.PENDING, False)
     assert CreditApplication.objects.filter(credit_note=credit.subject).count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_nothing_is_applied_of_a_credit_that_is_being_approved_to_be_paid_back(credit):
@@ -173,7 +173,7 @@ def test_nothing_is_applied_of_a_credit_that_is_being_approved_to_be_paid_back(c
         rival.result(timeout=5)
     assert (state_of(request), credit.is_done()) == (RequestState.APPROVED, True)
     assert not CreditApplication.objects.filter(credit_note=credit.subject).exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def credited(customer, seller) -> CreditNote:
@@ -201,4 +201,4 @@ def test_two_pay_backs_of_a_customer_at_once_are_summed():
         rival.result(timeout=5)
     directed = CreditNote.objects.order_by("pk").values_list("remainder_to", flat=True)
     assert list(directed) == ["refund", "balance"]
-    assert_books_are_sound()
+    assert_invariants_hold()

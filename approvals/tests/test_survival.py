@@ -11,8 +11,8 @@ from approvals.states import RequestState
 from approvals.tests.makers import asks, decide, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_grant
 from billing.invoicing.models import CreditNote
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.processes import in_a_child
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.payments.tests.makers import make_open_invoice
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -38,4 +38,4 @@ def test_the_last_consent_and_its_effect_outlive_the_process_together_or_not_at_
         if finished:
             break
     assert statement > 20  # it was killed at work, not only before
-    assert_books_are_sound()
+    assert_invariants_hold()

@@ -36,10 +36,10 @@ from billing.kernel.console.base import names_of_actors
 from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.console.tables import Table
 from billing.kernel.errors import DomainError
+from billing.kernel.idempotency_keys import claim_once
 from billing.kernel.models import AuditEntry
 from billing.kernel.money import currencies
 from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
 
 ISSUE_ON = {
     "widget": forms.DateInput(),

@@ -1,4 +1,4 @@
-"""Who says under which GL codes a month is posted does not close it, as SQL: for the guard, the trigger and fsck.
+"""Who says under which GL codes a month is posted does not close it, as SQL: for the guard, the trigger and the checker.
 
 That is whoever added or ended a mapping since the month began, if it starts before the month ends and is for an entity
 below or above the one whose books they are.

@@ -2,7 +2,7 @@
 
 import pgtrigger
 
-# Versions (v) whose targets do not say where everything goes; also an invariant (fsck).
+# Versions (v) whose targets do not say where everything goes; also an invariant (checker).
 UNSOUND = """
     SELECT v.id FROM allocation_rule_versions v
     LEFT JOIN allocation_targets t ON t.rule_version_id = v.id

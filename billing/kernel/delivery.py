@@ -11,10 +11,10 @@ from billing.kernel import audit
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
 from billing.kernel.events import SUBSCRIBERS, Reaction
-from billing.kernel.jobs import enqueue
 from billing.kernel.models import DELIVERY_MOVES, DeliveryState, EventDelivery
 from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state
+from billing.kernel.task_queue import enqueue
 
 ATTEMPTS_MAX = 12
 LEASE = timedelta(seconds=60)  # how long a worker that died keeps its delivery; see `_claim`

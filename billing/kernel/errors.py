@@ -82,8 +82,8 @@ class Unavailable(DomainError):
         self.retry_after = retry_after
 
 
-class InEachOthersWay(Unavailable):
+class TransactionConflict(Unavailable):
     """The database broke the transaction off, again and again, because others were changing the same things."""
 
-    code = "try-again"
+    code = "transaction-conflict"
     title = "Two changes got into each other's way. Nothing was changed."

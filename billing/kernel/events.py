@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db import connection
 
 from billing.kernel.audit import plain
-from billing.kernel.jobs import enqueue
 from billing.kernel.models import EventDelivery, OutboxEvent
+from billing.kernel.task_queue import enqueue
 
 Reaction = Callable[[dict], None]
 SUBSCRIBERS: dict[str, dict[str, Reaction]] = {}  # event name -> subscriber name -> what it does

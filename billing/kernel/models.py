@@ -1,4 +1,4 @@
-"""What every app's rows have in common, and the kernel's own tables: audit, outbox, jobs, write-once keys."""
+"""What every app's rows have in common, and the kernel's own tables: audit, outbox, jobs, idempotency keys."""
 
 from django.db import models
 from django.db.models import F, Q

@@ -25,7 +25,7 @@ from urllib3.exceptions import HTTPError
 from billing.kernel.addresses import may_call
 from billing.kernel.errors import DomainError, Unavailable
 from billing.kernel.masking import masked
-from billing.kernel.pinning import Line, PinnedAdapter
+from billing.kernel.pinned_connection import PinnedAdapter, PinnedConnection
 
 DEADLINE_SECONDS = 20
 BODY_BYTES_MAX = 5 << 20
@@ -109,15 +109,15 @@ def fetch(
     )
     place = _Place.of(url, allow_hosts)
     started = time.monotonic()
-    line = Line(place.addresses(), deadline=started + timeout)
+    pinned = PinnedConnection(place.addresses(), deadline=started + timeout)
     session = requests.Session()
     session.trust_env = False
     session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": "enterprise-billing"})
-    session.mount(f"{place.scheme}://", PinnedAdapter(line))
+    session.mount(f"{place.scheme}://", PinnedAdapter(pinned))
     try:
         with (
             session,
-            line,
+            pinned,
             session.request(
                 method,
                 url,
@@ -133,9 +133,9 @@ def fetch(
             answer = Answer(
                 response.status_code, response.headers, _read(response, max_bytes), method.upper()
             )
-            line.check_deadline()
+            pinned.check_deadline()
     except (requests.RequestException, HTTPError, OSError, _TooLarge) as error:
-        raise _failure(error, method, place, line) from None  # its text holds the query
+        raise _failure(error, method, place, pinned) from None  # its text holds the query
     logger.info(
         "outbound call",
         extra={
@@ -202,13 +202,13 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _failure(error: Exception, method: str, place: _Place, line: Line) -> Unavailable:
-    sent = line.open and method.upper() in WRITES
+def _failure(error: Exception, method: str, place: _Place, pinned: PinnedConnection) -> Unavailable:
+    sent = pinned.open and method.upper() in WRITES
     if isinstance(error, _TooLarge):
         kind, what = (OutcomeUnknown if sent else AnswerTooLarge), "answered with more than we read"
-    elif line.expired:
+    elif pinned.expired:
         kind, what = (OutcomeUnknown if sent else Unavailable), "did not answer in time"
-    elif isinstance(error, requests.exceptions.SSLError) and not line.open:
+    elif isinstance(error, requests.exceptions.SSLError) and not pinned.open:
         kind, what = Unavailable, "has no certificate that we trust"
     else:
         kind, what = (OutcomeUnknown if sent else Unavailable), f"broke off ({type(error).__name__})"

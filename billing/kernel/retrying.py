@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection
 
-from billing.kernel.errors import InEachOthersWay
+from billing.kernel.errors import TransactionConflict
 
 TRANSIENT = {
     "40P01": "deadlock",
@@ -18,7 +18,7 @@ TRANSIENT = {
 }
 RETRIES_MAX = 3
 # A lock timeout takes seconds: whoever waits through four of them keeps a worker from everybody else.
-PATIENCE_SECONDS = 5
+RETRY_SECONDS_MAX = 5
 RETRY_AFTER_SECONDS = 1
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ def retrying(whole: Callable[P, R]) -> Callable[P, R]:
 
     Stands around `transaction.atomic`, never inside of it: a transaction that was broken off cannot be
     continued, so within an outer one the error goes on to whoever began that. What `whole` does outside of the
-    database it does again. Raises InEachOthersWay (503, Retry-After) when it keeps failing.
+    database it does again. Raises TransactionConflict (503, Retry-After) when it keeps failing.
     """
 
     name = getattr(whole, "__qualname__", repr(whole))
@@ -41,7 +41,7 @@ def retrying(whole: Callable[P, R]) -> Callable[P, R]:
     def tried(*args: P.args, **kwargs: P.kwargs) -> R:
         if connection.in_atomic_block:
             return whole(*args, **kwargs)
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        give_up_at = time.monotonic() + RETRY_SECONDS_MAX
         for retry in range(RETRIES_MAX + 1):
             try:
                 return whole(*args, **kwargs)
@@ -64,8 +64,8 @@ def transient(error: Exception) -> str | None:
     return TRANSIENT.get(getattr(error.__cause__, "sqlstate", None))
 
 
-def given_up(reason: str) -> InEachOthersWay:
-    return InEachOthersWay(
+def given_up(reason: str) -> TransactionConflict:
+    return TransactionConflict(
         f"Nothing was changed ({reason}). Send it again in a moment.", retry_after=RETRY_AFTER_SECONDS
     )
 

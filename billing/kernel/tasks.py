@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from billing.kernel import delivery, longwork, sealing, write_once
+from billing.kernel import background_jobs, delivery, idempotency_keys, sealing
 
 SEALS_PER_RUN_MAX = 100
 
@@ -22,12 +22,12 @@ def sweep_outbox(**_: object) -> None:
 
 @shared_task(name="kernel.run_job")
 def run_job(*, job_id: str, **_: object) -> None:
-    longwork.run_job(job_id=UUID(job_id))
+    background_jobs.run_job(job_id=UUID(job_id))
 
 
 @shared_task(name="kernel.sweep_jobs")
 def sweep_jobs(**_: object) -> None:
-    longwork.sweep_jobs()
+    background_jobs.sweep_jobs()
 
 
 @shared_task(name="kernel.seal_audit")
@@ -40,4 +40,4 @@ def seal_audit(**_: object) -> None:
 
 @shared_task(name="kernel.purge_idempotency_keys")
 def purge_idempotency_keys(**_: object) -> None:
-    write_once.purge_idempotency_keys(as_of=timezone.now())
+    idempotency_keys.purge_idempotency_keys(as_of=timezone.now())

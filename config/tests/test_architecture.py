@@ -37,7 +37,7 @@ FORBIDDEN = {
 }
 ONLY_IN = {  # a word in the source -> the only files that may contain it
     "select_for_update(": {"billing/kernel/models.py"},
-    "on_commit(": {"billing/kernel/jobs.py"},
+    "on_commit(": {"billing/kernel/task_queue.py"},
     ".delay(": set(),
     "django.db.models.signals": set(),
     "time.sleep(": {
@@ -51,7 +51,7 @@ ONLY_IN = {  # a word in the source -> the only files that may contain it
         "config/tests/test_demo.py",
     },
     "float(": set(),
-    "import requests": {"billing/kernel/outbound.py", "billing/kernel/pinning.py"},
+    "import requests": {"billing/kernel/outbound.py", "billing/kernel/pinned_connection.py"},
     "verify=False": set(),
     "ATOMIC_REQUESTS": set(),
 }

@@ -31,8 +31,8 @@ from billing.invoicing.tests.makers import (
     make_seller,
     to,
 )
+from billing.kernel.background_jobs import start_job
 from billing.kernel.hooks import background_job
-from billing.kernel.longwork import start_job
 from billing.kernel.models import Job, OutboxEvent
 from billing.kernel.tests.commits import as_if_committed
 from billing.ledger.models import AccountingPeriod, JournalEntry, LedgerAccount
@@ -254,7 +254,7 @@ def clients(world, api):
 
 
 def everything() -> dict[str, str]:
-    """A digest of the rows of every table of ours, but for write-once keys."""
+    """A digest of the rows of every table of ours, but for idempotency keys."""
     with connection.cursor() as cursor:
         tables = sorted(
             set(connection.introspection.table_names(cursor)) - {"idempotency_keys", "django_session"}

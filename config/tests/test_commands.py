@@ -14,17 +14,17 @@ def said_by(*command: str) -> str:
 
 
 @pytest.mark.django_db
-def test_billing_fsck_finds_no_violation_in_empty_books():
-    assert said_by("billing_fsck").splitlines()[-1] == "violations=0"
-    document = json.loads(said_by("billing_fsck", "--json"))
+def test_verify_invariants_finds_nothing_in_an_empty_database():
+    assert said_by("verify_invariants").splitlines()[-1] == "violations=0"
+    document = json.loads(said_by("verify_invariants", "--json"))
     assert document["violations"] == 0
     assert document["findings"] != []
 
 
 @pytest.mark.django_db
-def test_billing_fsck_refuses_an_app_that_does_not_exist():
+def test_verify_invariants_refuses_an_app_that_does_not_exist():
     with pytest.raises(CommandError, match="There is no app 'bookkeeping'"):
-        said_by("billing_fsck", "--app", "bookkeeping")
+        said_by("verify_invariants", "--app", "bookkeeping")
 
 
 @pytest.mark.django_db(transaction=True)  # it reads in a transaction of its own kind

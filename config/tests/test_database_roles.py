@@ -13,10 +13,10 @@ from billing.invoicing import services as invoicing
 from billing.invoicing.models import CostAllocation, Invoice, InvoiceLine
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice, make_seller, make_sold_meter
+from billing.kernel.idempotency_keys import claim_once, purge_idempotency_keys
 from billing.kernel.models import AuditEntry, IdempotencyKey, OutboxEvent
 from billing.kernel.sealing import seal_audit, verify_audit
-from billing.kernel.tests.soundness import assert_books_are_sound
-from billing.kernel.write_once import claim_once, purge_idempotency_keys
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.ledger import services as ledger
 from billing.ledger.models import AccountBalance, AccountingPeriod, JournalEntry
 from billing.payments import services as payments
@@ -327,4 +327,4 @@ def test_what_the_role_may_by_another_way_is_found_and_nothing_is_changed(role):
 def test_books_kept_by_the_app_are_sound(app):
     make_invoice()
     assert CostAllocation.objects.count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()

@@ -125,7 +125,7 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
         "NW-PRAIRIE-OMAHA": "active",
     }
     call_command("verify_ledger", stdout=io.StringIO())
-    call_command("billing_fsck", stdout=io.StringIO())
+    call_command("verify_invariants", stdout=io.StringIO())
 
     key = signins.key_file().read_text().strip()
     assert use_key(presented=key, ip="127.0.0.1").user.email == "metering@northwind.example"

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from billing.entities.tests.makers import make_entity, make_grant, make_key, make_user
-from billing.kernel import jobs
+from billing.kernel import task_queue
 from billing.kernel.models import AuditEntry, AuditKind, Job, OutboxEvent
 
 BASE = "/api/v1/enterprise-billing"
@@ -124,5 +124,5 @@ def test_tests_reach_nothing_but_this_machine():
 
 @pytest.mark.django_db(transaction=True)
 def test_tests_record_what_would_be_queued(queued_jobs):
-    jobs.enqueue("kernel.sweep_outbox", at="once")
+    task_queue.enqueue("kernel.sweep_outbox", at="once")
     assert queued_jobs == [("kernel.sweep_outbox", {"at": "once"})]

@@ -29,9 +29,9 @@ from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit, events
-from billing.kernel.jobs import enqueue
 from billing.kernel.money import round_half_up
 from billing.kernel.states import next_state
+from billing.kernel.task_queue import enqueue
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.states import SubscriptionState
 

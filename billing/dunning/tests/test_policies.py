@@ -17,7 +17,7 @@ from billing.dunning.errors import (
     PolicyOfAnotherSeller,
     SellerRequired,
 )
-from billing.dunning.fsck import CHECKS
+from billing.dunning.invariants import CHECKS
 from billing.dunning.models import DunningAssignment, DunningNotice, DunningPolicy, DunningStep, LateFee
 from billing.dunning.tests.makers import (
     FEE,

@@ -13,8 +13,8 @@ from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import Invoice
 from billing.invoicing.tests.makers import make_seller, make_subscriber
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.payments.tests.test_subscription_standing import billed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,7 +56,7 @@ def test_what_is_being_waived_is_not_drafted(fee):
     drafted = rival.result(timeout=5)
     assert not drafted.lines.filter(kind="late_fee").exists()
     assert standing(fee) == ("waived", 0)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_being_drafted_is_taken_back_by_the_waiver(fee):
@@ -69,7 +69,7 @@ def test_what_is_being_drafted_is_taken_back_by_the_waiver(fee):
     assert standing(fee) == ("waived", 0)
     assert not Invoice.objects.filter(pk=drafted.pk).exists()
     assert not draft(fee).lines.filter(kind="late_fee").exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_being_drafted_anew_is_taken_back_by_the_waiver(fee):
@@ -82,7 +82,7 @@ def test_what_is_being_drafted_anew_is_taken_back_by_the_waiver(fee):
     assert rival.result(timeout=5).state == "waived"
     assert standing(fee) == ("waived", 0)
     assert not Invoice.objects.filter(number=None).exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_being_issued_is_not_waived(fee):
@@ -94,7 +94,7 @@ def test_what_is_being_issued_is_not_waived(fee):
     with pytest.raises(LateFeeBilled):
         rival.result(timeout=5)
     assert standing(fee) == ("to_be_billed", 1)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_draft_that_the_waiver_takes_back_is_not_issued(fee):
@@ -108,7 +108,7 @@ def test_a_draft_that_the_waiver_takes_back_is_not_issued(fee):
     assert rival.result(timeout=5) == []
     assert standing(fee) == ("waived", 0)
     assert not Invoice.objects.filter(pk=drafted.pk).exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_of_two_waivers_at_once_one_is_made(fee):

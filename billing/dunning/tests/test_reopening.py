@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from billing.dunning import services
-from billing.dunning.fsck import CHECKS
+from billing.dunning.invariants import CHECKS
 from billing.dunning.models import DunningCase, DunningMail
 from billing.dunning.reactions import reopen_case
 from billing.dunning.tests.makers import DUE, FIRST, SECOND, STOP, make_late_invoice, make_policy, run
@@ -15,7 +15,7 @@ from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.models import EventDelivery
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.payments.tests.makers import make_payment, make_seller
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,7 @@ def test_what_is_recovered_is_reminded_of_again_from_where_it_was_left(seller, i
     assert (notice.outcome, notice.collectable_amount) == ("taken", 40)
     told = [moment.what for moment in timeline_of(invoice)]
     assert told.index("dunning.closed") < told.index("dunning.reopened")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_was_handed_over_is_handed_over_again(seller, invoice):
@@ -77,7 +77,7 @@ def test_what_was_handed_over_is_handed_over_again(seller, invoice):
 
     run(seller, late(STOP + 30))
     assert invoice.dunning_notices.filter(noticed_on__gt=late(STOP)).count() == 0
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_reopening_again_changes_nothing_and_paying_closes_it_for_good(seller, invoice):
@@ -134,7 +134,7 @@ def refused(statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_fsck_finds_a_case_nobody_reopened(seller, invoice):
+def test_checker_finds_a_case_nobody_reopened(seller, invoice):
     run(seller, late(FIRST))
     case = written_off(invoice, late(FIRST))
     invoicing.recover_invoice(actor="test", invoice_id=invoice.pk, recovered_on=late(FIRST), reason="found")

@@ -25,8 +25,8 @@ from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.models import OutboxEvent
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.payments.tests.makers import make_customer, make_payment, make_seller
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_each_step_is_taken_on_its_day_and_never_again(seller, policy, customer)
     ]  # fmt: skip
     assert DunningCase.objects.get().state == "handed_over"
     assert OutboxEvent.objects.filter(name="dunning.step_taken").count() == 8
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_after_weeks_without_a_worker_only_the_last_day_reached_is_carried_out(seller, policy, customer):
@@ -104,7 +104,7 @@ def test_after_weeks_without_a_worker_only_the_last_day_reached_is_carried_out(s
     why = dict(invoice.dunning_notices.values_list("step__days_after_due", "detail__why"))
     assert why[-3] == "it is for the time before the due day"
     assert why[7] == "a later step was due as well"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_note_for_the_time_before_is_not_sent_after_the_due_day(seller, policy, customer):
@@ -300,7 +300,7 @@ def test_late_fees_are_noted_with_their_derivation_and_named_in_the_letter(selle
     assert [moment.what for moment in timeline_of(invoice) if moment.kind == "dunning"].count(
         "dunning.step_taken"
     ) == 4
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_flat_fee_in_a_currency_without_one_is_passed_over(seller, policy, customer):

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.dunning import services
-from billing.dunning.fsck import CHECKS
+from billing.dunning.invariants import CHECKS
 from billing.dunning.models import DunningMail
 from billing.dunning.tests.makers import FIRST, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late

@@ -11,7 +11,7 @@ from billing.dunning.tests.makers import make_policy, run
 from billing.invoicing import services as invoicing
 from billing.invoicing.tests.makers import make_subscriber, make_tax_rate
 from billing.kernel.models import EventDelivery
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.payments.tests.test_subscription_standing import billed, pay, state_of
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.makers import make_subscription
@@ -63,7 +63,7 @@ def test_what_is_charged_on_the_invoice_is_paused_and_resumed_when_it_is_paid(su
     assert state_of(subscription) == "active"
     assert DunningSuspension.objects.get().lifted_on == day + timedelta(days=1)
     assert DunningCase.objects.get().closed_because == "paid"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_payment_itself_closes_the_case(subscription, invoice):
@@ -108,7 +108,7 @@ def test_it_stays_paused_until_the_last_of_its_invoices_is_settled(subscription,
     closed(second, day + timedelta(days=1))
 
     assert state_of(subscription) == "active"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_somebody_else_paused_is_none_of_our_business(subscription, invoice):

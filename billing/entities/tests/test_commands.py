@@ -15,7 +15,7 @@ from billing.entities.models import BillingEntity, RoleGrant
 from billing.entities.tasks import apply_due_moves
 from billing.entities.tests.makers import make_department, make_entity, make_user
 from billing.kernel.models import AuditEntry
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def test_create_root_entity_founds_a_group():
     assert actors() == {"command:create_root_entity"}
     with pytest.raises(CommandError, match="in use"):
         run("create_root_entity", *arguments)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_create_user_takes_the_password_from_the_environment(monkeypatch):

@@ -14,7 +14,7 @@ from billing.entities.errors import (
     HierarchyLoop,
     UserInactive,
 )
-from billing.entities.fsck import CHECKS
+from billing.entities.invariants import CHECKS
 from billing.entities.models import Department
 from billing.entities.tests.makers import (
     make_department,
@@ -27,8 +27,8 @@ from billing.entities.tests.makers import (
 from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 TODAY = date(2026, 3, 1)
 ACTOR = "command:test"
@@ -57,7 +57,7 @@ def test_departments_nest_and_are_recorded():
         "department.created",
         "department.created",
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -107,7 +107,7 @@ def test_an_update_moves_a_department_with_all_below_it():
     assert AuditEntry.objects.get(kind="verb").detail == {"fields": ["name", "parent_id"]}
     with pytest.raises(HierarchyLoop):
         change(other, parent_id=below.pk)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -152,7 +152,7 @@ def test_of_two_departments_moved_below_each_other_the_second_is_refused():
 
     with pytest.raises(HierarchyLoop):
         rival.result(timeout=5)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def conflicting_roles():

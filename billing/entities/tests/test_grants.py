@@ -30,8 +30,8 @@ from billing.entities.tests.makers import (
 )
 from billing.kernel.errors import FourEyesRequired, Invalid
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 TODAY = date(2026, 3, 1)
 
@@ -63,7 +63,7 @@ def test_a_grant_takes_effect_when_somebody_else_confirms_it():
     assert live_grants_of(holder).get().confirmed_by == confirmer
     verbs = AuditEntry.objects.filter(kind="verb").order_by("pk").values_list("action", flat=True)
     assert list(verbs) == ["grant.created", "grant.confirmed"]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -134,7 +134,7 @@ def test_conflicting_roles_are_fine_where_they_do_not_overlap():
     )
 
     assert RoleGrant.objects.count() == 3
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

@@ -22,8 +22,8 @@ from billing.entities.tests.makers import (
     make_user,
 )
 from billing.kernel.models import AuditEntry, OutboxEvent
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 API = "/api/v1/enterprise-billing/"
 pytestmark = pytest.mark.django_db
@@ -132,7 +132,7 @@ def test_what_is_over_or_revoked_does_not(terms, group):
     move(right, left)
 
     assert BillingEntity.objects.get(pk=right.pk).parent == left
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_roles_that_stay_apart_or_do_not_conflict_move(group):
@@ -142,7 +142,7 @@ def test_roles_that_stay_apart_or_do_not_conflict_move(group):
     held(other, above=left, below=leaf, roles=("AP", "VW"))
 
     move(right, left)
-    assert_books_are_sound()
+    assert_invariants_hold()
     move_by_sql(leaf, left)
 
     assert BillingEntity.objects.get(pk=leaf.pk).path == f"{left.path}{leaf.pk.hex}/"
@@ -170,7 +170,7 @@ def test_an_exception_there_lets_the_roles_move_together(group):
 
     move(right, left)
 
-    assert_books_are_sound()
+    assert_invariants_hold()
     with pytest.raises(IntegrityError, match="conflicting roles"), transaction.atomic():
         RoleException.objects.update(revoked_at=timezone.now())
     covered.refresh_from_db()
@@ -208,7 +208,7 @@ def test_an_exception_above_the_new_place_covers_what_comes_below_it(group):
 
     move(right, left)
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_departments_beside_one_another_may_come_together(group):
@@ -220,7 +220,7 @@ def test_departments_beside_one_another_may_come_together(group):
 
     move(right, left)
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_planned_move_is_judged_by_its_day_when_it_is_planned(group):
@@ -424,4 +424,4 @@ def test_of_two_moves_of_different_groups_that_meet_one_is_refused():
     with pytest.raises(RolesConflict):
         move(bottom, middle)
     assert BillingEntity.objects.get(pk=bottom.pk).parent is None
-    assert_books_are_sound()
+    assert_invariants_hold()

@@ -25,8 +25,8 @@ from billing.entities.tests.makers import (
 )
 from billing.kernel.errors import FourEyesRequired
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 pytestmark = pytest.mark.django_db
 LISTED = [
@@ -97,7 +97,7 @@ def test_neither_of_a_listed_pair_is_granted_beside_the_other(one, other):
             person.refused(second, above)
         person.by_service(second, beside)
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @every_pair
@@ -109,7 +109,7 @@ def test_one_after_the_other_is_no_conflict(one, other):
     person.by_service(other, entity, starts_on=days(10))
 
     assert RoleGrant.objects.count() == 2
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_over_or_revoked_conflicts_with_nothing():
@@ -130,7 +130,7 @@ def test_a_grant_to_the_minute_is_of_its_whole_last_day():
     person.refused("FC", entity)
     person.by_service("FC", entity, starts_on=last + timedelta(days=1))
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_departments_side_by_side_do_not_overlap():
@@ -195,7 +195,7 @@ def test_with_an_exception_both_roles_are_held_until_it_ends():
 
     assert (exception.role, exception.other_role, exception.approved_by) == ("BO", "FC", controller)
     assert AuditEntry.objects.filter(action="role_exception.approved").count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_exception_is_of_its_place_and_of_what_is_below():
@@ -210,7 +210,7 @@ def test_an_exception_is_of_its_place_and_of_what_is_below():
             person.by_service("FC", where, ends_on=days(30))
     person.by_service("FC", make_entity(parent=place), ends_on=days(30))
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(

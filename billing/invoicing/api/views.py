@@ -22,7 +22,7 @@ from billing.invoicing.proof import proof_of
 from billing.invoicing.run_figures import figures_of
 from billing.invoicing.states import RunItemState
 from billing.invoicing.timeline import timeline_of
-from billing.kernel.api import shaping
+from billing.kernel.api import expansion
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
@@ -67,7 +67,7 @@ class InvoiceViewSet(OneOffInvoices, ActingVerb, ServiceViewSet):
 
     def get_queryset(self):
         invoices = seen_or_done(queries.invoices_for, self, queries.VIEW_INVOICE)
-        if "allocations" in shaping.wanted(self.request, "expand"):
+        if "allocations" in expansion.wanted(self.request, "expand"):
             invoices = invoices.prefetch_related("allocations__rule_version__rule")
         return invoices if self.action in {"allocations", "timeline", "pdf"} else queries.with_names(invoices)
 

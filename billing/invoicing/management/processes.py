@@ -11,7 +11,7 @@ from django.db import connections
 from billing.invoicing import services
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 LOOK_EVERY_SECONDS = 0.5
 
@@ -35,5 +35,5 @@ def continue_in_processes(*, actor: str, run_id: UUID, workers: int, look: Calla
 
 def _work(actor: str, run_id: UUID) -> None:
     # Customers that are in use the command itself tries last, and says what is in their way.
-    with acting(actor=actor), patient(), suppress(Unavailable):
+    with acting(actor=actor), no_statement_timeout(), suppress(Unavailable):
         services.continue_billing_run(actor=actor, run_id=run_id)

@@ -7,7 +7,7 @@ from django.db import transaction
 from billing.invoicing.models import BillingRun
 from billing.invoicing.services.running import start_billing_run
 from billing.invoicing.states import RunItemState
-from billing.kernel.longwork import start_job
+from billing.kernel.background_jobs import start_job
 from billing.kernel.models import Job
 
 RUN_BILLING = "invoicing.run_billing"

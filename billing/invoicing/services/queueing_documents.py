@@ -1,6 +1,6 @@
 from billing.invoicing.models import BillingRun
 from billing.invoicing.queries import without_document
-from billing.kernel.longwork import start_job
+from billing.kernel.background_jobs import start_job
 
 RENDER_DOCUMENTS = "invoicing.render_documents"
 

@@ -36,8 +36,8 @@ from billing.invoicing.services.reposting import Reposting, posted_anew, rebooki
 from billing.invoicing.states import ALLOCATION_RUN_MOVES, AllocationRunState, RuleState
 from billing.invoicing.stepping import Step, require_sound_steps, stepped_down
 from billing.kernel import audit
+from billing.kernel.background_jobs import start_job
 from billing.kernel.errors import Invalid
-from billing.kernel.longwork import start_job
 from billing.kernel.models import Job
 from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state

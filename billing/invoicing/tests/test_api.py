@@ -16,10 +16,10 @@ from billing.invoicing.tests.makers import (
     make_sold_meter,
     make_usage,
 )
-from billing.kernel.longwork import run_job
+from billing.kernel.background_jobs import run_job
 from billing.kernel.models import AuditEntry, Job, JobState
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/enterprise-billing/"
@@ -182,7 +182,7 @@ def test_issues_under_the_version_that_was_read(api):
     assert again["Idempotent-Replayed"] == "true"
     assert again.content == issued.content
     assert Invoice.objects.filter(number__isnull=False).count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_controller_voids_and_an_operator_does_not(api):
@@ -244,7 +244,7 @@ def test_a_queued_run_bills_everybody_it_can_and_names_the_rest(api, queued_jobs
     assert (shown["customers_done"], shown["customers_failed"], shown["invoices_issued"]) == (1, 1, 1)
     [failure] = shown["failures"]
     assert (failure["customer"], failure["failure"]["code"]) == (str(bad.pk), "price-missing")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_run_with_nothing_due_says_so(api):
@@ -289,7 +289,7 @@ def test_moves_cost_to_a_department_and_lists_what_was_posted(api):
         "2024-10-01",
     )
     assert proof_of(Invoice.objects.get(pk=invoice.pk)).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_cost_of_invoices_out_of_reach_is_not_moved(api):

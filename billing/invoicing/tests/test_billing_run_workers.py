@@ -17,8 +17,8 @@ from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
 from billing.kernel.errors import Unavailable
 from billing.kernel.models import AuditEntry, Job
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalEntry
 from billing.subscriptions.tests.makers import make_price
 
@@ -58,7 +58,7 @@ def billed_once(run: BillingRun, customers: list[BillingEntity]) -> None:
     assert sorted(invoices.values_list("sequence", flat=True)) == list(range(1, count + 1))
     assert NumberSeries.objects.get().last == count
     assert (UsageClaim.objects.count(), JournalEntry.objects.count()) == (count, count)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_worker_bills_whom_nobody_has_at_hand_and_does_not_wait_for_the_others_chunk(settings):

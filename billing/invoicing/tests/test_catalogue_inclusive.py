@@ -23,9 +23,9 @@ from billing.invoicing.tests.makers import (
 )
 from billing.invoicing.tests.test_subscription_invoices import MIDDLE, NOV, OCT, SEP, bill, cancel, draft
 from billing.invoicing.tests.test_usage_rating import FLAT, GRADUATED, PACKAGE, PER_UNIT, PERCENTAGE, VOLUME
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.models import Price, Subscription
 from billing.subscriptions.tests.makers import make_plan, make_product, make_subscription
@@ -68,7 +68,7 @@ def test_what_a_seat_is_told_to_cost_is_what_is_paid():
     assert (line.unit_price, line.inclusive_unit_price, line.inclusive_amount) == (None, 119, 238)
     assert (subscription.charges.get().amount, line.derivation["tax_inclusive"]) == (238, True)
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_where_no_net_makes_it_a_cent_less_is_paid():
@@ -108,7 +108,7 @@ def test_a_change_credits_and_charges_the_days_left_at_prices_with_tax():
     assert sorted(line.inclusive_amount for line in invoice.lines.all()) == [-119, Decimal("178.50")]
     assert figures(invoice) == (50, Decimal("9.50"), Decimal("59.50"))
     assert differences_in(invoice) == []
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_unused_days_are_credited_with_their_tax_and_their_discount():
@@ -126,7 +126,7 @@ def test_unused_days_are_credited_with_their_tax_and_their_discount():
         (100, 90),
     ]
     assert figures(invoice) == (45, Decimal("8.55"), Decimal("53.55"))
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("terms", [FLAT, PER_UNIT, GRADUATED, VOLUME, PACKAGE, PERCENTAGE])
@@ -153,7 +153,7 @@ def test_usage_and_what_comes_late_of_it_are_told_with_tax_under_every_model(ter
         with_tax = sum(line.inclusive_amount for line in invoice.lines.all())
         assert invoice.total_amount in (with_tax, with_tax - Decimal("0.01"))
         assert differences_in(invoice) == []
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_preview_is_what_is_then_issued():

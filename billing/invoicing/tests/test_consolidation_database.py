@@ -1,4 +1,4 @@
-"""What holds for consolidated invoices also for raw SQL, and what fsck finds if it did not."""
+"""What holds for consolidated invoices also for raw SQL, and what checker finds if it did not."""
 
 from datetime import date
 from decimal import Decimal
@@ -7,9 +7,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.invoicing import services
-from billing.invoicing.consolidation_fsck import CHECKS
+from billing.invoicing.consolidation_invariants import CHECKS
 from billing.invoicing.errors import ChildOfConsolidation, NothingToConsolidate
-from billing.invoicing.fsck import CHECKS as ALL_CHECKS
+from billing.invoicing.invariants import CHECKS as ALL_CHECKS
 from billing.invoicing.models import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal
 from billing.invoicing.tests.consolidation_makers import (
     NOVEMBER,
@@ -23,8 +23,8 @@ from billing.invoicing.tests.consolidation_makers import (
     seller_above,
 )
 from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 pytestmark = pytest.mark.django_db
 
@@ -182,7 +182,7 @@ def test_written_by_hand_and_in_full_it_is_taken():
         run(statement)
     as_if_committed()
     assert ConsolidatedInvoice.objects.get().children.get().invoice == raw.child
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_document_has_children_and_totals():
@@ -296,7 +296,7 @@ def test_a_rate_is_the_one_recorded():
         ),
     ],
 )
-def test_fsck_finds_what_nobody_held_back(wrong, check):
+def test_checker_finds_what_nobody_held_back(wrong, check):
     two_currencies()
     with transaction.atomic():
         if "INSERT" in wrong:
@@ -320,7 +320,7 @@ def test_a_child_that_is_being_voided_is_left_out_of_the_consolidation_that_wait
         rival = start_rival(lambda: consolidate(payer))
 
     assert [child.invoice_id for child in rival.result(timeout=5).document.children.all()] == [other.pk]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -338,7 +338,7 @@ def test_a_child_that_is_being_gathered_is_not_voided_by_who_waits():
 
     with pytest.raises(ChildOfConsolidation):
         rival.result(timeout=5)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -366,7 +366,7 @@ def test_a_draft_that_is_being_issued_is_gathered_by_the_consolidation_that_wait
     made = rival.result(timeout=5)
     assert {child.invoice_id for child in made.document.children.all()} == {first.pk, draft.pk}
     assert made.missing == []
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -384,7 +384,7 @@ def test_a_draft_that_is_issued_while_the_consolidation_is_made_is_wholly_in_the
     rival.result(timeout=5)
     second = consolidate(payer).document
     assert ([child.invoice_id for child in second.children.all()], second.part) == ([draft.pk], 2)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)

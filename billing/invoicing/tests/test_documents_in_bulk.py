@@ -14,10 +14,10 @@ from billing.invoicing import services
 from billing.invoicing.models import Invoice, InvoiceDocument
 from billing.invoicing.services import documenting
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_seller, make_sold_meter, make_usage
-from billing.kernel.longwork import run_job
+from billing.kernel.background_jobs import run_job
 from billing.kernel.models import AuditEntry, Job, JobState
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.processes import in_a_child
-from billing.kernel.tests.soundness import assert_books_are_sound
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ def test_a_run_that_finished_has_its_documents_made_by_one_job():
         "failures": {},
     }
     assert InvoiceDocument.objects.count() == rendered() == 3
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_one_invoice_without_a_document_stops_no_other_and_is_tried_again(monkeypatch):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
 from billing.kernel.errors import FourEyesRequired
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 from billing.ledger import services as ledger
 from billing.ledger.hooks import before_period_close
 from billing.ledger.models import AccountingPeriod
@@ -95,7 +95,7 @@ def test_past_the_service_the_database_refuses(month):
     assert AccountingPeriod.objects.get(pk=month.pk).state == PeriodState.CLOSING
 
 
-def test_fsck_finds_who_came_past_both_and_not_who_mapped_after_it(month, monkeypatch):
+def test_checker_finds_who_came_past_both_and_not_who_mapped_after_it(month, monkeypatch):
     def found():
         [check] = [one for one in find_violations("invoicing") if one.invariant.startswith("R5")]
         return check.violations

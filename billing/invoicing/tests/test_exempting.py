@@ -10,7 +10,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import queries, services
 from billing.invoicing.errors import ExemptionEnds, ExemptionOverlaps
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice, TaxExemption
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_tax_rate, make_usage
 from billing.kernel.errors import Invalid, PreconditionFailed

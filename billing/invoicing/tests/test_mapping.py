@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
 from billing.invoicing.errors import GlCodeMissing, MappingOverlaps, MappingUnclear, ValidityEnds
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import CostAllocation, GLCodeMapping
 from billing.invoicing.tests.makers import (
     AS_OF,
@@ -21,7 +21,7 @@ from billing.invoicing.tests.makers import (
     to,
 )
 from billing.kernel.errors import PreconditionFailed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -82,7 +82,7 @@ def test_the_most_specific_mapping_wins(seller, customer, meter, better, worse):
     add(seller if "department" not in better else customer, "BETTER", **scope(better, meter, customer))
 
     assert posted(seller, customer, meter) == ("BETTER", "mapping")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_of_as_specific_ones_that_of_the_nearest_entity_wins(seller, customer, meter):
@@ -212,7 +212,7 @@ def test_mappings_hold_in_plain_sql(customer, sql):
         ),
     ],
 )
-def test_fsck_finds_mappings_that_were_tampered_with(seller, customer, meter, check, sql):
+def test_checker_finds_mappings_that_were_tampered_with(seller, customer, meter, check, sql):
     add(customer, "8000", tax_category="S")
     assert posted(seller, customer, meter) == ("8000", "mapping")
     with transaction.atomic(), connection.cursor() as cursor:

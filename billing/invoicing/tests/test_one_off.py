@@ -19,7 +19,7 @@ from billing.invoicing.errors import (
     NotTheSeller,
     OneOffKeyTaken,
 )
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import AllocationBasis, BillingRun, Invoice, InvoiceLine
 from billing.invoicing.proof import proof_of
 from billing.invoicing.recomputing import differences_in
@@ -35,8 +35,8 @@ from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.models import AuditEntry
 from billing.kernel.money import round_half_up
 from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.subscriptions.tests.makers import make_product
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_it_is_issued_allocated_booked_and_proven_like_any_other(seller, custome
         (department.code, 100, AllocationBasis.ASSIGNED),
         (customer.departments.get(is_default=True).code, 50, AllocationBasis.DEFAULT),
     }
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_line_that_was_tampered_with_does_not_recompute(seller, customer):
@@ -279,7 +279,7 @@ def test_the_run_of_its_day_issues_it_and_no_earlier_one(seller, customer):
     assert issued.run == BillingRun.objects.get(as_of=AS_OF)
     assert Invoice.objects.get(pk=by_hand.pk).state == InvoiceState.DRAFT
     assert run(AS_OF) == [str(dated.pk)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_run_taxes_it_as_of_its_day(seller, customer):

@@ -15,7 +15,7 @@ from billing.entities.tests.makers import make_department, make_entity, make_gra
 from billing.invoicing import services
 from billing.invoicing.documents.content import content_of
 from billing.invoicing.errors import OneOffKeyTaken
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.proof import proof_of
 from billing.invoicing.recomputing import differences_in
@@ -28,7 +28,7 @@ from billing.invoicing.tests.makers import (
     one_off_line,
 )
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions.tests.makers import make_product
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +123,7 @@ def test_it_is_issued_by_the_run_allocated_booked_and_proven(seller, customer):
     proof = proof_of(invoice)
     assert proof.holds
     assert {share.department for share in invoice.allocations.all()} == {department}
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_with_or_without_tax_is_part_of_what_a_key_says(seller, customer):

@@ -203,16 +203,16 @@ def test_the_command_says_what_differs_and_fails():
     report_usage(customer, meter, "8")
     bill(seller, customer, as_of=OCT)
     out = StringIO()
-    call_command("recompute_lines", month=OCT, seller=seller.code, stdout=out)
+    call_command("verify_invoice_lines", month=OCT, seller=seller.code, stdout=out)
     assert out.getvalue() == "lines=1 differences=0\n"
     out = StringIO()
-    call_command("recompute_lines", month=NOV, json=True, stdout=out)
+    call_command("verify_invoice_lines", month=NOV, json=True, stdout=out)
     assert json.loads(out.getvalue()) == {"lines": 0, "differences": []}
     tamper("UPDATE invoice_lines SET net_amount = 2")
     out = StringIO()
 
     with pytest.raises(CommandError, match="1 difference"):
-        call_command("recompute_lines", invoice=Invoice.objects.get().number, stdout=out)
+        call_command("verify_invoice_lines", invoice=Invoice.objects.get().number, stdout=out)
 
     assert out.getvalue().splitlines() == [
         "INV-2024-000001 line 1: net amount is 2, recomputed 1 (rounding of the recomputed amount)",
@@ -222,9 +222,9 @@ def test_the_command_says_what_differs_and_fails():
 
 def test_the_command_wants_to_know_which():
     with pytest.raises(CommandError, match="Say which"):
-        call_command("recompute_lines")
+        call_command("verify_invoice_lines")
     with pytest.raises(CommandError, match="no such invoice"):
-        call_command("recompute_lines", invoice="INV-1")
+        call_command("verify_invoice_lines", invoice="INV-1")
 
 
 def test_the_proof_recomputes_and_does_not_hold_where_a_line_differs(api):

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
 from billing.invoicing.errors import AllocationRunExists, RuleNotInForce, StepsUnclear
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import AllocationRun, CostAllocation, RuleKind
 from billing.invoicing.proof import proof_of
 from billing.invoicing.services import StepTerms, TargetTerms, rerunning
@@ -26,7 +26,7 @@ from billing.invoicing.tests.makers import (
 from billing.kernel.errors import Conflict, IllegalMove, Invalid, PreconditionFailed
 from billing.kernel.models import Job
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.ledger.models import JournalEntry
 
 pytestmark = pytest.mark.django_db
@@ -77,14 +77,14 @@ def test_a_run_makes_of_posted_lines_what_issuing_would_have_made_and_puts_it_ba
         ("OPS", "rule"): ("66.6700", "12.6700"),
     }
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
     undone = put_back(done)
 
     assert (undone.state, undone.lines_kept) == ("reversed", 0)
     assert shares_of(invoice) == before == {("GENERAL", "default"): ("100.0000", "19.0000")}
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
     with pytest.raises(IllegalMove):
         put_back(done)
     assert run(rule).pk != done.pk  # it may be run again
@@ -122,7 +122,7 @@ def test_what_names_a_department_and_what_was_moved_by_hand_stays(customer):
         ("IT", "manual"): ("40.0000", "7.6000"),
         ("IT", "rule"): ("50.0000", "9.5000"),
     }
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_line_that_was_moved_since_is_not_put_back(customer):
@@ -171,7 +171,7 @@ def test_an_invoice_whose_cost_was_allocated_anew_can_be_voided(customer):
 
     assert shares_of(invoice) == {}
     assert proof_of(invoice.__class__.objects.get(pk=invoice.pk)).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_lines_that_another_rule_divides_better_are_not_touched(customer):
@@ -226,7 +226,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_does_nothing_twice(setti
     assert (done.state, done.lines_moved) == ("finished", 3)
     assert [list(shares_of(invoice)) for invoice in invoices] == [[("IT", "rule")]] * 3
     assert Job.objects.filter(pk__in=[job.pk, second.pk]).count() == 2
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_runs_that_cannot_be_are_refused(customer):
@@ -325,11 +325,11 @@ def test_departments_give_their_cost_away_in_turn_and_every_line_keeps_its_sum(c
         ("OPS", "stepdown"): "32.8100",
     }
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
     put_back(done)
     assert shares_of(invoice) == before
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_runs_hold_in_plain_sql(customer, sql):
     assert AllocationRun.objects.get().reason == "as agreed"
 
 
-def test_fsck_finds_a_run_that_made_or_lost_something(customer):
+def test_checker_finds_a_run_that_made_or_lost_something(customer):
     check = CHECKS["R4 what a run posted of a line is what it took back"]
     billed(customer)
     run(make_rule(customer, to("IT", 100)))

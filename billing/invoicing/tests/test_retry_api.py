@@ -10,7 +10,7 @@ from billing.invoicing.states import RunItemState
 from billing.invoicing.tests.makers import make_seller
 from billing.invoicing.tests.test_console_runs import failed_run, give_a_price
 from billing.kernel.models import AuditEntry
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 API = "/api/v1/enterprise-billing/"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,7 +54,7 @@ def test_the_customer_is_billed_once_however_often_it_is_sent(api, seller, item)
     assert entry.detail["customer"] == str(item.customer_id)
     other = client.post(address(item), order(item), headers=once())
     assert (other.status_code, other.json()["code"]) == (404, "not-found")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_refused_again_it_keeps_the_new_reason(api, seller, item):

@@ -16,7 +16,7 @@ from billing.invoicing.errors import (
     TargetsUnclear,
     ValidityEnds,
 )
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import AllocationRule, AllocationRuleVersion, AllocationTarget
 from billing.invoicing.services import TargetTerms
 from billing.invoicing.tests.makers import (
@@ -29,7 +29,7 @@ from billing.invoicing.tests.makers import (
 )
 from billing.kernel.errors import Conflict, PreconditionFailed
 from billing.kernel.models import AuditEntry, AuditKind
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +84,7 @@ def test_a_rule_is_drafted_activated_revised_and_retired(customer):
         "activated",
         "retired",
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_version_of_the_day_divides_also_after_it_was_followed(customer):
@@ -106,7 +106,7 @@ def test_what_was_allocated_before_a_rule_ended_stays_right(customer):
 
     services.retire_allocation_rule(actor="user:1", rule_id=rule.pk, ends_on=date(2024, 2, 1), reason="over")
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_versions_of_a_rule_never_overlap_in_plain_sql(customer):
         ),
     ],
 )
-def test_fsck_finds_rules_that_were_tampered_with(customer, check, sql):
+def test_checker_finds_rules_that_were_tampered_with(customer, check, sql):
     make_entity(code="STRANGER")
     make_rule(customer, to("IT", 100))
     make_invoice(seller=customer.parent, customer=customer)

@@ -8,11 +8,11 @@ from django.db import IntegrityError, connection, transaction
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
 from billing.invoicing.errors import TaxIdMissing, TaxRateMissing
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 from billing.invoicing.tests.makers import AS_OF, make_one_off, make_seller, make_tax_rate, one_off_line
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions.tests.makers import make_product
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_the_category_follows_from_the_parties_and_from_what_is_sold(
 
     assert invoice.taxes.get().category == category
     issue(invoice)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_intra_community_supply_bears_no_tax_and_says_why():
@@ -100,7 +100,7 @@ def test_igic_and_ipsi_are_computed_as_the_standard_rate_is(
     assert (invoice.net_amount, invoice.tax_amount, invoice.total_amount) == (net, tax, total)
     row = invoice.taxes.get()
     assert (row.category, row.exemption_reason) == ({"IC": "L", "EA": "M"}[country], "")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_goods_and_services_to_one_business_stand_apart():

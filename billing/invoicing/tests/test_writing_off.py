@@ -6,7 +6,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.invoicing import services
 from billing.invoicing.errors import InvoiceHasSettlements, RecoveryExceedsWriteOff
-from billing.invoicing.fsck import CHECKS
+from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice
 from billing.invoicing.proof import proof_of
 from billing.invoicing.states import InvoiceState
@@ -14,8 +14,8 @@ from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice
 from billing.kernel.errors import IllegalMove, Invalid, PreconditionFailed
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalLine
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_what_is_open_is_booked_as_bad_debt_and_the_invoice_is_uncollectible():
     assert booked(invoice) == [("1100", 0, Decimal("119.00")), ("6100", Decimal("119.00"), 0)]
     line = AuditEntry.objects.get(action="invoice.written_off")
     assert (line.reason, line.detail["amount"], line.detail["currency"]) == ("bankrupt", "119.00", "EUR")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_invoice_is_written_off_once():
@@ -62,7 +62,7 @@ def test_an_invoice_is_written_off_once():
         write_off(invoice)
 
     assert len(booked(invoice)) == 2
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_draft_is_not_written_off():
@@ -107,7 +107,7 @@ def test_what_is_written_off_is_neither_voided_nor_rated_anew():
 
     invoice.refresh_from_db()
     assert invoice.state == InvoiceState.UNCOLLECTIBLE
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_the_database_refuses_a_write_off_that_is_not_in_the_books():
     assert_nothing_changed(invoice)
 
 
-def test_fsck_finds_a_write_off_that_is_not_in_the_books():
+def test_checker_finds_a_write_off_that_is_not_in_the_books():
     invoice = make_invoice()
     as_if_committed()
     with connection.cursor() as cursor:
@@ -174,7 +174,7 @@ def test_what_is_recovered_is_open_again():
         ("6100", 0, Decimal("119.00")),
     ]
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_rest_of_a_recovered_invoice_stays_written_off():
@@ -193,7 +193,7 @@ def test_the_rest_of_a_recovered_invoice_stays_written_off():
     assert (invoice.state, invoice.written_off_amount) == (InvoiceState.UNCOLLECTIBLE, Decimal("79.00"))
     assert (invoice.credited_amount, invoice.balance_amount) == (Decimal("40.00"), 0)
     assert proof_of(invoice).holds
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_invoice_can_be_written_off_and_recovered_again_and_again():
@@ -213,7 +213,7 @@ def test_an_invoice_can_be_written_off_and_recovered_again_and_again():
         "written_off#2",
         "written_off#3",
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -254,4 +254,4 @@ def test_of_two_write_offs_at_once_one_is_refused():
     with pytest.raises(IllegalMove):
         rival.result(timeout=5)
     assert len(booked(invoice)) == 2
-    assert_books_are_sound()
+    assert_invariants_hold()

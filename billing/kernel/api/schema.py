@@ -111,7 +111,7 @@ def _named(node: ast.expr, scope: dict) -> type | None:
 
 
 class BillingSchema(AutoSchema):
-    """Adds what every address has in common: problems, write-once and version headers, shaping parameters."""
+    """Adds what every address has in common: problems, headers for idempotency and versions, parameters that choose members."""
 
     def get_operation(self, *args, **kwargs):
         model = getattr(getattr(getattr(self.view, "serializer_class", None), "Meta", None), "model", None)

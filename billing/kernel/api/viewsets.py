@@ -13,7 +13,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from billing.kernel.api import conditional, idempotency, shaping
+from billing.kernel.api import etags, expansion, idempotency
 from billing.kernel.api.fields import StrictBooleanField, StrictIntegerField
 from billing.kernel.api.filters import refuse_unknown_parameters
 from billing.kernel.api.throttling import RateThrottle
@@ -22,7 +22,7 @@ from billing.kernel.models import Job
 SAFE = ("GET", "HEAD")
 
 
-class Plumbing:
+class ServiceViewMixin:
     """What every address does before and after its own work."""
 
     action_permissions: ClassVar[dict[str, str]] = {}
@@ -65,7 +65,7 @@ class Plumbing:
 
     def expected_version(self, *, required: bool = False) -> int | None:
         """The version named by If-Match, for the service to compare under its lock."""
-        return conditional.expected_version(self.request, required=required)
+        return etags.expected_version(self.request, required=required)
 
     def accepted(self, job: Job, **members: object) -> Response:
         """202: the work is queued, `Location` says where to watch it."""
@@ -120,7 +120,7 @@ class Plumbing:
         raise NotImplementedError
 
 
-class ServiceView(Plumbing, APIView):
+class ServiceView(ServiceViewMixin, APIView):
     """An address without a model. `action` is the method in lower case, or what `actions` names it."""
 
     actions: ClassVar[Mapping[str, str]] = {}
@@ -136,7 +136,7 @@ class ServiceView(Plumbing, APIView):
         return name in {"get", "post", "put", "patch", "delete"} and hasattr(self, name)
 
 
-class ServiceViewSet(Plumbing, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+class ServiceViewSet(ServiceViewMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """`serializer_class` renders; each write names its own input serializer."""
 
     lookup_value_converter = "uuid"
@@ -149,32 +149,32 @@ class ServiceViewSet(Plumbing, mixins.ListModelMixin, mixins.RetrieveModelMixin,
 
     def retrieve(self, request, *args, **kwargs) -> Response:
         instance = self.get_object()
-        if self.conditional_reads and not shaping.wanted(request, "expand"):
-            unchanged = conditional.not_modified(request, instance)
+        if self.conditional_reads and not expansion.wanted(request, "expand"):
+            unchanged = etags.not_modified(request, instance)
             if unchanged is not None:
                 return unchanged
-        return conditional.tagged(Response(self.get_serializer(instance).data), instance)
+        return etags.tagged(Response(self.get_serializer(instance).data), instance)
 
     def reply(self, instance: models.Model, *, created: bool = False, status: int | None = None) -> Response:
         """The object as a GET would show it, with its new version. 201 says where it lives."""
-        fresh = shaping.joined(self.get_queryset(), self.request, self).get(pk=instance.pk)
+        fresh = expansion.joined(self.get_queryset(), self.request, self).get(pk=instance.pk)
         response = Response(self.get_serializer(fresh).data, status=status or (201 if created else 200))
         location = self._address(instance) if created else None
         if location:
             response["Location"] = location
-        return conditional.tagged(response, fresh)
+        return etags.tagged(response, fresh)
 
     def initial(self, request, *args, **kwargs) -> None:
         super().initial(request, *args, **kwargs)
-        shaping.check(request, self)
+        expansion.check(request, self)
 
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
         if self.action in self.list_actions:
             queryset = super().filter_queryset(queryset)
-        return shaping.joined(queryset, self.request, self)
+        return expansion.joined(queryset, self.request, self)
 
     def get_serializer(self, *args, **kwargs) -> serializers.BaseSerializer:
-        return shaping.shape(super().get_serializer(*args, **kwargs), self.request, self)
+        return expansion.shape(super().get_serializer(*args, **kwargs), self.request, self)
 
     def _takes(self, method: str) -> bool:
         return method != "OPTIONS" and method.lower() in self.action_map

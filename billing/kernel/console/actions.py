@@ -20,8 +20,8 @@ from unfold.enums import ActionVariant
 from billing.kernel.approval import ApprovalRequired, file_approval_requests, proposals_of
 from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.errors import DomainError
+from billing.kernel.idempotency_keys import claim_once
 from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
 
 OBJECTS_MAX = 200
 COMMENT_MAX = 1000

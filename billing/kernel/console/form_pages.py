@@ -13,8 +13,8 @@ from django.urls import reverse
 from billing.kernel.console.actions import actor_of
 from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.errors import DomainError
+from billing.kernel.idempotency_keys import claim_once
 from billing.kernel.retrying import retrying
-from billing.kernel.write_once import claim_once
 
 
 class FormPagesMixin:

@@ -1,7 +1,7 @@
 """Sending mails: claimed and committed, handed to the mail server, then what it said.
 
 A worker that dies between handing over and writing down leaves the mail `sending`. It may have gone out, so it
-is not sent again by itself: `billing_fsck` names it, and a person looks for its Message-ID in the mail server's log,
+is not sent again by itself: `verify_invariants` names it, and a person looks for its Message-ID in the mail server's log,
 then confirms it or has it sent again, under the same Message-ID.
 """
 
@@ -20,12 +20,12 @@ from django.utils import timezone
 
 from billing.kernel import audit
 from billing.kernel.errors import NotFound
-from billing.kernel.jobs import enqueue
 from billing.kernel.mailing.errors import MailStillUnderWay
 from billing.kernel.mailing.models import Mail
 from billing.kernel.mailing.states import MAIL_MOVES, MailState
 from billing.kernel.retrying import retrying
 from billing.kernel.states import next_state
+from billing.kernel.task_queue import enqueue
 from billing.kernel.versions import require_version
 
 ATTEMPTS_MAX = 10

@@ -58,8 +58,8 @@ def test_what_a_trigger_forbids_is_409():
         ("23503", 422, "rule-violated", None),
         ("23514", 422, "rule-violated", None),
         ("55P03", 409, "busy", "1"),
-        ("40P01", 503, "try-again", "1"),
-        ("40001", 503, "try-again", "1"),
+        ("40P01", 503, "transaction-conflict", "1"),
+        ("40001", 503, "transaction-conflict", "1"),
         ("57014", 503, "too-slow", "5"),
         ("25006", 503, "read-only", "30"),
         ("53100", 503, "unavailable", "30"),
@@ -117,7 +117,11 @@ def test_who_waits_too_long_for_a_lock_again_and_again_is_told_to_come_back(api)
         Job.objects.locked().get(pk=job.pk)
         answer = start_rival(change).result(timeout=5)
 
-    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "try-again", "1")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (
+        503,
+        "transaction-conflict",
+        "1",
+    )
     job.refresh_from_db()
     assert job.kind == "report"
 

@@ -7,14 +7,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from billing.kernel.background_jobs import run_job
 from billing.kernel.delivery import deliver_event
-from billing.kernel.longwork import run_job
+from billing.kernel.idempotency_keys import claim_once
 from billing.kernel.models import AuditEntry, DeliveryState, EventDelivery, Job, JobState, OutboxEvent
 from billing.kernel.sealing import seal_audit, verify_audit
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.makers import make_delivery, make_line
 from billing.kernel.tests.processes import in_a_child
-from billing.kernel.tests.soundness import assert_books_are_sound
-from billing.kernel.write_once import claim_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -93,4 +93,4 @@ def test_a_seal_is_whole_or_not_there():
         seal_audit()
     assert statement > 4
     assert verify_audit().unsealed == 0
-    assert_books_are_sound()
+    assert_invariants_hold()

@@ -7,8 +7,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from billing.kernel import retrying as kernel_retrying
-from billing.kernel.errors import InEachOthersWay
-from billing.kernel.longwork import run_job
+from billing.kernel.background_jobs import run_job
+from billing.kernel.errors import TransactionConflict
 from billing.kernel.models import IdempotencyKey, Job, JobState, OutboxEvent
 from billing.kernel.retrying import RETRIES_MAX, retrying
 from billing.kernel.tests.races import start_rival
@@ -120,19 +120,23 @@ def test_who_waited_too_long_for_a_lock_tries_again():
 def test_after_the_last_try_nothing_is_left_and_the_caller_may_come_again(state):
     calls, work = always(state)
 
-    with pytest.raises(InEachOthersWay) as refusal:
+    with pytest.raises(TransactionConflict) as refusal:
         work()
 
     assert len(calls) == 1 + RETRIES_MAX == 4
-    assert (refusal.value.status, refusal.value.code, refusal.value.retry_after) == (503, "try-again", 1)
+    assert (refusal.value.status, refusal.value.code, refusal.value.retry_after) == (
+        503,
+        "transaction-conflict",
+        1,
+    )
     assert not OutboxEvent.objects.exists()
 
 
 @committing
 def test_who_has_waited_for_long_is_not_made_to_wait_on(monkeypatch):
-    monkeypatch.setattr(kernel_retrying, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(kernel_retrying, "RETRY_SECONDS_MAX", -1)
     calls, work = always("55P03")
-    with pytest.raises(InEachOthersWay):
+    with pytest.raises(TransactionConflict):
         work()
     assert len(calls) == 1
 
@@ -143,7 +147,7 @@ def test_other_refusals_are_not_tried_again(state):
     calls, work = always(state)
     with pytest.raises(Exception, match="no") as error:
         work()
-    assert not isinstance(error.value, InEachOthersWay)
+    assert not isinstance(error.value, TransactionConflict)
     assert len(calls) == 1
 
 
@@ -200,7 +204,11 @@ def test_a_request_that_keeps_losing_is_told_when_to_come_again_and_may(api, mon
 
     refused = api().post(JOBS, {"kind": "report"}, HTTP_IDEMPOTENCY_KEY="order-1")
 
-    assert (refused.status_code, refused["Retry-After"], refused.json()["code"]) == (503, "1", "try-again")
+    assert (refused.status_code, refused["Retry-After"], refused.json()["code"]) == (
+        503,
+        "1",
+        "transaction-conflict",
+    )
     assert len(lost) == 4
     assert not Job.objects.exists()
     row = IdempotencyKey.objects.get()
@@ -212,7 +220,7 @@ def test_a_request_that_keeps_losing_is_told_when_to_come_again_and_may(api, mon
 @committing
 @pytest.mark.parametrize(
     ("state", "expected", "code"),
-    [("40P01", JobState.QUEUED, "try-again"), ("57014", JobState.FAILED, "internal")],
+    [("40P01", JobState.QUEUED, "transaction-conflict"), ("57014", JobState.FAILED, "internal")],
 )
 def test_a_job_whose_own_transaction_lost_goes_back_into_the_queue(handlers, state, expected, code):
     handlers("test")(lambda claimed, progress: fail(state))

@@ -5,8 +5,8 @@ from rest_framework.response import Response
 
 from billing.entities import queries as entities
 from billing.entities.api.serializers import EntityBrief
+from billing.kernel.api.expansion import wanted
 from billing.kernel.api.serializers import NoInput
-from billing.kernel.api.shaping import wanted
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.kernel.money import total_of
 from billing.ledger import queries, services

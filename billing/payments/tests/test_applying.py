@@ -9,7 +9,7 @@ from billing.kernel.errors import IllegalMove, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry, AuditKind
 from billing.kernel.tests.commits import as_if_committed
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.ledger.models import JournalEntry
 from billing.payments import services
 from billing.payments.errors import (
@@ -67,7 +67,7 @@ def test_moves_from_the_payers_balance_to_the_invoice():
     }
     said = AuditEntry.objects.get(kind=AuditKind.VERB, action="payment.applied")
     assert (said.subject_id, said.detail["amount"]) == (str(payment.pk), "70.00")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_several_payments_settle_one_invoice():
@@ -80,7 +80,7 @@ def test_several_payments_settle_one_invoice():
     invoice.refresh_from_db()
     assert invoice.state == InvoiceState.PAID
     assert balances(invoice.seller)["2300", "EUR"] == Decimal("-20.00")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def _exhausted():
@@ -166,7 +166,7 @@ def test_refuses_and_changes_nothing(scene, refusal):
         apply(payment, invoice, amount, **overrides)
 
     assert everything() == before
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_an_unknown_payment_or_invoice_is_not_found():

@@ -32,8 +32,8 @@ from billing.invoicing.timeline import timeline_of
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.accounts import CASH, CUSTOMER_BALANCE, RECEIVABLE
 from billing.payments import services
 from billing.payments.errors import (
@@ -42,7 +42,7 @@ from billing.payments.errors import (
     InvoiceOfAnotherSeller,
     PaymentReferenceUsed,
 )
-from billing.payments.fsck import CHECKS
+from billing.payments.invariants import CHECKS
 from billing.payments.models import Payment, PaymentApplication
 from billing.payments.tests.makers import make_payment, payment_terms
 from billing.payments.tests.state import balances, everything
@@ -107,7 +107,7 @@ def test_paying_all_of_a_currency_settles_its_children_and_no_others():
     assert (group.open(), group.shown().payment_state) == ({"EUR": 0, "USD": 0}, "paid")
     assert balances(group.seller)[CASH.code, "EUR"] == D(150)
     assert (RECEIVABLE.code, "EUR") not in balances(group.seller)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_part_goes_to_the_oldest_due_first_to_the_cent():
@@ -117,7 +117,7 @@ def test_a_part_goes_to_the_oldest_due_first_to_the_cent():
 
     assert group.settled() == {group.own.pk: D(100), group.theirs.pk: D("0.01"), group.dollars.pk: 0}
     assert group.open() == {"EUR": D("49.99"), "USD": D(30)}
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_more_than_open_stays_on_the_payers_balance():
@@ -127,7 +127,7 @@ def test_what_is_more_than_open_stays_on_the_payers_balance():
 
     assert (payment.applied_amount, payment.unapplied_amount) == (D(150), D(10))
     assert balances(group.seller)[CUSTOMER_BALANCE.code, "EUR"] == D(-10)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_same_payment_again_is_the_one_there_is_and_other_content_is_refused():
@@ -155,7 +155,7 @@ def test_a_company_that_has_left_the_group_is_still_paid_for_by_the_payer_of_the
     group.pay("150.00")
 
     assert Invoice.objects.get(pk=group.theirs.pk).state == InvoiceState.PAID
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("payer", ["payer", "member"])
@@ -193,7 +193,7 @@ def test_a_child_is_not_settled_from_a_balance_by_itself_but_with_the_consolidat
     assert group.open() == {"EUR": D(95), "USD": D(30)}
     told = [moment for moment in timeline_of(group.own) if moment.kind == "payment"]
     assert [moment.detail["amount"] for moment in told] == ["55.00"]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_no_more_than_is_open_is_applied_to_a_consolidation_from_a_balance():
@@ -231,7 +231,7 @@ def test_money_that_names_nothing_passes_the_children_of_a_consolidation_by():
 
     assert PaymentApplication.objects.get().invoice_id == later.pk
     assert group.open() == {"EUR": D(150), "USD": D(30)}
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_void_consolidation_is_not_paid_and_its_children_are_again():
 
     assert Invoice.objects.get(pk=group.theirs.pk).state == InvoiceState.PAID
     assert group.shown().payment_state == "void"
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_once_money_has_moved_the_consolidation_is_not_voided():
@@ -300,7 +300,7 @@ def test_a_partly_paid_invoice_is_gathered_with_what_is_open_and_may_be_released
         actor="test", consolidated_invoice_id=document.pk, voided_on=DAY, reason="wrong"
     )
     as_if_committed()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_the_database_takes_no_payment_of_a_child_from_anybody_but_the_payer(monkeypatch):
@@ -321,7 +321,7 @@ def test_the_database_takes_no_payment_of_a_child_from_anybody_but_the_payer(mon
     assert PaymentApplication.objects.count() == 0
 
 
-def test_fsck_finds_a_child_paid_by_another(monkeypatch):
+def test_checker_finds_a_child_paid_by_another(monkeypatch):
     group = Group()
     monkeypatch.setattr(services.receiving.consolidations, "require_by_themselves", lambda invoices: None)
     with transaction.atomic():
@@ -348,7 +348,7 @@ def test_the_command_records_a_payment_for_a_consolidated_invoice():
     )
     as_if_committed()
     assert group.open()["EUR"] == D(30)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -365,7 +365,7 @@ def test_a_payment_that_waits_for_a_consolidation_does_not_pay_the_child():
     assert rival.result(timeout=5).applied_amount == 0
     child.refresh_from_db()
     assert child.state == InvoiceState.ISSUED
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -388,7 +388,7 @@ def test_a_child_that_is_being_paid_is_left_out_of_the_consolidation_that_waits(
 
     document = rival.result(timeout=5).document
     assert [child.invoice_id for child in document.children.all()] == [other.pk]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -402,7 +402,7 @@ def test_of_two_payments_of_the_whole_the_second_stays_on_the_balance():
 
     assert rival.result(timeout=5).applied_amount == 0
     assert group.open() == {"EUR": 0, "USD": D(30)}
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -419,7 +419,7 @@ def test_of_a_payment_and_a_void_at_once_the_second_is_refused():
 
     with pytest.raises(ConsolidationHasSettlements):
         rival.result(timeout=5)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.fixture
@@ -508,4 +508,4 @@ def test_the_console_records_and_applies_payments_for_a_consolidated_invoice(cli
         {"confirm": "yes", "once": uuid4().hex, "invoice_number": group.document.number, "amount": "40.00"},
     )
     assert group.open()["EUR"] == D(70)
-    assert_books_are_sound()
+    assert_invariants_hold()

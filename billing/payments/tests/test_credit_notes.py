@@ -36,11 +36,11 @@ from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice, make_invoice_over, make_seller
 from billing.invoicing.timeline import timeline_of
 from billing.kernel.errors import Conflict, IllegalMove, Invalid, NotFound, PreconditionFailed
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import AuditEntry, OutboxEvent
-from billing.kernel.soundness import find_violations
 from billing.kernel.tests.commits import as_if_committed
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.ledger.models import JournalLine
 from billing.ledger.verification import checks
 from billing.payments.tests.makers import make_payment
@@ -125,7 +125,7 @@ def test_a_full_credit_takes_everything_back_and_settles_the_invoice():
     event = OutboxEvent.objects.get(name="credit_note.issued")
     assert event.payload["credit_note_id"] == str(note.pk)
     assert_proven(invoice)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_line_can_be_credited_in_part():
@@ -137,7 +137,7 @@ def test_a_line_can_be_credited_in_part():
     assert (note.net_amount, note.tax_amount, note.total_amount) == (D("33.33"), D("6.33"), D("39.66"))
     assert (invoice.state, invoice.balance_amount) == (InvoiceState.ISSUED, D("79.34"))
     assert_proven(invoice)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_a_net_amount_is_spread_over_what_is_left_of_the_lines():
@@ -151,7 +151,7 @@ def test_a_net_amount_is_spread_over_what_is_left_of_the_lines():
         (D(7), D(5), D("0.35")),
         (D(19), D(5), D("0.95")),
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 def test_what_the_invoice_no_longer_owes_is_the_customers_balance():
@@ -263,7 +263,7 @@ def test_the_credits_of_an_invoice_sum_to_it_in_whatever_order_and_slices(data):
             assert sum(share.net_amount for share in shares) == 0
             assert sum(share.tax_amount for share in shares) == 0
         assert_proven(invoice)
-        assert_books_are_sound()
+        assert_invariants_hold()
         transaction.set_rollback(True)
 
 
@@ -459,7 +459,7 @@ def test_of_two_credits_of_sixty_percent_at_once_one_is_refused():
     with pytest.raises(CreditExceedsInvoice):
         rival.result(timeout=5)
     assert list(CreditNote.objects.values_list("reason", "sequence")) == [("first", 1)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -498,7 +498,7 @@ def test_an_issued_credit_note_refuses_raw_sql(wrong):
         cursor.execute(wrong)
     after = [list(model.objects.values()) for model in (CreditNote, CreditNoteLine, CreditApplication)]
     assert after == before
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ def test_an_issued_credit_note_refuses_raw_sql(wrong):
         ("I1 numbers of a series", "UPDATE number_series SET last = 2 WHERE series = 'CN'"),
     ],
 )
-def test_fsck_names_what_is_broken(invariant, statement):
+def test_checker_names_what_is_broken(invariant, statement):
     credit(make_invoice(), net_amount=D("10.00"))
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")

@@ -7,7 +7,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
 
 from billing.invoicing.models import Invoice
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 from billing.ledger.hooks import control_total
 from billing.payments.models import Payment, PaymentApplication
 from billing.payments.tests.makers import (
@@ -174,7 +174,7 @@ def test_payments_are_never_changed_or_deleted_and_their_applications_neither():
     assert everything() == before
 
 
-def test_fsck_and_the_controls_see_what_the_triggers_would_have_refused(unguarded):
+def test_checker_and_the_controls_see_what_the_triggers_would_have_refused(unguarded):
     invoice = make_open_invoice(total="80.00")
     payment = make_payment(customer=invoice.customer, amount="100.00")
     assert _broken() == set()
@@ -202,8 +202,8 @@ def test_fsck_and_the_controls_see_what_the_triggers_would_have_refused(unguarde
 
 
 def _broken() -> set[str]:
-    by_fsck = {found.invariant for found in find_violations("payments") if found.violations}
-    return by_fsck | {name for name, compare in control_total.items() if compare().count}
+    by_invariants = {found.invariant for found in find_violations("payments") if found.violations}
+    return by_invariants | {name for name, compare in control_total.items() if compare().count}
 
 
 @pytest.mark.parametrize("state", ["issued", "paid"])

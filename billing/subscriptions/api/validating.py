@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
-from billing.kernel.api.conditional import has_tag
+from billing.kernel.api.etags import has_tag
 from billing.kernel.api.viewsets import ServiceView
 from billing.subscriptions import signing, validation
 from billing.subscriptions.api import license_serializers as serializers

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.entities.tests.makers import make_entity
-from billing.subscriptions.fsck import CHECKS
+from billing.subscriptions.invariants import CHECKS
 from billing.subscriptions.models import PlanItem, Price
 from billing.subscriptions.tests.makers import TIERS, item, make_plan, make_price, make_product
 

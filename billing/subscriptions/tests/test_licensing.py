@@ -8,10 +8,10 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from billing.entities.tests.makers import make_entity
 from billing.kernel.errors import IllegalMove, Invalid, NotFound, PreconditionFailed
 from billing.kernel.ids import uuid7
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import AuditEntry, OutboxEvent
-from billing.kernel.soundness import find_violations
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.subscriptions import services, tasks
 from billing.subscriptions.errors import (
     EntityNotLicensable,
@@ -86,7 +86,7 @@ def test_a_licence_is_granted_with_its_first_terms():
     assert (terms.starts_on, terms.ends_on, terms.subscription) == (START, date(2027, 1, 1), subscription)
     assert AuditEntry.objects.get(action="license.created").entity_id == entity.pk
     assert told("license.created") == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -174,7 +174,7 @@ def test_a_change_of_terms_is_told_and_the_former_ones_stay():
     assert history(license) == [(1, "team", 5, START), (2, "enterprise", 20, TODAY)]
     assert OutboxEvent.objects.get(name="license.changed").payload["fields"] == ["seats", "tier"]
     assert AuditEntry.objects.get(action="license.changed").detail == {"fields": ["seats", "tier"]}
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -195,7 +195,7 @@ def test_terms_never_start_before_those_they_follow():
     change(license, seats=11)
 
     assert history(license)[1] == (2, "team", 11, date(2026, 6, 1))
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -260,7 +260,7 @@ def test_a_later_end_renews_what_has_expired(later):
         TODAY,
         later,
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -288,7 +288,7 @@ def test_revoking_releases_every_seat_and_is_for_good():
         revoke(license)
     assert License.objects.get().tier == "team"
     assert told("license.revoked") == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -314,7 +314,7 @@ def test_licences_expire_when_their_last_day_is_over_where_the_entity_is():
     assert expire(datetime(2026, 4, 1, tzinfo=UTC)) == 0
     assert AuditEntry.objects.filter(action="license.expired").count() == 3
     assert told("license.expired") == 3
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -381,7 +381,7 @@ def test_of_two_changes_at_once_the_second_follows_the_first():
     rival.result(timeout=5)
 
     assert history(license) == [(1, "team", 10, START), (2, "pro", 10, TODAY), (3, "pro", 30, TODAY)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,8 +7,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import uuid7
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.subscriptions import services
 from billing.subscriptions.errors import LicenseNotValid, NoSeatLeft, SeatNotHeld
 from billing.subscriptions.models import License, LicenseAssignment
@@ -46,7 +46,7 @@ def test_a_seat_is_taken_and_given_back():
     acts = AuditEntry.objects.filter(kind="verb").values_list("action", flat=True)
     assert sorted(acts) == ["license.seat_assigned", "license.seat_released"]
     assert assign(license, "bob@example.com", LATER).pk != seat.pk
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -177,7 +177,7 @@ def test_of_two_who_want_the_last_seat_the_second_is_told():
     with pytest.raises(NoSeatLeft):
         rival.result(timeout=5)
     assert used(license) == (1, 1)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -223,7 +223,7 @@ def test_of_32_who_ask_at_once_exactly_as_many_get_a_seat_as_there_are():
     assert answers.count(None) == 20
     assert answers.count({"seats": 20, "used": 20}) == 12
     assert used(license) == (20, 20)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 INSERT = """

@@ -3,9 +3,9 @@
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions import services
-from billing.subscriptions.fsck import CHECKS
+from billing.subscriptions.invariants import CHECKS
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.tests.makers import make_subscription
 from billing.subscriptions.tests.test_subscribing import SEP, everything_of
@@ -145,7 +145,7 @@ def test_what_is_canceled_is_final():
 )
 def test_an_invariant_tells_when_it_is_broken(invariant, sql):
     subscription = make_subscription()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")

@@ -9,7 +9,7 @@ from billing.access.permissions import require
 from billing.entities.api.fields import ActingVerb
 from billing.entities.queries import departments_for, entities_for
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
-from billing.kernel.longwork import start_job
+from billing.kernel.background_jobs import start_job
 from billing.usage import queries, services, totals
 from billing.usage.api import filters, parsers, reporting, serializers
 from billing.usage.errors import BatchTooLarge

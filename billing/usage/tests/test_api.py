@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.access.roles import Role
 from billing.entities.tests.makers import make_department, make_entity, make_grant, make_key
+from billing.kernel.background_jobs import run_job
 from billing.kernel.ids import uuid7
-from billing.kernel.longwork import run_job
 from billing.kernel.models import Job
 from billing.usage.models import Meter, Quota, UsageEvent
 from billing.usage.tests.makers import make_customer, make_meter, make_quota, make_usage_event

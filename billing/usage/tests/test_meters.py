@@ -8,8 +8,8 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from billing.kernel.errors import Invalid
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.subscriptions.tests.makers import make_product
 from billing.usage import services
 from billing.usage.errors import MeterInUse, UnsoundDefinition
@@ -190,7 +190,7 @@ def test_a_change_waits_for_the_first_event_and_is_then_refused():
     with pytest.raises(MeterInUse):
         rival.result(timeout=5)
     assert Meter.objects.get().aggregation == Aggregation.SUM
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -204,7 +204,7 @@ def test_the_first_event_waits_for_a_change_and_counts_by_it():
 
     assert said(rival.result(timeout=5)) == ["accepted"]
     assert not UsageEvent.objects.get().counts
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -268,7 +268,7 @@ def test_the_properties_a_meter_reads_are_there_and_plain(properties, code):
 
     assert said(record(report)) == [code]
     assert UsageEvent.objects.count() == (code == "accepted")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

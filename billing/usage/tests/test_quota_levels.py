@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import OutboxEvent
-from billing.kernel.soundness import find_violations
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.usage import queries, services
 from billing.usage.errors import QuotaOutOfRange
 from billing.usage.models import Quota, QuotaAlert, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
@@ -77,7 +77,7 @@ def test_what_fits_is_what_the_aggregation_makes_of_it(aggregation, limit, given
     assert said == list(answers)
     assert used() == [left]
     assert UsageEvent.objects.count() == answers.count(OK)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -98,7 +98,7 @@ def test_one_that_warns_takes_all_and_says_so(aggregation, given, now):
 
     assert said[0 if aggregation in ("sum", "max", "latest") else 1] == WARNED
     assert used() == [now]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -121,7 +121,7 @@ def test_set_anew_it_counts_the_same(aggregation, window):
     assert (
         list(QuotaCounter.objects.order_by("starts_on").values_list("starts_on", "used_quantity")) == before
     )
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -135,7 +135,7 @@ def test_a_level_is_held_to_a_lowered_limit_at_once():
     assert said == [EXCEEDED, OK, EXCEEDED]
     counter = QuotaCounter.objects.get()
     assert (counter.used_quantity, counter.ceiling) == (4, 4)
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -145,7 +145,7 @@ def test_an_earlier_level_reported_later_is_not_the_latest():
     assert record(under(quota, 5, hour=2)) == record(under(quota, 9, hour=1)) == [OK]
 
     assert used() == [5]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -157,7 +157,7 @@ def test_a_value_is_new_once_per_window(window, said):
     given = [("a", 1), ("a", 2), ("b", 2), ("c", 3)]
 
     assert [record(under(quota, value, day=day))[0] for value, day in given] == said
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -168,7 +168,7 @@ def test_what_the_filters_leave_out_takes_nothing():
 
     assert said == [OK, OK, OK, EXCEEDED]
     assert used() == [1]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -176,7 +176,7 @@ def test_corrections_give_nothing_back():
     quota = make_quota_on("sum", 2, meter={"allows_negative": True})
 
     assert record(under(quota, 2), under(quota, -2), under(quota, 1)) == [OK, OK, EXCEEDED]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -204,7 +204,7 @@ def test_the_second_of_two_waits_for_the_counter_and_decides_by_it(
 
     assert rival.result(timeout=5) == [said]
     assert used() == [left]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 # Alerts
@@ -229,7 +229,7 @@ def test_an_alert_is_raised_once_when_a_threshold_is_reached_exactly():
     assert told[0].payload["alert_id"] == str(first.pk)
     assert [event.payload["threshold"] for event in told] == [80, 100]
     assert [event.entity_id for event in told] == [quota.entity_id] * 2
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -239,7 +239,7 @@ def test_one_batch_may_reach_several_and_each_window_its_own():
     record(*(under(quota, 1, day=day) for day in (1, 1, 1, 2)))
 
     assert alerts() == [(50, 3), (100, 3), (150, 3), (50, 1)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -251,7 +251,7 @@ def test_a_level_that_falls_and_rises_again_is_told_once():
 
     assert alerts() == [(80, 9)]
     assert OutboxEvent.objects.filter(name="quota.threshold_reached").count() == 1
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -263,7 +263,7 @@ def test_of_a_limit_of_nothing_any_use_is_all():
     record(under(quota, "0.1"))
 
     assert [threshold for threshold, _ in alerts()] == [80, 100]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -283,7 +283,7 @@ def test_what_has_reached_it_when_the_quota_is_set_is_on_record_and_the_newest_w
     assert alerts() == [(100, 1)] * 3
     told = OutboxEvent.objects.get(name="quota.threshold_reached")
     assert (told.payload["quota_id"], told.payload["starts_on"]) == (str(quota.pk), "2024-09-01")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -306,7 +306,7 @@ def test_of_two_that_reach_it_together_one_raises_it():
     rival.result(timeout=5)
 
     assert (used(), alerts()) == ([16], [(80, 8)])
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -329,7 +329,7 @@ def test_none_at_all_is_fine():
     record(under(quota, 10))
 
     assert alerts() == []
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

@@ -8,9 +8,9 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import uuid7
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.usage import queries, services
 from billing.usage.errors import MeterOfAnotherSeller, QuotaOutOfRange
 from billing.usage.models import Quota, QuotaCounter, QuotaMode, QuotaWindow, UsageEvent
@@ -57,7 +57,7 @@ def test_is_decided_row_by_row_and_a_later_smaller_one_may_fit():
     assert outcomes[1].resets_at == datetime(2024, 10, 1, tzinfo=UTC)
     assert used_quantities() == [Decimal(10)]
     assert UsageEvent.objects.count() == 2
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -69,7 +69,7 @@ def test_a_quota_that_warns_accepts_and_says_so():
     assert said(outcomes) == [OK, ("accepted", "quota-exceeded")]
     assert outcomes[1].remaining == 0
     assert used_quantities() == [Decimal(11)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -91,7 +91,7 @@ def test_a_refused_row_and_its_repeat_in_the_batch_are_both_refused():
 
     assert said(record(report, report)) == [EXCEEDED, EXCEEDED]
     assert not UsageEvent.objects.exists()
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -112,7 +112,7 @@ def test_windows_begin_on_days_of_the_entitys_calendar():
         date(2024, 9, 14),
         date(2024, 9, 15),
     ]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -125,7 +125,7 @@ def test_credits_give_nothing_back_and_need_no_room():
 
     assert said(outcomes) == [OK, OK, OK]
     assert used_quantities() == [Decimal(1)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -133,7 +133,7 @@ def test_a_counting_meter_takes_one_per_event():
     quota = make_quota(meter=make_meter(aggregation="count"), limit_quantity=Decimal(2))
 
     assert said(record(*reports_under(quota, 50, 50, 0))) == [OK, OK, EXCEEDED]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -145,7 +145,7 @@ def test_what_was_used_before_the_quota_counts():
     quota = make_quota(meter=meter, entity=customer, limit_quantity=Decimal(10))
 
     assert said(record(*reports_under(quota, 3, 2))) == [EXCEEDED, OK]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -161,7 +161,7 @@ def test_setting_it_again_changes_it_and_counts_anew():
     counter = QuotaCounter.objects.get()
     assert (counter.starts_on, counter.used_quantity, counter.ceiling) == (date(1970, 1, 1), 10, 10)
     assert said(record(*reports_under(quota, 1, 0))) == [EXCEEDED, OK]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -238,7 +238,7 @@ def test_the_second_of_two_waits_and_finds_no_room():
 
     assert said(rival.result(timeout=5)) == [EXCEEDED]
     assert used_quantities() == [Decimal(6)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -252,7 +252,7 @@ def test_a_repeat_under_way_at_the_same_time_counts_once():
 
     assert said(rival.result(timeout=5)) == [("duplicate", "")]
     assert used_quantities() == [Decimal(6)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -269,7 +269,7 @@ def test_an_id_taken_by_somebody_else_meanwhile_gives_its_amount_back():
 
     assert said(rival.result(timeout=5)) == [("conflict", "content-conflict")]
     assert sorted(used_quantities()) == [Decimal(0), Decimal(6)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -283,7 +283,7 @@ def test_a_quota_set_while_usage_is_recorded_counts_it():
     rival.result(timeout=5)
 
     assert used_quantities() == [Decimal(8)]
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -303,7 +303,7 @@ def test_of_32_writers_exactly_as_many_fit_as_there_is_room():
     assert (outcomes.count(OK), outcomes.count(EXCEEDED)) == (100, 220)
     assert used_quantities() == [Decimal(100)]
     assert UsageEvent.objects.count() == 100
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

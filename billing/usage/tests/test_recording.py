@@ -12,8 +12,8 @@ from billing.entities.models import BillingEntity, Department
 from billing.entities.states import EntityState
 from billing.entities.tests.makers import make_department, make_entity
 from billing.kernel.models import AuditEntry
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.usage import services
 from billing.usage.errors import BatchTooLarge
 from billing.usage.models import UsageEvent
@@ -51,7 +51,7 @@ def test_records_a_report_exactly():
     assert (event.billed_on, event.occurred_at, len(event.fingerprint)) == (date(2024, 9, 15), NOON, 64)
     line = AuditEntry.objects.get(action="usage.recorded")
     assert (line.subject_id, line.detail) == (str(event.entity_id), {"source": "test", "events": 1})
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from billing.kernel.ids import uuid7
-from billing.kernel.soundness import find_violations
-from billing.kernel.tests.soundness import assert_books_are_sound
+from billing.kernel.invariant_checks import find_violations
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.makers import make_subscription
 from billing.usage import services
@@ -44,7 +44,7 @@ def test_is_kept_with_the_event_and_is_part_of_its_content(subscription):
 
     assert said(outcomes) == ["accepted", "duplicate", "content-conflict"]
     assert UsageEvent.objects.get().subscription == subscription
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -81,7 +81,7 @@ def test_takes_what_occurred_while_it_lasted(subscription, occurred_at, code):
 
     assert said(record(report, kept)) == [code, "duplicate"]
     assert UsageEvent.objects.count() == 1 + (code == "accepted")
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db

@@ -12,7 +12,7 @@ from billing.entities.models import BillingEntity
 from billing.entities.queries import today_at
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 ACTOR = "command:run_dunning"
 CHUNK = 500
@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *, as_of, seller, dry_run, **options):
         failed = 0
-        with acting(actor=ACTOR), patient():
+        with acting(actor=ACTOR), no_statement_timeout():
             for entity in self._sellers(seller):
                 day = as_of or today_at(entity)
                 if dry_run:

@@ -13,7 +13,7 @@ from billing.invoicing.months import month, month_after
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
 from billing.kernel.money import round_half_up
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 ACTOR = "command:consolidate"
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             "issued_on": issued_on or timezone.now().date(),
         }
         results = []
-        with acting(actor=ACTOR), patient():
+        with acting(actor=ACTOR), no_statement_timeout():
             for code in tqdm(payer, unit=" payers", file=self.stderr, disable=None):
                 terms = {"payer_id": self._entity(code).pk, **span}
                 try:

@@ -8,7 +8,7 @@ from billing.invoicing import services
 from billing.invoicing.queries import without_document
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 ACTOR = "command:render_documents"
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         if dry_run:
             self.stdout.write(f"missing={without_document(**chosen).count()}")
             return
-        with acting(actor=ACTOR), patient():
+        with acting(actor=ACTOR), no_statement_timeout():
             try:
                 done = self._render(entity.code, chosen)
             except Unavailable as error:

@@ -11,7 +11,7 @@ from billing.invoicing.horizon import require_near
 from billing.invoicing.months import month, month_after
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 ACTOR = "command:rerate_usage"
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *, seller, customer, month, reason, as_of, **options):
         as_of = as_of or timezone.now().date()
-        with acting(actor=ACTOR), patient():
+        with acting(actor=ACTOR), no_statement_timeout():
             try:
                 require_near(as_of, today=today_at(self._entity(seller)))
                 drafts = services.rerate_usage(

@@ -21,7 +21,7 @@ from billing.kernel.approval import ApprovalRequired
 from billing.kernel.context import acting
 from billing.kernel.errors import Unavailable
 from billing.kernel.money import round_half_up
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 ACTOR = "command:run_billing"
 WORKERS_MAX = 32
@@ -81,7 +81,7 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from error
 
     def _run(self, seller: BillingEntity, as_of: date, workers: int) -> dict:
-        with patient():
+        with no_statement_timeout():
             run = services.start_billing_run(actor=ACTOR, seller_id=seller.pk, as_of=as_of)
         due = figures_of(run).pending
         with tqdm(desc=seller.code, unit=" customers", file=self.stderr, disable=None) as bar:
@@ -97,7 +97,7 @@ class Command(BaseCommand):
                     workers=workers,
                     look=lambda: progress(*progress_of(run)),
                 )
-            with patient():
+            with no_statement_timeout():
                 run = services.continue_billing_run(actor=ACTOR, run_id=run.pk, progress=progress)
         return self._result(
             seller,
@@ -111,7 +111,7 @@ class Command(BaseCommand):
         ) | {"run": str(run.pk), "state": run.state}
 
     def _preview(self, seller: BillingEntity, as_of: date) -> dict:
-        with patient():
+        with no_statement_timeout():
             preview = services.preview_billing(seller_id=seller.pk, as_of=as_of)
         codes = dict(BillingEntity.objects.filter(pk__in=preview.refused).values_list("pk", "code"))
         return self._result(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from billing.entities.models import BillingEntity
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 from billing.usage import services
 from billing.usage.services import Import, Refusal
 
@@ -86,7 +86,7 @@ class Command(BaseCommand):
                     writer.writerow(_told(refusal).values())
 
             stack.enter_context(acting(actor=ACTOR))
-            stack.enter_context(patient())
+            stack.enter_context(no_statement_timeout())
             return services.import_usage(
                 actor=ACTOR,
                 file=source,

@@ -7,7 +7,7 @@ from django.db import connection
 
 
 @contextmanager
-def patient() -> Iterator[None]:
+def no_statement_timeout() -> Iterator[None]:
     """No statement timeout inside, the session's own again after. Waiting for locks stays bounded.
 
     Around whole transactions: commands, tasks. Never inside one, whose rollback would undo it.

@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import transaction
 
-from billing.kernel import write_once
+from billing.kernel import idempotency_keys
+from billing.kernel.idempotency_keys import claim_once, purge_idempotency_keys
 from billing.kernel.models import IdempotencyKey
 from billing.kernel.tests.races import start_rival
-from billing.kernel.write_once import claim_once, purge_idempotency_keys
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def test_of_two_at_once_only_one_claims():
 
 @pytest.mark.django_db
 def test_keys_are_remembered_for_thirty_days(monkeypatch):
-    monkeypatch.setattr(write_once, "ROWS_PER_DELETE", 2)
+    monkeypatch.setattr(idempotency_keys, "ROWS_PER_DELETE", 2)
     for number in range(5):
         make_key(f"old{number}", age=timedelta(days=30, seconds=1))
     make_key("edge", age=timedelta(days=30))

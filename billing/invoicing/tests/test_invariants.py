@@ -7,7 +7,7 @@ from django.db import connection
 
 from billing.invoicing.tests.makers import make_subscriber, meter_of, report_usage
 from billing.invoicing.tests.test_usage_rating import bill
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
 
 pytestmark = pytest.mark.django_db
 

@@ -1,11 +1,11 @@
-"""Asking every app's invariants whether they hold: the `CHECKS` of its `fsck` module."""
+"""Whether the invariants of every app hold: the `CHECKS` of `invariants.py`, in the app or in a package of it."""
 
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.db import connection
 
 from billing.kernel import isolation
@@ -22,14 +22,29 @@ class Finding:
 
 
 def find_violations(app_label: str | None = None) -> Iterator[Finding]:
-    """One finding per invariant, sound or not, in the order of the apps; of one app if it is named."""
+    """One finding per invariant, violated or not, in the order of the apps; of one app if it is named."""
     for app in apps.get_app_configs():
-        if app_label in {None, app.label} and importlib.util.find_spec(f"{app.name}.fsck"):
-            for invariant, query in importlib.import_module(f"{app.name}.fsck").CHECKS.items():
+        if app_label in {None, app.label}:
+            for invariant, query in checks_of(app).items():
                 count, samples = _violating(query)
                 yield Finding(app=app.label, invariant=invariant, violations=count, samples=samples)
     if app_label in {None, "kernel"}:
         yield _isolation()
+
+
+def checks_of(app: AppConfig) -> dict[str, str]:
+    """The queries by the name of their invariant; each returns the rows that violate it."""
+    checks: dict[str, str] = {}
+    if "site-packages" in app.path:
+        return checks
+    files = (file.relative_to(app.path) for file in Path(app.path).glob("**/invariants.py"))
+    for file in sorted(files, key=lambda file: (len(file.parts), file)):
+        if "tests" not in file.parts:
+            module = ".".join((app.name, *file.with_suffix("").parts))
+            own = importlib.import_module(module).CHECKS
+            assert not checks.keys() & own.keys(), f"{module} repeats an invariant"
+            checks |= own
+    return checks
 
 
 def _violating(query: str) -> tuple[int, list[str]]:

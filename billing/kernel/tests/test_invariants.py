@@ -8,20 +8,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from billing.kernel import fsck
+from billing.kernel import invariants
+from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import EventDelivery, Job, JobState
 from billing.kernel.sealing import seal_audit
-from billing.kernel.soundness import find_violations
+from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.makers import make_delivery, make_line
-from billing.kernel.tests.soundness import assert_books_are_sound
 from billing.kernel.tests.test_sealing import sealed_trail, triggers_off
 
 YESTERDAY = timedelta(days=1)
 
 
-def run_fsck(*arguments) -> str:
+def run_verify_invariants(*arguments) -> str:
     out = StringIO()
-    call_command("billing_fsck", *arguments, stdout=out)
+    call_command("verify_invariants", *arguments, stdout=out)
     return out.getvalue()
 
 
@@ -61,20 +61,20 @@ VIOLATIONS = {
 
 
 def test_every_invariant_of_the_kernel_has_a_violation_here():
-    assert set(VIOLATIONS) == set(fsck.CHECKS)
+    assert set(VIOLATIONS) == set(invariants.CHECKS)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("invariant", VIOLATIONS)
 def test_a_violation_is_found_and_its_row_is_named(invariant):
-    assert_books_are_sound()
+    assert_invariants_hold()
 
     row = VIOLATIONS[invariant]()
 
     broken = [finding for finding in find_violations("kernel") if finding.violations]
     assert [(finding.invariant, finding.samples) for finding in broken] == [(invariant, [str(row)])]
     with pytest.raises(AssertionError, match=invariant):
-        assert_books_are_sound()
+        assert_invariants_hold()
 
 
 @pytest.mark.django_db
@@ -88,12 +88,12 @@ def test_living_work_is_sound():
     seal_audit()
     make_line()
 
-    assert_books_are_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.django_db
 def test_the_command_says_ok_for_each_and_ends_with_the_number():
-    lines = run_fsck().splitlines()
+    lines = run_verify_invariants().splitlines()
 
     assert "kernel: O1 no delivery is stuck: ok" in lines
     assert "kernel: X1 transactions are read committed: ok" in lines
@@ -106,20 +106,20 @@ def test_the_command_counts_all_and_names_a_few():
         stuck_delivery()
 
     with pytest.raises(CommandError, match="7 violation"):
-        run_fsck()
+        run_verify_invariants()
     finding = next(iter(find_violations("kernel")))
     assert (finding.violations, len(finding.samples)) == (7, 5)
 
 
 @pytest.mark.django_db
 def test_the_command_speaks_json_and_limits_itself_to_an_app():
-    document = json.loads(run_fsck("--json", "--app", "kernel"))
+    document = json.loads(run_verify_invariants("--json", "--app", "kernel"))
 
     assert document["violations"] == 0
     assert {finding["app"] for finding in document["findings"]} == {"kernel"}
-    assert len(document["findings"]) == len(fsck.CHECKS) + 1
+    assert len(document["findings"]) == len(invariants.CHECKS) + 1
     with pytest.raises(CommandError, match="no app 'nonsense'"):
-        run_fsck("--app", "nonsense")
+        run_verify_invariants("--app", "nonsense")
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 
-class Line:
+class PinnedConnection:
     """One call's way out. `open`: the connection (and TLS) stood, so something may have been sent."""
 
     def __init__(self, addresses: list[tuple], *, deadline: int) -> None:
@@ -24,7 +24,7 @@ class Line:
         self._watch = threading.Timer(max(deadline - time.monotonic(), 0), self._cut)
         self._watch.daemon = True
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> "PinnedConnection":
         self._watch.start()
         return self
 
@@ -35,7 +35,7 @@ class Line:
             self._handle.close()
 
     def check_deadline(self) -> None:
-        """A body without a length looks complete when the line is cut."""
+        """A body without a length looks complete when the connection is cut."""
         if self.expired:
             raise TimeoutError
 
@@ -73,21 +73,21 @@ class Line:
 
 
 class PinnedAdapter(HTTPAdapter):
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, pinned: PinnedConnection) -> None:
+        self._pinned = pinned
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args, **kwargs) -> None:
         super().init_poolmanager(*args, **kwargs)
-        line = self._line
+        pinned = self._pinned
 
         class Pinned:
             def _new_conn(self):
-                return line.connect(self)
+                return pinned.connect(self)
 
             def connect(self):
                 super().connect()
-                line.open = True
+                pinned.open = True
 
         class Plain(Pinned, HTTPConnection):
             pass

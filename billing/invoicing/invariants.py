@@ -1,6 +1,6 @@
 """Invariants of invoicing, each as the rows that break it."""
 
-from billing.invoicing import consolidation_fsck
+from billing.invoicing import consolidation_invariants
 from billing.invoicing.duties import CLOSED_BY_A_MAPPER
 from billing.invoicing.rules_triggers import UNSOUND
 from billing.invoicing.triggers import MISPLACED
@@ -321,5 +321,5 @@ CHECKS = {
         SELECT run_id AS id, line_id FROM cost_allocations WHERE run_id IS NOT NULL
         GROUP BY run_id, line_id HAVING sum(net_amount) <> 0 OR sum(tax_amount) <> 0
     """,
-    **consolidation_fsck.CHECKS,
+    **consolidation_invariants.CHECKS,
 }

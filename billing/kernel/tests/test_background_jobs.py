@@ -4,10 +4,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing.kernel import longwork
+from billing.kernel import background_jobs
+from billing.kernel.background_jobs import run_job, start_job, sweep_jobs
 from billing.kernel.context import current
 from billing.kernel.errors import Conflict, Unavailable
-from billing.kernel.longwork import run_job, start_job, sweep_jobs
 from billing.kernel.models import Job, JobState
 
 QUEUED, RUNNING, SUCCEEDED, FAILED = JobState
@@ -131,8 +131,8 @@ def test_a_job_under_a_living_lease_is_not_taken_over(handlers):
 def test_a_job_whose_worker_died_is_taken_over_and_at_last_called_poison(handlers):
     handlers("test.work")(lambda claimed, progress: {"ok": True})
     over = timezone.now() - timedelta(seconds=1)
-    row = make_job(state=RUNNING, attempts=longwork.ATTEMPTS_MAX - 1, leased_until=over)
-    poison = make_job(state=RUNNING, attempts=longwork.ATTEMPTS_MAX, leased_until=over)
+    row = make_job(state=RUNNING, attempts=background_jobs.ATTEMPTS_MAX - 1, leased_until=over)
+    poison = make_job(state=RUNNING, attempts=background_jobs.ATTEMPTS_MAX, leased_until=over)
 
     assert run_job(job_id=row.pk) is True
     assert run_job(job_id=poison.pk) is False

@@ -4,12 +4,12 @@ import json
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.kernel.patience import patient
-from billing.kernel.soundness import find_violations
+from billing.kernel.invariant_checks import find_violations
+from billing.kernel.statement_timeout import no_statement_timeout
 
 
 class Command(BaseCommand):
-    help = "Check every invariant of the books. Exit code 1 if one is violated. Example: billing_fsck --app ledger"
+    help = "Check every invariant of the books. Exit code 1 if one is violated. Example: verify_invariants --app ledger"
 
     def add_arguments(self, parser):
         parser.add_argument("--app", help="Check the invariants of one app only, by its label.")
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         if app and app not in {config.label for config in apps.get_app_configs()}:
             raise CommandError(f"There is no app '{app}'.")
         findings = []
-        with patient():  # whole tables are read
+        with no_statement_timeout():  # whole tables are read
             for finding in find_violations(app):
                 findings.append(finding)
                 if not options["json"]:

@@ -12,7 +12,7 @@ from billing.invoicing.recomputing import Difference, recompute
 class Command(BaseCommand):
     help = (
         "Recompute every line of the invoices issued in a month from the stored events, prices and days.\n"
-        "Exit code 1 on any difference. Example: manage.py recompute_lines --month 2026-10 --seller ACME"
+        "Exit code 1 on any difference. Example: manage.py verify_invoice_lines --month 2026-10 --seller ACME"
     )
 
     def add_arguments(self, parser):

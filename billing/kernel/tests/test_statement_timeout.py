@@ -1,7 +1,7 @@
 import pytest
 from django.db import connection
 
-from billing.kernel.patience import patient
+from billing.kernel.statement_timeout import no_statement_timeout
 
 
 def timeout() -> str:
@@ -14,7 +14,7 @@ def timeout() -> str:
 def test_long_work_has_no_time_limit_and_others_have_theirs_again_after():
     before = timeout()
 
-    with patient():
+    with no_statement_timeout():
         assert timeout() == "0"
 
     assert timeout() == before != "0"
@@ -24,7 +24,7 @@ def test_long_work_has_no_time_limit_and_others_have_theirs_again_after():
 def test_a_failure_gives_the_limit_back_too():
     before = timeout()
 
-    with pytest.raises(ZeroDivisionError), patient():
+    with pytest.raises(ZeroDivisionError), no_statement_timeout():
         raise ZeroDivisionError
 
     assert timeout() == before

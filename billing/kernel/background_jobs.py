@@ -12,9 +12,9 @@ from billing.kernel.audit import plain
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError, Unavailable
 from billing.kernel.hooks import Progress, background_job
-from billing.kernel.jobs import enqueue
 from billing.kernel.models import Job, JobState
 from billing.kernel.retrying import given_up, retrying, transient
+from billing.kernel.task_queue import enqueue
 
 ATTEMPTS_MAX = 5
 LEASE = timedelta(minutes=5)  # renewed by every report of progress
