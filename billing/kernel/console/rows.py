@@ -42,7 +42,7 @@ class RowsWidget(forms.Widget):
             rows,
             prefix=name,
             form_kwargs=self.row_kwargs,
-            error_messages={"too_many_forms": "At most %d rows."},
+            error_messages={"too_many_forms": "At most %(num)d rows."},
         )
 
     def value_omitted_from_data(self, data: Mapping, files: Mapping, name: str) -> bool:
