@@ -30,7 +30,7 @@ from approvals.stuck_levels import stuck_levels
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import User
 from billing.entities.queries import colleagues_of, entities_for
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.console.tables import money
@@ -98,7 +98,7 @@ def _is_pending(subject: ApprovalRequest) -> bool:
 
 
 APPROVE, REJECT = (
-    AdminVerb(
+    ConsoleAction(
         name="approve",
         description="Approve…",
         effect="You agree to exactly what the request says. The last approval carries it out at once.",
@@ -108,7 +108,7 @@ APPROVE, REJECT = (
         icon="check_circle",
         applies=_is_pending,
     ),
-    AdminVerb(
+    ConsoleAction(
         name="reject",
         description="Reject…",
         effect="The request is over for everybody. Who asked reads why.",
@@ -186,7 +186,7 @@ class InboxAdmin(RequestPages):
     empty_hint = "Nothing waits for your decision."
     list_filter = ("kind", "due_on")
     ordering = ("due_on", "id")
-    verbs = (APPROVE, REJECT)
+    console_actions = (APPROVE, REJECT)
 
     def get_queryset(self, request):
         waiting = queries.inbox_of(request.user, as_of=today())
@@ -219,7 +219,7 @@ def _reassign(request, subject, *, from_email, to_email, comment):
     )
 
 
-REASSIGN = AdminVerb(
+REASSIGN = ConsoleAction(
     name="reassign",
     description="Hand over…",
     effect="Every open level that waits for the one asks the other instead. What was decided stays.",
@@ -237,7 +237,7 @@ class StuckAdmin(RequestPages):
 
     list_filter = ("kind", "due_on")
     ordering = ("due_on", "id")
-    verbs = (REASSIGN,)
+    console_actions = (REASSIGN,)
 
     def get_queryset(self, request):
         """Found once for a page: it asks for its rows several times."""
@@ -254,10 +254,10 @@ class StuckAdmin(RequestPages):
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(RequestPages):
     empty_hint = "Nobody has asked for approval yet."
-    verbs = (
+    console_actions = (
         APPROVE,
         REJECT,
-        AdminVerb(
+        ConsoleAction(
             name="comment",
             description="Comment…",
             effect="What you say stays with the request.",
@@ -266,7 +266,7 @@ class ApprovalRequestAdmin(RequestPages):
             form=CommentForm,
             icon="chat",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="cancel",
             description="Cancel…",
             effect="You withdraw your request: nobody is asked any more.",
@@ -316,8 +316,8 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
     change_form_after_template = "admin/tables.html"
     fields = (("name", "entity"), ("kind", "is_fallback"), "shown_state")
     readonly_fields = ("shown_state",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="propose",
             description="Propose a change…",
             effect="The new terms are in force, in the place of the present ones, once another controller confirms them.",
@@ -329,7 +329,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             of_one=True,
             applies=lambda rule: not _is_proposed(rule),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="try",
             description="What would it change?",
             effect="Nothing is changed.",
@@ -339,7 +339,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             icon="person_search",
             applies=_is_proposed,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="confirm",
             description="Confirm the proposal…",
             effect="The proposed version is in force for every request from now on, in the place of the present one.",
@@ -348,7 +348,7 @@ class ApprovalRuleAdmin(CreatesByService, ReadOnlyAdmin):
             icon="verified",
             applies=_is_proposed,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="withdraw",
             description="Withdraw the proposal…",
             effect="The proposed version is dropped. What is in force stays.",
@@ -435,8 +435,8 @@ class ApprovalDelegationAdmin(CreatesByService, ReadOnlyAdmin):
         "reason",
     )
     readonly_fields = ("shown_limits",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="revoke",
             description="Revoke…",
             effect="The delegate decides nothing in your place any more. What was decided stays.",
@@ -451,10 +451,10 @@ class ApprovalDelegationAdmin(CreatesByService, ReadOnlyAdmin):
     def get_queryset(self, request):
         return queries.delegations_for(request.user).order_by(*self.ordering)
 
-    def may(self, request, verb, delegation):
+    def may(self, request, action, delegation):
         """By either of the two."""
         involved = {delegation.delegator_id, delegation.delegate_id}
-        return request.user.has_perm(verb.permission) and request.user.pk in involved
+        return request.user.has_perm(action.permission) and request.user.pk in involved
 
     def create(self, request, given):
         delegate = given.pop("delegate")

@@ -10,7 +10,7 @@ from approvals.mailing.content import SAMPLE, SAMPLE_WORDS, render
 from approvals.mailing.wording import LABELS
 from approvals.models import ApprovalMail
 from approvals.states import Occasion
-from billing.kernel.console.mails import MailPages, mail_verbs
+from billing.kernel.console.mails import MailPages, mail_actions
 
 
 class PreviewForm(forms.Form):
@@ -32,7 +32,7 @@ class ApprovalMailAdmin(MailPages):
         ("sending_since", "sent_at"),
         ("message_id", "last_error"),
     )
-    verbs = mail_verbs("approvals", retry=services.retry_mail, confirm=services.confirm_mail)
+    console_actions = mail_actions("approvals", retry=services.retry_mail, confirm=services.confirm_mail)
     preview_title = "Preview of mails about requests"
     preview_permission = queries.VIEW_MAIL
     preview_form = PreviewForm
@@ -41,8 +41,8 @@ class ApprovalMailAdmin(MailPages):
     def get_queryset(self, request):
         return queries.mails_for(request.user).order_by(*self.ordering)
 
-    def may(self, request, verb, mail):
-        return request.user.has_perm(verb.permission)
+    def may(self, request, action, mail):
+        return request.user.has_perm(action.permission)
 
     def previewed(self, request, form):
         """With made-up data."""

@@ -28,12 +28,12 @@ VIEW_DELEGATION = "approvals.view_approvaldelegation"
 VIEW_MAIL = "approvals.view_approvalmail"
 
 
-def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalRequest]:
+def requests_for(user: User, permission: str = VIEW_REQUEST) -> QuerySet[ApprovalRequest]:
     """Within reach: those of others for who oversees (controllers, auditors), else one's own and those one is asked
     about, also as a delegate, or was."""
     requests = ApprovalRequest.objects.select_related("entity", "department", "requester", "beneficiary")
-    within = visible(requests, user=user, verb=verb, department="department")
-    everything = visible(requests, user=user, verb=VIEW_ALL, department="department")
+    within = visible(requests, user=user, permission=permission, department="department")
+    everything = visible(requests, user=user, permission=VIEW_ALL, department="department")
     mine = Q(requester=user.person_id) | Q(pk__in=asked_of(user).values("request"))
     return within.filter(mine | Q(pk__in=everything.values("pk")))
 
@@ -41,7 +41,7 @@ def requests_for(user: User, verb: str = VIEW_REQUEST) -> QuerySet[ApprovalReque
 def overseen_by(user: User) -> QuerySet[ApprovalRequest]:
     """Everybody's within reach: for controllers and auditors."""
     requests = ApprovalRequest.objects.select_related("entity", "department", "requester", "beneficiary")
-    return visible(requests, user=user, verb=VIEW_ALL, department="department")
+    return visible(requests, user=user, permission=VIEW_ALL, department="department")
 
 
 def asked_of(user: User) -> QuerySet[ApprovalLevel]:
@@ -111,7 +111,7 @@ def delegations_for(user: User) -> QuerySet[ApprovalDelegation]:
     """One's own, given and received; for who oversees also those of people who hold a role within reach."""
     delegations = ApprovalDelegation.objects.select_related("delegator", "delegate", "request")
     grants = RoleGrant.objects.filter(revoked_at__isnull=True)
-    holders = visible(grants, user=user, verb=VIEW_ALL, department="department").values("user")
+    holders = visible(grants, user=user, permission=VIEW_ALL, department="department").values("user")
     return delegations.filter(
         Q(delegator=user) | Q(delegate=user) | Q(delegator__in=holders) | Q(delegate__in=holders)
     )
@@ -135,13 +135,13 @@ def mails_for(user: User) -> QuerySet[ApprovalMail]:
     return mails.filter(Q(person=user) | Q(request__in=overseen_by(user).values("pk")))
 
 
-def rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[ApprovalRule]:
+def rules_for(user: User, permission: str = VIEW_RULE) -> QuerySet[ApprovalRule]:
     """The rules of entities within reach, each with its versions, the newest first."""
     versions = ApprovalRuleVersion.objects.select_related(
         "department", "proposed_by", "confirmed_by"
     ).order_by("-number")
     rules = ApprovalRule.objects.select_related("entity").prefetch_related(Prefetch("versions", versions))
-    return visible(rules, user=user, verb=verb)
+    return visible(rules, user=user, permission=permission)
 
 
 def rules_to_confirm(user: User) -> QuerySet[ApprovalRule]:

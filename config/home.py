@@ -127,8 +127,8 @@ def todos(user, today: date) -> Iterator[Card]:
             ("ledger", "accountingperiod", {"state__exact": PeriodState.CLOSING}),
         ),
     ]
-    for verb, unit, rows, (app, model, wanted) in waiting:
-        if user.has_perm(verb):
+    for permission, unit, rows, (app, model, wanted) in waiting:
+        if user.has_perm(permission):
             yield Card(title="", count=rows().count(), unit=unit, link=_list(app, model, **wanted))
 
 

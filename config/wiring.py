@@ -40,7 +40,7 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
 }
 SHOWN_OTHERWISE = {
     "billing.kernel.events.SUBSCRIBERS",  # beside their events
-    "billing.access.verbs.VERBS",  # declarations, not arrows
+    "billing.access.permissions.PERMISSIONS",  # declarations, not arrows
 }
 
 

@@ -50,18 +50,18 @@ def ask_instead(request: Request, act: ProposedOperation) -> Response | None:
 
 
 class AskingView(ServiceView):
-    """For those who may ask and not do it, and with a comment. `verb` asks; the same terms again are the request there
+    """For those who may ask and not do it, and with a comment. `permission` asks; the same terms again are the request there
     is, others over the same subject supersede it."""
 
-    verb = ""
+    permission = ""
     idempotency_required_actions = frozenset({"post"})
 
     def invoice(self, invoice_id: UUID) -> Invoice:
-        found = invoices_for(self.request.user, self.verb).filter(pk=invoice_id).first()
+        found = invoices_for(self.request.user, self.permission).filter(pk=invoice_id).first()
         if found is None:
             raise ValidationError({"invoice": ["There is no such invoice."]})
         return found
 
     def asked(self, made: ApprovalRequest) -> Response:
-        shown = queries.with_story(queries.requests_for(self.request.user, self.verb))
+        shown = queries.with_story(queries.requests_for(self.request.user, self.permission))
         return Response(RequestRead(shown.get(pk=made.pk)).data, status=201)

@@ -25,7 +25,7 @@ class CreditNoteRequest(CreditNoteIssue):
 class CreditNoteRequestView(AskingView):
     """Request approval for a credit note that is above a limit, with a comment: `POST /credit-notes` asks without one."""
 
-    verb = ASK
+    permission = ASK
     action_permissions = {"post": ASK}
 
     @extend_schema(request=CreditNoteRequest, responses={201: RequestRead})
@@ -50,14 +50,14 @@ class RefundRequestView(AskingView):
     """Request approval to pay back what is left of a credit note, with a comment: `POST /credit-notes/{id}/redirect` asks
     without one."""
 
-    verb = ASK_REFUND
+    permission = ASK_REFUND
     action_permissions = {"post": ASK_REFUND}
 
     @extend_schema(request=RefundRequest, responses={201: RequestRead})
     def post(self, request):
         """The amount is what is left now. If less is left by then, it has to be asked for again."""
         order = self.parse(RefundRequest)
-        note = credit_notes_for(request.user, self.verb).filter(pk=order.pop("credit_note")).first()
+        note = credit_notes_for(request.user, self.permission).filter(pk=order.pop("credit_note")).first()
         if note is None:
             raise ValidationError({"credit_note": ["There is no such credit note."]})
         made = services.request_refund(actor=self.actor, credit_note_id=note.pk, at=timezone.now(), **order)

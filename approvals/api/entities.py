@@ -22,14 +22,14 @@ class RoleGrantRequest(Asking):
 class RoleGrantRequestView(AskingView):
     """Request approval to confirm a role, with a comment: `POST /role-grants/{id}/confirm` asks without one."""
 
-    verb = ASK_GRANT
+    permission = ASK_GRANT
     action_permissions = {"post": ASK_GRANT}
 
     @extend_schema(request=RoleGrantRequest, responses={201: RequestRead})
     def post(self, request):
         """Neither who granted it nor who receives it decides."""
         order = self.parse(RoleGrantRequest)
-        grant = grants_for(request.user, self.verb).filter(pk=order.pop("role_grant")).first()
+        grant = grants_for(request.user, self.permission).filter(pk=order.pop("role_grant")).first()
         if grant is None:
             raise ValidationError({"role_grant": ["There is no such grant."]})
         made = services.request_role_grant(actor=self.actor, grant_id=grant.pk, at=timezone.now(), **order)
@@ -45,14 +45,14 @@ class PayeeDataRequestView(AskingView):
     """Request approval to change payee or tax data of an active entity, with a comment: `PATCH /entities/{id}` asks
     without one."""
 
-    verb = ASK_PAYEE
+    permission = ASK_PAYEE
     action_permissions = {"post": ASK_PAYEE}
 
     @extend_schema(request=PayeeDataRequest, responses={201: RequestRead})
     def post(self, request):
         """Everything that is to change together, in force with the last approval."""
         order = self.parse(PayeeDataRequest)
-        entity = entities_for(request.user, self.verb).filter(pk=order.pop("entity")).first()
+        entity = entities_for(request.user, self.permission).filter(pk=order.pop("entity")).first()
         if entity is None:
             raise ValidationError({"entity": ["There is no such entity."]})
         made = services.request_payee_data(actor=self.actor, entity_id=entity.pk, at=timezone.now(), **order)

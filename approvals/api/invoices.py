@@ -16,7 +16,7 @@ class InvoiceRequestView(AskingView):
     """Request approval to issue a draft above a limit, with a comment: `POST /invoices/{id}/issue` asks without one, and
     a billing run leaves it a draft."""
 
-    verb = ASK_INVOICE
+    permission = ASK_INVOICE
     action_permissions = {"post": ASK_INVOICE}
 
     @extend_schema(request=AskingOverInvoice, responses={201: RequestRead})
@@ -37,7 +37,7 @@ class WriteOffRequest(AskingOverInvoice):
 class WriteOffRequestView(AskingView):
     """Request approval for a write-off above a limit, with a comment: `POST /invoices/{id}/write-off` asks without one."""
 
-    verb = ASK_WRITE_OFF
+    permission = ASK_WRITE_OFF
     action_permissions = {"post": ASK_WRITE_OFF}
 
     @extend_schema(request=WriteOffRequest, responses={201: RequestRead})

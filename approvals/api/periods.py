@@ -21,14 +21,14 @@ class ReopeningRequest(Asking):
 class ReopeningRequestView(AskingView):
     """Request approval to reopen a month, with a comment: `POST /ledger/periods/{id}/reopen` asks without one."""
 
-    verb = ASK_REOPENING
+    permission = ASK_REOPENING
     action_permissions = {"post": ASK_REOPENING}
 
     @extend_schema(request=ReopeningRequest, responses={201: RequestRead})
     def post(self, request):
         """The latest closed month, and nobody asks for one he closed."""
         order = self.parse(ReopeningRequest)
-        period = periods_for(request.user, self.verb).filter(pk=order.pop("period")).first()
+        period = periods_for(request.user, self.permission).filter(pk=order.pop("period")).first()
         if period is None:
             raise ValidationError({"period": ["There is no such period."]})
         made = services.request_period_reopening(

@@ -20,8 +20,14 @@ from approvals.models.rules import (
 from approvals.routing import APPROVER_KINDS
 from approvals.services.rules import APPROVERS_MAX, RuleTerms
 from approvals.states import VersionState
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, ColleagueField, DepartmentField, EntityField, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import (
+    ActingPermission,
+    ColleagueField,
+    DepartmentField,
+    EntityField,
+    seen_or_done,
+)
 from billing.kernel.api.fields import (
     MoneyAmountField,
     StrictBooleanField,
@@ -181,7 +187,7 @@ class RuleFilter(filters.FilterSet):
         fields = ()
 
 
-class RuleViewSet(ActingVerb, ServiceViewSet):
+class RuleViewSet(ActingPermission, ServiceViewSet):
     """Which acts need whose approval."""
 
     serializer_class = ApprovalRuleRead

@@ -13,8 +13,8 @@ from approvals.services.decisions import Decided
 from approvals.services.previews import Outlook
 from approvals.signing_in import require_signed_in_lately
 from approvals.states import DECISIONS, ActionKind, RequestState
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.kernel.api.serializers import NoInput
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.kernel.errors import NotFound
@@ -43,7 +43,7 @@ class RequestFilter(filters.FilterSet):
         return queryset.filter(pk__in=waiting) if value else queryset.exclude(pk__in=waiting)
 
 
-class RequestViewSet(ActingVerb, ServiceViewSet):
+class RequestViewSet(ActingPermission, ServiceViewSet):
     """Requests for approval: your own, those you are asked about, and for controllers and auditors all within reach."""
 
     serializer_class = serializers.RequestRead
@@ -167,11 +167,11 @@ class RequestViewSet(ActingVerb, ServiceViewSet):
             raise ValidationError({"proposed_rule": ["There is no rule with an open proposal of this id."]})
         return rule
 
-    def _asked(self, order: dict, verb: str) -> dict:
+    def _asked(self, order: dict, permission: str) -> dict:
         entity, department = order["entity"], order.get("department")
         if department and department.entity_id != entity.pk:
             raise ValidationError({"department": ["It is not a department of the entity."]})
-        require(self.request.user, verb, department or entity)
+        require(self.request.user, permission, department or entity)
         beneficiary = order.get("beneficiary")
         return {
             "actor": self.actor,

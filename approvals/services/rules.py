@@ -17,8 +17,8 @@ from approvals.models.rules import LEVELS_MAX
 from approvals.routing import APPROVER_KINDS, base_currency_of
 from approvals.states import VERSION_MOVES, VersionState
 from billing.access.models import User, UserKind
+from billing.access.permissions import PERMISSIONS
 from billing.access.queries import acting_user
-from billing.access.verbs import VERBS
 from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
 from billing.kernel.errors import FourEyesRequired, Invalid, NotAllowed, NotFound
@@ -195,7 +195,7 @@ def _require_approver(position: int, approver: Mapping, where: Mapping) -> None:
         raise Invalid(f"Level {position}: an approver is one of {', '.join(APPROVER_KINDS)}.", **where)
     if set(approver) - {"kind"} != {"user": {"user"}, "role": {"role"}}.get(kind, set()):
         raise Invalid(f"Level {position}: a user is named by id, a role by its letters.", **where)
-    if kind == "role" and approver["role"] not in VERBS["approvals.decide_request"].roles:
+    if kind == "role" and approver["role"] not in PERMISSIONS["approvals.decide_request"].roles:
         raise Invalid(f"Level {position}: {approver['role']} is no role that decides.", **where)
     if kind == "user" and not User.objects.filter(pk=approver["user"], kind=UserKind.PERSON, is_active=True):
         raise Invalid(f"Level {position}: there is no active person {approver['user']}.", **where)

@@ -55,7 +55,7 @@ def test_my_inbox_is_what_waits_for_me(entity, boss):
 def test_approving_asks_first_and_says_what(entity, boss):
     request = make_request(entity, asks(boss), amount="21000.00")
     browser = signed_in(boss)
-    address = page("inboxrequest", "verb_approve", request.pk)
+    address = page("inboxrequest", "action_approve", request.pk)
 
     asked = browser.get(address)
     assert "21,000.00 EUR" in asked.content.decode()
@@ -71,7 +71,7 @@ def test_approving_asks_first_and_says_what(entity, boss):
 
 def test_rejecting_needs_a_reason(entity, boss):
     request = make_request(entity, asks(boss))
-    browser, address = signed_in(boss), page("approvalrequest", "verb_reject", request.pk)
+    browser, address = signed_in(boss), page("approvalrequest", "action_reject", request.pk)
     browser.post(address, {"confirm": "1", "once": "a", "comment": ""})
     request.refresh_from_db()
     assert request.state == RequestState.PENDING
@@ -83,7 +83,7 @@ def test_rejecting_needs_a_reason(entity, boss):
 def test_many_are_approved_at_once_and_each_is_answered(entity, boss):
     make_approval_rule(entity, asks(boss), is_fallback=True)
     requests = [make_request(entity) for _ in range(3)]
-    chosen = {"action": "verb_approve", "_selected_action": [str(request.pk) for request in requests]}
+    chosen = {"action": "action_approve", "_selected_action": [str(request.pk) for request in requests]}
     signed_in(boss).post(page("inboxrequest", "changelist"), chosen | {"confirm": "1", "once": "a"})
     assert ApprovalRequest.objects.filter(state=RequestState.APPROVED).count() == 3
 
@@ -97,7 +97,7 @@ def test_the_requester_has_no_way_around_in_the_console(entity):
 
     assert listed(browser, "inboxrequest") == set()
     answer = browser.post(
-        page("approvalrequest", "verb_approve", request.pk), {"confirm": "1", "once": "a"}, follow=True
+        page("approvalrequest", "action_approve", request.pk), {"confirm": "1", "once": "a"}, follow=True
     )
     assert "You asked for this" in answer.content.decode()
     request.refresh_from_db()
@@ -126,7 +126,7 @@ def test_a_rule_is_confirmed_by_another(entity, boss):
         kind="general",
         terms=RuleTerms(levels=[asks(boss)], reason="policy"),
     )
-    address = page("approvalrule", "verb_confirm", rule.pk)
+    address = page("approvalrule", "action_confirm", rule.pk)
     signed_in(one).post(address, {"confirm": "1", "once": "a"})
     assert rule.versions.get().state == "proposed"
     signed_in(two).post(address, {"confirm": "1", "once": "b"})
@@ -150,7 +150,7 @@ def test_a_stand_in_is_named_and_taken_back(entity, boss):
     delegation = ApprovalDelegation.objects.get()
     assert (delegation.delegator, delegation.delegate) == (boss, other)
     overseer = make_grant(role="FC", entity=entity).user
-    address = page("approvaldelegation", "verb_revoke", delegation.pk)
+    address = page("approvaldelegation", "action_revoke", delegation.pk)
     assert signed_in(overseer).post(address, {"confirm": "1", "once": "a"}).status_code == 403
     browser.post(address, {"confirm": "1", "once": "b"})
     delegation.refresh_from_db()

@@ -21,8 +21,8 @@ def signed_in(user) -> Client:
     return browser
 
 
-def verb_page(model: str, verb: str, pk) -> str:
-    return reverse(f"admin:{model}_verb_{verb}", args=[pk])
+def action_page(model: str, verb: str, pk) -> str:
+    return reverse(f"admin:{model}_action_{verb}", args=[pk])
 
 
 def hidden(page: str, name: str) -> str:
@@ -30,14 +30,14 @@ def hidden(page: str, name: str) -> str:
 
 
 def approve(request, boss):
-    page = reverse("admin:approvals_inboxrequest_verb_approve", args=[request.pk])
+    page = reverse("admin:approvals_inboxrequest_action_approve", args=[request.pk])
     signed_in(boss).post(page, {"confirm": "1", "once": "approve", "comment": ""})
 
 
 def test_a_write_off_above_a_limit_is_asked_for_on_its_own_page():
     act = acts.write_off("10000.01")
     invoice = Invoice.objects.get()
-    page, browser = verb_page("invoicing_invoice", "write_off", invoice.pk), signed_in(act.controller)
+    page, browser = action_page("invoicing_invoice", "write_off", invoice.pk), signed_in(act.controller)
     given = {"written_off_on": str(acts.today()), "reason": "bankrupt"}
     first = browser.get(page).content.decode()
     assert "Request approval" not in first
@@ -65,7 +65,7 @@ def test_a_write_off_above_a_limit_is_asked_for_on_its_own_page():
 def test_another_bank_account_is_asked_for_on_its_own_page():
     act = acts.payee_data()
     page, browser = (
-        verb_page("entities_billingentity", "change_legal", act.place.pk),
+        action_page("entities_billingentity", "change_legal", act.place.pk),
         signed_in(act.controller),
     )
     first = browser.get(page)
@@ -91,7 +91,7 @@ def test_another_bank_account_is_asked_for_on_its_own_page():
 def test_a_role_is_asked_for_where_it_would_be_confirmed():
     act = acts.role_grant()
     grant = RoleGrant.objects.get(confirmed_at=None)
-    page, browser = verb_page("entities_rolegrant", "confirm", grant.pk), signed_in(act.controller)
+    page, browser = action_page("entities_rolegrant", "confirm", grant.pk), signed_in(act.controller)
     refused = browser.post(page, {"confirm": "yes", "once": "once"}).content.decode()
     assert "ask for it first: Contract manager at" in refused
     browser.post(page, {"ask": "yes", "once": hidden(refused, "once")})
@@ -103,7 +103,7 @@ def test_a_role_is_asked_for_where_it_would_be_confirmed():
 def test_an_operator_only_asks():
     act = acts.write_off()
     invoice, clerk = Invoice.objects.get(), make_grant(role="BO", entity=act.place).user
-    page, browser = verb_page("invoicing_invoice", "write_off", invoice.pk), signed_in(clerk)
+    page, browser = action_page("invoicing_invoice", "write_off", invoice.pk), signed_in(clerk)
     shown = browser.get(page).content.decode()
     assert "Request approval" in shown
     assert 'name="confirm"' not in shown
@@ -121,14 +121,14 @@ def test_an_operator_only_asks():
 def test_who_may_neither_do_nor_ask_has_no_such_page():
     act = acts.write_off()
     viewer = make_grant(role="VW", entity=act.place).user
-    page = verb_page("invoicing_invoice", "write_off", Invoice.objects.get().pk)
+    page = action_page("invoicing_invoice", "write_off", Invoice.objects.get().pk)
     assert signed_in(viewer).post(page, {"ask": "yes"}).status_code == 403
     assert not ApprovalRequest.objects.exists()
 
 
 def test_what_refuses_the_act_refuses_the_request():
     act = acts.write_off()
-    page = verb_page("invoicing_invoice", "write_off", Invoice.objects.get().pk)
+    page = action_page("invoicing_invoice", "write_off", Invoice.objects.get().pk)
     given = {"written_off_on": "2020-01-01", "reason": "bankrupt", "ask": "yes", "once": "a"}
     told = signed_in(act.controller).post(page, given, follow=True).content.decode()
     assert "it cannot be written off before" in told
@@ -138,7 +138,7 @@ def test_what_refuses_the_act_refuses_the_request():
 def test_a_credit_note_is_asked_for_by_an_operator_after_he_has_seen_it():
     act = acts.credit_note()
     invoice, clerk = Invoice.objects.get(), make_grant(role="BO", entity=act.place).user
-    page, browser = verb_page("invoicing_invoice", "credit", invoice.pk), signed_in(clerk)
+    page, browser = action_page("invoicing_invoice", "credit", invoice.pk), signed_in(clerk)
     given = {
         "issued_on": str(acts.today()),
         "net_amount": "10000.01",

@@ -73,7 +73,7 @@ def test_a_rule_is_proposed_by_one_controller_and_confirmed_by_another(entity):
 
     assert browser_of(one).post(reverse(f"{PAGES}_add"), new).status_code == 302
     rule = ApprovalRule.objects.get()
-    confirm = reverse(f"{PAGES}_verb_confirm", args=[rule.pk])
+    confirm = reverse(f"{PAGES}_action_confirm", args=[rule.pk])
     for person, state in ((one, "proposed"), (two, "active")):
         browser_of(person).post(confirm, {"confirm": "1", "once": uuid4().hex})
         assert rule.versions.get().state == state
@@ -110,7 +110,7 @@ def test_a_change_begins_with_what_is_in_force(entity):
     version = make_approval_rule(
         entity, asks_role("AP"), above_amount="500", department=ours, fields={"project": ["x", "y: z"]}
     )
-    browser, address = browser_of(controller), reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+    browser, address = browser_of(controller), reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
 
     form = browser.get(address).context["form"]
     assert form.initial["levels"] == "any: AP"
@@ -134,7 +134,7 @@ def test_a_change_is_what_the_form_says(entity):
     version = make_approval_rule(
         entity, asks_role("AP"), above_amount="500", department=ours, fields={"project": ["x"]}
     )
-    address = reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+    address = reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
 
     changed = terms(levels="2: FC", department=other.pk, match_fields="place: Rome", confirm="1", once="1")
     browser_of(controller).post(address, changed)
@@ -157,7 +157,7 @@ def test_a_change_is_what_the_form_says(entity):
 def test_wrong_conditions_are_said_in_the_form_and_nothing_is_proposed(entity, wrong, said):
     controller = make_grant(role="FC", entity=entity).user
     version = make_approval_rule(entity, asks_role("AP"))
-    address = reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+    address = reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
 
     answer = browser_of(controller).post(address, terms(**wrong, confirm="1", once="1"))
 
@@ -200,7 +200,7 @@ def test_only_controllers_propose(entity):
     version = make_approval_rule(entity, asks_role("AP"))
 
     assert browser_of(approver).get(reverse(f"{PAGES}_add")).status_code == 403
-    address = reverse(f"{PAGES}_verb_propose", args=[version.rule.pk])
+    address = reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
     assert browser_of(approver).post(address, terms(confirm="1", once="x")).status_code == 403
     assert ApprovalRuleVersion.objects.count() == 1
 
@@ -235,7 +235,7 @@ def test_who_confirms_a_rule_reads_all_of_it(entity):
             *(proposer.name, "–", "test"),
         ]
     ]
-    question = browser.get(reverse(f"{PAGES}_verb_confirm", args=[version.rule.pk]))
+    question = browser.get(reverse(f"{PAGES}_action_confirm", args=[version.rule.pk]))
     [(_, told)] = question.context["objects"]
     assert told == (
         f"{version.rule}: over 500.00 EUR; {conditions}; all of {boss.name}; proposed by {proposer.name}: test"

@@ -144,7 +144,7 @@ def test_a_controller_finds_and_hands_over_in_the_console(entity):
     assert request.title in browser.get(reverse(f"{pages}_changelist")).content.decode()
 
     browser.post(
-        reverse(f"{pages}_verb_reassign", args=[request.pk]),
+        reverse(f"{pages}_action_reassign", args=[request.pk]),
         {
             "confirm": "1",
             "once": uuid4().hex,

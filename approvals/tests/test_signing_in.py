@@ -62,7 +62,7 @@ def test_who_never_signed_in_decides_nothing_but_comments(api, boss, request_):
 def test_in_the_console_the_password_is_enough_and_a_wrong_one_is_not(boss, request_):
     browser = Client()
     browser.force_login(boss, backend="billing.entities.backends.GrantBackend")
-    address = reverse("admin:approvals_inboxrequest_verb_approve", args=[request_.pk])
+    address = reverse("admin:approvals_inboxrequest_action_approve", args=[request_.pk])
 
     def press(password: str) -> str:
         """An hour after he signed in here, and just after he did so elsewhere."""

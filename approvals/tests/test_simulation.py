@@ -325,7 +325,7 @@ def test_the_page_of_a_proposal_leads_to_its_simulation(entity, boss):
     )
     settled = make_approval_rule(entity, asks(boss), kind="credit_note").rule
     browser = browser_of(controller)
-    link = reverse(f"{RULES}_verb_try", args=[rule.pk])
+    link = reverse(f"{RULES}_action_try", args=[rule.pk])
 
     assert reverse(f"{RULES}_simulate") in browser.get(reverse(f"{RULES}_changelist")).content.decode()
     assert link in browser.get(reverse(f"{RULES}_change", args=[rule.pk])).content.decode()
@@ -335,7 +335,7 @@ def test_the_page_of_a_proposal_leads_to_its_simulation(entity, boss):
     now, then = shown.context["tables"]
     assert now.title == "Now: 500.01 EUR cannot be asked for"
     assert then.rows == [["1", "1 of 1 (any)", f"{boss.name} ({boss.email})"]]
-    nothing = reverse(f"{RULES}_verb_try", args=[settled.pk])
+    nothing = reverse(f"{RULES}_action_try", args=[settled.pk])
     assert nothing not in browser.get(reverse(f"{RULES}_change", args=[settled.pk])).content.decode()
     assert browser.get(nothing).url == reverse(f"{RULES}_change", args=[settled.pk])
     assert browser.get(f"{reverse(f'{RULES}_simulate')}?proposed_rule=x").status_code == 200

@@ -11,8 +11,8 @@ from unfold.decorators import display
 from billing.access import queries, services
 from billing.access.creating import CreatesByService, ScopedForm
 from billing.access.models import ApiKey, User
-from billing.access.verbs import scopes
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.access.permissions import scopes
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm
 
@@ -71,8 +71,8 @@ class UserAdmin(CreatesByService, ReadOnlyAdmin):
         "created_at",
     )
     readonly_fields = ("created_at",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="deactivate",
             description="Deactivate…",
             effect="No sign-in and no keys any more, also for service accounts this person owns.",
@@ -85,7 +85,7 @@ class UserAdmin(CreatesByService, ReadOnlyAdmin):
             danger=True,
             applies=lambda user: user.is_active,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="create_key",
             description="Create key…",
             effect="A new key for this service account. It is shown once.",
@@ -121,8 +121,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         *("expires_at", "revoked_at", "last_used_at", "last_used_ip", "created_at"),
     )
     readonly_fields = ("shown_scopes", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="revoke",
             description="Revoke…",
             effect="The key is refused from now on.",

@@ -29,7 +29,7 @@ class ScopedForm(forms.ModelForm):
 
 
 class CreatesByService:
-    """For a ReadOnlyAdmin. `creates` is the verb; `create(request, given)` calls the service."""
+    """For a ReadOnlyAdmin. `creates` is the permission; `create(request, given)` calls the service."""
 
     creates = ""
     create_form: type[ScopedForm]

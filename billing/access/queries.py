@@ -12,13 +12,13 @@ def acting_user(actor: str) -> User | None:
     return User.objects.get(pk=UUID(name)) if kind == "user" else None
 
 
-def accounts_for(user: User, verb: str = "access.view_user") -> QuerySet[User]:
-    """The accounts to which `user` may do what `verb` names; none as long as no app answers the hook."""
+def accounts_for(user: User, permission: str = "access.view_user") -> QuerySet[User]:
+    """The accounts to which `user` may do what `permission` names; none as long as no app answers the hook."""
     accounts = User.objects.all() if accounts_in_reach else User.objects.none()
     for in_reach in accounts_in_reach:
-        accounts = in_reach(accounts, user, verb)
+        accounts = in_reach(accounts, user, permission)
     return accounts
 
 
-def keys_for(user: User, verb: str = "access.view_apikey") -> QuerySet[ApiKey]:
-    return ApiKey.objects.filter(user__in=accounts_for(user, verb).values("pk"))
+def keys_for(user: User, permission: str = "access.view_apikey") -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(user__in=accounts_for(user, permission).values("pk"))

@@ -1,6 +1,6 @@
-from importlib import import_module
-
 from django.apps import AppConfig
+
+from billing.kernel.loading import load_declarations
 
 
 class DunningConfig(AppConfig):
@@ -10,5 +10,4 @@ class DunningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        for what in ("verbs", "reactions"):
-            import_module(f"billing.dunning.{what}")
+        load_declarations(self)

@@ -18,7 +18,7 @@ from billing.dunning.models import DunningCase, DunningNotice, DunningPause, Dun
 from billing.dunning.states import CaseState, FeeState, ItemState, Outcome, PauseKind, RunState
 from billing.entities.queries import today_at
 from billing.invoicing.queries import invoices_for
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm
 from billing.kernel.console.tables import Table, link, money, number
@@ -188,8 +188,8 @@ class DunningPauseAdmin(ReadOnlyAdmin):
         "created_at",
     )
     readonly_fields = ("shown_amount", "shown_end", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="resume",
             description="Resume…",
             effect="From today its amount is asked for again, and days count again.",
@@ -263,8 +263,8 @@ class LateFeeAdmin(ReadOnlyAdmin):
         "reference",
     )
     readonly_fields = ("shown_amount", "shown_last", "shown_percent", "shown_state", "billed_on")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="waive",
             description="Waive…",
             effect="It will not be billed, and its days are not charged again. A draft it is on is taken back, and"

@@ -11,7 +11,7 @@ from billing.dunning.models import DunningMail
 from billing.dunning.states import Template
 from billing.entities.queries import today_at
 from billing.invoicing.queries import invoices_for
-from billing.kernel.console.mails import MailPages, mail_verbs
+from billing.kernel.console.mails import MailPages, mail_actions
 from billing.kernel.console.tables import Table, link, money
 
 
@@ -39,7 +39,7 @@ class DunningMailAdmin(MailPages):
         ("sending_since", "sent_at"),
         ("message_id", "last_error"),
     )
-    verbs = mail_verbs("dunning", retry=services.retry_mail, confirm=services.confirm_mail)
+    console_actions = mail_actions("dunning", retry=services.retry_mail, confirm=services.confirm_mail)
     preview_title = "Preview of dunning letters"
     preview_permission = queries.VIEW_POLICY
     preview_form = PreviewForm

@@ -20,7 +20,7 @@ from billing.dunning.models import DunningAssignment, DunningPolicy
 from billing.dunning.states import Effect, PolicyState
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.console.tables import Table, money, number
@@ -183,8 +183,8 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
         "created_at",
     )
     readonly_fields = ("shown_state", "shown_percent", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="activate",
             description="Activate",
             effect="Customers are reminded by it from the next run on; the former revision is retired.",
@@ -193,7 +193,7 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
             icon="play_circle",
             applies=lambda policy: policy.state == PolicyState.DRAFT,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="revise",
             description="Revise…",
             effect="The next revision is drafted. Nothing changes until it is activated; open cases keep theirs.",
@@ -203,7 +203,7 @@ class DunningPolicyAdmin(ReadOnlyAdmin):
             run=_revise,
             icon="edit",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="retire",
             description="Retire…",
             effect="No case is opened by it any more; its customers go by the default, open cases are finished.",
@@ -335,8 +335,8 @@ class DunningAssignmentAdmin(CreatesByService, ReadOnlyAdmin):
     ordering = ("customer__code", "-starts_on")
     fields = (("customer", "policy"), ("starts_on", "shown_end"), "created_at")
     readonly_fields = ("shown_end", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="end",
             description="End…",
             effect="Cases opened from that day on go by the nearest policy above, or the seller's default.",

@@ -39,42 +39,42 @@ LIVE = (CaseState.OPEN, CaseState.HANDED_OVER)
 FIRST_HOUR = 6  # of the seller's day: nobody likes a reminder at midnight
 
 
-def policies_for(user: User, verb: str = VIEW_POLICY) -> QuerySet[DunningPolicy]:
+def policies_for(user: User, permission: str = VIEW_POLICY) -> QuerySet[DunningPolicy]:
     """The policies of sellers within reach, with their steps and amounts."""
     policies = DunningPolicy.objects.select_related("seller").prefetch_related(
         Prefetch("steps", DunningStep.objects.order_by("position")), "amounts"
     )
-    return visible(policies, user=user, verb=verb, entity="seller")
+    return visible(policies, user=user, permission=permission, entity="seller")
 
 
-def assignments_for(user: User, verb: str = VIEW_ASSIGNMENT) -> QuerySet[DunningAssignment]:
+def assignments_for(user: User, permission: str = VIEW_ASSIGNMENT) -> QuerySet[DunningAssignment]:
     assignments = DunningAssignment.objects.select_related("customer", "policy")
-    return visible(assignments, user=user, verb=verb, entity="customer")
+    return visible(assignments, user=user, permission=permission, entity="customer")
 
 
-def cases_for(user: User, verb: str = VIEW_CASE) -> QuerySet[DunningCase]:
+def cases_for(user: User, permission: str = VIEW_CASE) -> QuerySet[DunningCase]:
     cases = DunningCase.objects.select_related("customer", "invoice", "policy")
-    return visible(cases, user=user, verb=verb, entity="customer")
+    return visible(cases, user=user, permission=permission, entity="customer")
 
 
-def notices_for(user: User, verb: str = VIEW_NOTICE) -> QuerySet[DunningNotice]:
+def notices_for(user: User, permission: str = VIEW_NOTICE) -> QuerySet[DunningNotice]:
     notices = DunningNotice.objects.select_related("customer", "invoice", "step")
-    return visible(notices, user=user, verb=verb, entity="customer")
+    return visible(notices, user=user, permission=permission, entity="customer")
 
 
-def pauses_for(user: User, verb: str = VIEW_PAUSE) -> QuerySet[DunningPause]:
+def pauses_for(user: User, permission: str = VIEW_PAUSE) -> QuerySet[DunningPause]:
     pauses = DunningPause.objects.select_related("customer", "invoice")
-    return visible(pauses, user=user, verb=verb, entity="customer")
+    return visible(pauses, user=user, permission=permission, entity="customer")
 
 
-def fees_for(user: User, verb: str = VIEW_FEE) -> QuerySet[LateFee]:
+def fees_for(user: User, permission: str = VIEW_FEE) -> QuerySet[LateFee]:
     """With `billed_invoice` and `billed_invoice_number` of the live invoice, or draft, that a fee is on."""
     live = LateFeeClaim.objects.filter(fee=OuterRef("pk"), released_at__isnull=True)
     fees = LateFee.objects.select_related("customer", "invoice", "step").annotate(
         billed_invoice=Subquery(live.values("line__invoice_id")),
         billed_invoice_number=Subquery(live.values("line__invoice__number")),
     )
-    return visible(fees, user=user, verb=verb, entity="customer")
+    return visible(fees, user=user, permission=permission, entity="customer")
 
 
 def unbilled_fees(*, seller_id: UUID, as_of: date) -> QuerySet[LateFee]:
@@ -92,17 +92,17 @@ def fees_on(invoice_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     return dict(claims.values_list("line__invoice").annotate(Sum("line__net_amount")))
 
 
-def mails_for(user: User, verb: str = VIEW_MAIL) -> QuerySet[DunningMail]:
+def mails_for(user: User, permission: str = VIEW_MAIL) -> QuerySet[DunningMail]:
     mails = DunningMail.objects.select_related("customer", "seller")
-    return visible(mails, user=user, verb=verb, entity="customer")
+    return visible(mails, user=user, permission=permission, entity="customer")
 
 
-def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[DunningRun]:
+def runs_for(user: User, permission: str = VIEW_RUN) -> QuerySet[DunningRun]:
     counted = {
         f"customers_{state}": Count("items", filter=Q(items__state=state)) for state in ItemState.values
     }
     runs = DunningRun.objects.select_related("seller").annotate(**counted)
-    return visible(runs, user=user, verb=verb, entity="seller")
+    return visible(runs, user=user, permission=permission, entity="seller")
 
 
 def in_force(rows: QuerySet, *, on: date) -> QuerySet:

@@ -1,4 +1,4 @@
-"""The console's pages of entities, departments and role grants: read within reach, act by verbs."""
+"""The console's pages of entities, departments and role grants: read within reach, changed by actions."""
 
 from django import forms
 from django.contrib import admin
@@ -17,7 +17,7 @@ from billing.entities.paths import depth_of
 from billing.entities.reach import only_proposes, visible
 from billing.entities.role_conflicts import role_conflicts
 from billing.entities.states import ENTITY_MOVES, EntityState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm, today
 from billing.kernel.errors import NotFound
@@ -34,8 +34,10 @@ class EntityScopedAdmin(ReadOnlyAdmin):
     department = ""
 
     def scope(self, request, queryset):
-        verb = f"{self.opts.app_label}.view_{self.opts.model_name}"
-        return visible(queryset, user=request.user, verb=verb, entity=self.entity, department=self.department)
+        permission = f"{self.opts.app_label}.view_{self.opts.model_name}"
+        return visible(
+            queryset, user=request.user, permission=permission, entity=self.entity, department=self.department
+        )
 
 
 class CreatingAdmin(CreatesByService, EntityScopedAdmin):
@@ -69,9 +71,9 @@ class DepartmentForm(ScopedForm):
         fields = ("entity", "parent", "code", "name", "cost_centre", "headcount", "starts_on")
 
     def limit_to(self, user: User) -> None:
-        verb = "entities.create_department"
-        self.fields["entity"].queryset = queries.entities_for(user, verb).order_by("code")
-        self.fields["parent"].queryset = queries.departments_for(user, verb).order_by("path")
+        permission = "entities.create_department"
+        self.fields["entity"].queryset = queries.entities_for(user, permission).order_by("code")
+        self.fields["parent"].queryset = queries.departments_for(user, permission).order_by("path")
 
 
 class GrantForm(ScopedForm):
@@ -119,9 +121,9 @@ def _move(request, entity, *, parent_code, effective_on, reason):
     )
 
 
-def _state_verb(name: str, effect: str, *, icon: str, danger: bool = False) -> AdminVerb:
+def _state_action(name: str, effect: str, *, icon: str, danger: bool = False) -> ConsoleAction:
     service = getattr(services, f"{name}_entity")
-    return AdminVerb(
+    return ConsoleAction(
         name=name,
         description=f"{name.capitalize()}…",
         effect=effect,
@@ -156,7 +158,7 @@ class DepartmentInline(_ReadOnlyInline):
 
     def get_queryset(self, request):
         queryset = super().get_queryset(request).select_related("manager")
-        return visible(queryset, user=request.user, verb=queries.VIEW_DEPARTMENT, department="self")
+        return visible(queryset, user=request.user, permission=queries.VIEW_DEPARTMENT, department="self")
 
 
 class RelationInline(_ReadOnlyInline):
@@ -190,7 +192,7 @@ class GrantInline(_ReadOnlyInline):
 
     def get_queryset(self, request):
         queryset = super().get_queryset(request).select_related("user", "department")
-        return visible(queryset, user=request.user, verb=queries.VIEW_GRANT, department="department")
+        return visible(queryset, user=request.user, permission=queries.VIEW_GRANT, department="department")
 
 
 @admin.register(BillingEntity)
@@ -222,14 +224,14 @@ class BillingEntityAdmin(CreatingAdmin):
         *("shown_state", "shown_tree", "shown_tax_id", "shown_account", "shown_address", "created_at"),
     )
     inlines = (DepartmentInline, GrantInline, RelationInline)
-    verbs = (
+    console_actions = (
         CHANGE_CONTACT,
         CHANGE_LEGAL,
-        _state_verb("activate", "The entity becomes active and can be billed.", icon="check_circle"),
-        _state_verb("suspend", "Nothing new is added below or billed to the entity.", icon="pause_circle"),
-        _state_verb("resume", "The entity is active again.", icon="play_circle"),
-        _state_verb("close", "The entity ends for good.", icon="cancel", danger=True),
-        AdminVerb(
+        _state_action("activate", "The entity becomes active and can be billed.", icon="check_circle"),
+        _state_action("suspend", "Nothing new is added below or billed to the entity.", icon="pause_circle"),
+        _state_action("resume", "The entity is active again.", icon="play_circle"),
+        _state_action("close", "The entity ends for good.", icon="cancel", danger=True),
+        ConsoleAction(
             name="move",
             description="Move…",
             effect="The entity, with everything below it, is placed under another parent from that day.",
@@ -344,8 +346,8 @@ class RoleGrantAdmin(CreatingAdmin):
     list_select_related = ("user", "entity", "department")
     search_fields = ("user__email", "user__name", "entity__code")
     ordering = ("-created_at",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="confirm",
             description="Confirm",
             effect="The role takes effect at once, or with the approval of those whom a rule asks.",
@@ -355,7 +357,7 @@ class RoleGrantAdmin(CreatingAdmin):
             icon="verified_user",
             applies=lambda grant: grant.confirmed_at is None and grant.revoked_at is None,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="revoke",
             description="Revoke…",
             effect="The role is gone with the next request of its holder.",
@@ -445,8 +447,8 @@ class RoleExceptionAdmin(CreatingAdmin):
         ("entity", "starts_on", "ends_on"),
         ("revoked_at", "reason"),
     )
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="revoke",
             description="Revoke…",
             effect="The two roles may not be held together any more. Revoke one of the roles first.",

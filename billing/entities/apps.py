@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from billing.kernel.loading import load_declarations
+
 
 class EntitiesConfig(AppConfig):
     name = "billing.entities"
@@ -7,5 +9,5 @@ class EntitiesConfig(AppConfig):
     verbose_name = "Entities"
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self):
-        from billing.entities import reactions, verbs  # noqa: F401  declares who may do what
+    def ready(self) -> None:
+        load_declarations(self)

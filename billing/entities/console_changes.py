@@ -8,7 +8,7 @@ from billing.entities import services
 from billing.entities.editing import BANK_LENGTH_MAX, time_zones
 from billing.entities.models import BillingEntity, Consolidation
 from billing.entities.states import EntityState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.money import currencies
 
 ADDRESS = ("line1", "line2", "postal_code", "city", "region", "country")
@@ -87,7 +87,7 @@ def _is_not_closed(entity: BillingEntity) -> bool:
     return entity.state != EntityState.CLOSED
 
 
-CHANGE_CONTACT = AdminVerb(
+CHANGE_CONTACT = ConsoleAction(
     name="change_contact",
     description="Change contact…",
     effect="New documents and mails go by it. What is issued stays as it is.",
@@ -99,7 +99,7 @@ CHANGE_CONTACT = AdminVerb(
     of_one=True,
     applies=_is_not_closed,
 )
-CHANGE_LEGAL = AdminVerb(
+CHANGE_LEGAL = ConsoleAction(
     name="change_legal",
     description="Change payee and tax data…",
     effect="New documents go by it. What is issued stays as it is. A second person agrees to another payee, tax id or"

@@ -20,26 +20,28 @@ VIEW_GRANT = "entities.view_rolegrant"
 VIEW_EXCEPTION = "entities.view_roleexception"
 
 
-def entities_for(user: User, verb: str = VIEW_ENTITY) -> QuerySet[BillingEntity]:
-    """The entities `user` may see (or may say another `verb` to)."""
-    return visible(BillingEntity.objects.all(), user=user, verb=verb, entity="")
+def entities_for(user: User, permission: str = VIEW_ENTITY) -> QuerySet[BillingEntity]:
+    """The entities for which `user` has `permission`."""
+    return visible(BillingEntity.objects.all(), user=user, permission=permission, entity="")
 
 
-def departments_for(user: User, verb: str = VIEW_DEPARTMENT) -> QuerySet[Department]:
-    return visible(Department.objects.all(), user=user, verb=verb, department="self")
+def departments_for(user: User, permission: str = VIEW_DEPARTMENT) -> QuerySet[Department]:
+    return visible(Department.objects.all(), user=user, permission=permission, department="self")
 
 
-def of_entities_within(queryset: QuerySet, user: User, verb: str, entity_id: str = "entity_id") -> QuerySet:
+def of_entities_within(
+    queryset: QuerySet, user: User, permission: str, entity_id: str = "entity_id"
+) -> QuerySet:
     """Of the kernel's rows, which name an entity by id, those whose entity is within reach of `user`."""
-    return queryset.filter(**{f"{entity_id}__in": entities_for(user, verb).values("pk")})
+    return queryset.filter(**{f"{entity_id}__in": entities_for(user, permission).values("pk")})
 
 
-def grants_for(user: User, verb: str = VIEW_GRANT) -> QuerySet[RoleGrant]:
-    return visible(RoleGrant.objects.all(), user=user, verb=verb, department="department")
+def grants_for(user: User, permission: str = VIEW_GRANT) -> QuerySet[RoleGrant]:
+    return visible(RoleGrant.objects.all(), user=user, permission=permission, department="department")
 
 
 def exceptions_for(user: User) -> QuerySet[RoleException]:
-    return visible(RoleException.objects.all(), user=user, verb=VIEW_EXCEPTION)
+    return visible(RoleException.objects.all(), user=user, permission=VIEW_EXCEPTION)
 
 
 def grants_with_state(grants: QuerySet[RoleGrant]) -> QuerySet[RoleGrant]:

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing.access.models import ApiKey, User
-from billing.access.verbs import VERBS
+from billing.access.permissions import PERMISSIONS
 from billing.entities.models import BillingEntity, Department, RoleGrant
 
 
@@ -93,9 +93,9 @@ def _read(grants: QuerySet[RoleGrant]) -> list[tuple[UUID, Reach]]:
     ]
 
 
-def reaches_for(user: User, verb: str) -> list[Reach]:
-    """The live grants under which `user` may say `verb` somewhere. None for an undeclared verb."""
-    declared = VERBS.get(verb)
+def reaches_for(user: User, permission: str) -> list[Reach]:
+    """The live grants under which `user` has `permission` somewhere. None for an undeclared permission."""
+    declared = PERMISSIONS.get(permission)
     if declared is None or not user.is_authenticated or not user.is_active:
         return []
     scopes = getattr(user, "key_scopes", None)
@@ -103,21 +103,21 @@ def reaches_for(user: User, verb: str) -> list[Reach]:
 
 
 def visible(
-    queryset: QuerySet, *, user: User, verb: str, entity: str = "entity", department: str = ""
+    queryset: QuerySet, *, user: User, permission: str, entity: str = "entity", department: str = ""
 ) -> QuerySet:
-    """Only the rows within reach of `user` for `verb`. Everything else does not exist for them.
+    """Only the rows within reach of `user` for `permission`. Everything else does not exist for them.
 
     `entity` is the lookup of the row's entity ("" on entities themselves), `department` that of its
     department ("" if it has none; "self" on departments themselves).
     """
     within = Q(pk__in=[])
-    for reach in reaches_for(user, verb):
+    for reach in reaches_for(user, permission):
         if reach.department_path is None:
             within |= Q(**{_path(entity, "startswith"): reach.entity_path})
         elif department:
             own = "" if department == "self" else department
             within |= Q(**{_path(own, "startswith"): reach.department_path})
-        elif _reaches_up(reach, verb):
+        elif _reaches_up(reach, permission):
             within |= Q(**{_path(entity, "exact"): reach.entity_path})
     return queryset.filter(within)
 
@@ -126,59 +126,59 @@ def _path(lookup: str, how: str) -> str:
     return f"{lookup}__path__{how}" if lookup else f"path__{how}"
 
 
-def _reaches_up(reach: Reach, verb: str) -> bool:
+def _reaches_up(reach: Reach, permission: str) -> bool:
     """From its department to the entity itself a narrowed grant only looks, and its owner not even that."""
-    return verb.partition(".")[2].startswith("view_") and reach.role not in VERBS[verb].own
+    return permission.partition(".")[2].startswith("view_") and reach.role not in PERMISSIONS[permission].own
 
 
-def may(user: User, verb: str, obj: object = None) -> bool:
-    """May `user` say `verb` to `obj`? Without an object: anywhere at all?"""
-    granted = reaches_for(user, verb)
+def may(user: User, permission: str, obj: object = None) -> bool:
+    """Does `user` have `permission` for `obj`? Without an object: anywhere at all?"""
+    granted = reaches_for(user, permission)
     if obj is None or not granted:
         return bool(granted)
     if isinstance(obj, User | ApiKey):
-        return _may_to_account(granted, verb, obj if isinstance(obj, User) else obj.user)
-    return bool(_roles_at(granted, verb, obj))
+        return _may_to_account(granted, permission, obj if isinstance(obj, User) else obj.user)
+    return bool(_roles_at(granted, permission, obj))
 
 
-def may_at(user: User, verb: str, entity_path: str, department_path: str | None = None) -> bool:
-    """May `user` say `verb` to what is at these paths? For objects that are only known by their path."""
+def may_at(user: User, permission: str, entity_path: str, department_path: str | None = None) -> bool:
+    """Does `user` have `permission` for what is at these paths? For objects that are only known by their path."""
     place = entity_path, department_path
-    return any(_covers(reach, verb, place) for reach in reaches_for(user, verb))
+    return any(_covers(reach, permission, place) for reach in reaches_for(user, permission))
 
 
-def only_proposes(user: User, verb: str, obj: object) -> bool:
+def only_proposes(user: User, permission: str, obj: object) -> bool:
     """True if what `user` does here is a proposal that somebody else confirms."""
-    roles = _roles_at(reaches_for(user, verb), verb, obj)
-    return bool(roles) and roles <= VERBS[verb].proposers
+    roles = _roles_at(reaches_for(user, permission), permission, obj)
+    return bool(roles) and roles <= PERMISSIONS[permission].proposers
 
 
-def limit_at(user: User, verb: str, obj: object, currency: str) -> Decimal | None:
-    """The largest amount `user` may say `verb` to here. None: no limit. Zero: nothing in this currency.
+def limit_at(user: User, permission: str, obj: object, currency: str) -> Decimal | None:
+    """The largest amount for which `user` has `permission` here. None: no limit. Zero: nothing in this currency.
 
     A grant without any limit has none; a grant with limits covers only the currencies it names.
     """
     place = _place(obj)
     largest = Decimal(0)
-    for reach in reaches_for(user, verb):
-        if _covers(reach, verb, place):
+    for reach in reaches_for(user, permission):
+        if _covers(reach, permission, place):
             if not reach.limits:
                 return None
             largest = max(largest, dict(reach.limits).get(currency, Decimal(0)))
     return largest
 
 
-def accounts_within(queryset: QuerySet[User], user: User, verb: str) -> QuerySet[User]:
+def accounts_within(queryset: QuerySet[User], user: User, permission: str) -> QuerySet[User]:
     """Of these accounts, those that hold a role within reach of `user`, or whose owner does."""
     within = Q(pk__in=[])
-    for reach in reaches_for(user, verb):
+    for reach in reaches_for(user, permission):
         if reach.department_path is None:
             within |= Q(entity__path__startswith=reach.entity_path)
     holders = RoleGrant.objects.filter(within, revoked_at__isnull=True).values("user")
     return queryset.filter(Q(pk__in=holders) | Q(owner__in=holders))
 
 
-def _may_to_account(granted: list[Reach], verb: str, account: User) -> bool:
+def _may_to_account(granted: list[Reach], permission: str, account: User) -> bool:
     """Seeing an account takes one of its roles within reach; doing something to it takes them all."""
     grants = RoleGrant.objects.filter(revoked_at__isnull=True).order_by()
     paths = list(grants.filter(user=account).values_list("entity__path", flat=True))
@@ -188,19 +188,21 @@ def _may_to_account(granted: list[Reach], verb: str, account: User) -> bool:
         any(path.startswith(reach.entity_path) for reach in granted if reach.department_path is None)
         for path in paths
     ]
-    looks_only = verb.partition(".")[2].startswith("view_")
+    looks_only = permission.partition(".")[2].startswith("view_")
     return any(inside) if looks_only else bool(inside) and all(inside)
 
 
-def _roles_at(granted: list[Reach], verb: str, obj: object) -> set[str]:
+def _roles_at(granted: list[Reach], permission: str, obj: object) -> set[str]:
     place = _place(obj)
-    return {reach.role for reach in granted if _covers(reach, verb, place)}
+    return {reach.role for reach in granted if _covers(reach, permission, place)}
 
 
-def _covers(reach: Reach, verb: str, place: tuple[str, str | None]) -> bool:
+def _covers(reach: Reach, permission: str, place: tuple[str, str | None]) -> bool:
     entity_path, department_path = place
     narrowed_to_less = reach.department_path is not None and department_path is None
-    return reach.covers(entity_path, department_path) and (not narrowed_to_less or _reaches_up(reach, verb))
+    return reach.covers(entity_path, department_path) and (
+        not narrowed_to_less or _reaches_up(reach, permission)
+    )
 
 
 def _place(obj: object) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""Invoices, billing runs, tax rates and number series in the console: looked at freely, changed by verbs."""
+"""Invoices, billing runs, tax rates and number series in the console: looked at freely, changed by actions."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -32,7 +32,7 @@ from billing.invoicing.horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
 from billing.kernel.console import tables
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.console.forms import today
 
@@ -143,8 +143,8 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
         "shown_document",
         "shown_failure",
     )
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="issue",
             description="Issue…",
             effect="The invoice takes its number, is allocated and booked, and never changes again.",
@@ -156,7 +156,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
             applies=lambda invoice: invoice.state == InvoiceState.DRAFT,
         ),
         REVISE,
-        AdminVerb(
+        ConsoleAction(
             name="void",
             description="Void…",
             effect="The invoice keeps its number, its booking is mirrored and what it billed can be billed again.",
@@ -168,7 +168,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
         ),
         CREDIT,
-        AdminVerb(
+        ConsoleAction(
             name="write_off",
             description="Write off…",
             effect="What is open is given up and booked as bad debt. The invoice is uncollectible for good.",
@@ -181,7 +181,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
             applies=lambda invoice: invoice.state == InvoiceState.ISSUED,
         ),
         RECOVER,
-        AdminVerb(
+        ConsoleAction(
             name="rerate",
             description="Re-rate…",
             effect="Its usage is rated anew at today's prices and events. A draft is made anew; an issued invoice"
@@ -201,7 +201,7 @@ class InvoiceAdmin(OneOffInvoices, ReadOnlyAdmin):
     )
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_INVOICE, entity="customer")
+        return visible(queryset, user=request.user, permission=queries.VIEW_INVOICE, entity="customer")
 
     def changelist_view(self, request, extra_context=None):
         response = super().changelist_view(request, extra_context)
@@ -321,7 +321,7 @@ class CostAllocationAdmin(ReadOnlyAdmin):
         return visible(
             queryset,
             user=request.user,
-            verb=queries.VIEW_ALLOCATION,
+            permission=queries.VIEW_ALLOCATION,
             entity="entity",
             department="department",
         )
@@ -404,8 +404,8 @@ class TaxExemptionAdmin(CreatesByService, ReadOnlyAdmin):
     ordering = ("customer__code", "country", "-starts_on")
     fields = (("customer", "country", "certificate"), ("starts_on", "shown_end"), "created_at")
     readonly_fields = ("shown_end", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="end",
             description="End…",
             effect="Invoices drafted from now on bear tax again for supplies from that day. What is issued stays.",
@@ -436,4 +436,4 @@ class NumberSeriesAdmin(ReadOnlyAdmin):
     ordering = ("seller__code", "series", "-fiscal_year")
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb="invoicing.view_numberseries", entity="seller")
+        return visible(queryset, user=request.user, permission="invoicing.view_numberseries", entity="seller")

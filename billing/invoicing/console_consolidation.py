@@ -19,7 +19,7 @@ from billing.invoicing.consolidation_tables import document_tables, preview_tabl
 from billing.invoicing.horizon import require_near
 from billing.invoicing.models import ConsolidatedInvoice, ExchangeRate
 from billing.invoicing.states import ConsolidatedPaymentState, ConsolidatedState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import today
 from billing.kernel.console.tables import money, number
@@ -99,8 +99,8 @@ class ConsolidatedInvoiceAdmin(ReadOnlyAdmin):
         "shown_count",
         "shown_document",
     )
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="void",
             description="Void…",
             effect="It keeps its number, and its invoices are each collected by themselves again.",

@@ -13,7 +13,7 @@ from billing.invoicing import queries, services
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.crediting import CreditParts
 from billing.invoicing.states import CreditRemainder, InvoiceState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, link, money, number
@@ -91,7 +91,7 @@ def _effect(note: CreditNote, invoice: Invoice) -> Table:
     )
 
 
-CREDIT = AdminVerb(
+CREDIT = ConsoleAction(
     name="credit",
     description="Credit…",
     effect="What you name is taken back with its tax, and goes back to the departments that bore it. It settles"
@@ -121,7 +121,7 @@ def _recover(request, invoice, **given):
     services.recover_invoice(actor=actor_of(request), invoice_id=invoice.pk, **given)
 
 
-RECOVER = AdminVerb(
+RECOVER = ConsoleAction(
     name="recover",
     description="Recover…",
     effect="What was written off is open again, so that a payment can settle it. The bad debt is booked back.",
@@ -205,8 +205,8 @@ class CreditNoteAdmin(ReadOnlyAdmin):
         "shown_remainder",
         "shown_document",
     )
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="apply",
             description="Apply…",
             effect="A part of what is left settles an invoice, and the customer's balance shrinks by it.",
@@ -216,7 +216,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
             icon="price_check",
             applies=lambda note: note.unapplied_amount > 0 and note.remainder_to == CreditRemainder.BALANCE,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="redirect",
             description="Keep or pay back…",
             effect="What is left is kept for other invoices, or is to be paid back to the customer.",

@@ -14,7 +14,7 @@ from billing.entities.queries import entities_for
 from billing.invoicing import queries, services
 from billing.invoicing.models import Discount, DiscountGrant, DiscountKind
 from billing.kernel.console import tables
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm, today
 from billing.subscriptions.models import Product, Subscription
@@ -94,8 +94,8 @@ class DiscountAdmin(CreatesByService, ReadOnlyAdmin):
         ("redemptions", "max_redemptions"),
     )
     readonly_fields = ("worth", "lasts", "covers")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="retire",
             description="Retire…",
             effect="It is granted to nobody any more. Who has it keeps it.",
@@ -183,8 +183,8 @@ class DiscountGrantAdmin(CreatesByService, ReadOnlyAdmin):
     ordering = ("customer__code", "-starts_on")
     fields = (("discount", "customer", "subscription"), ("starts_on", "shown_end"), "created_at")
     readonly_fields = ("shown_end", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="end",
             description="End…",
             effect="What is served from that day on is at full price again. What is issued stays.",

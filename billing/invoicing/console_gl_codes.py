@@ -12,7 +12,7 @@ from billing.entities.models import BillingEntity, Department
 from billing.entities.queries import departments_for, entities_for
 from billing.invoicing import queries, services
 from billing.invoicing.models import GLCodeMapping
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.console.forms import today
 from billing.subscriptions.models import Product
@@ -84,8 +84,8 @@ class GLCodeMappingAdmin(CreatesByService, ReadOnlyAdmin):
         ("starts_on", "shown_end", "created_at"),
     )
     readonly_fields = ("shown_end", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="end",
             description="End…",
             effect="What is issued from now on and starts on that day or later no longer has this code. What is posted stays.",

@@ -31,7 +31,7 @@ from billing.invoicing.console_one_off_lines import (
 )
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import names_of_actors
 from billing.kernel.console.forms import Seen, previewed, styled
 from billing.kernel.console.tables import Table
@@ -251,7 +251,7 @@ def _is_one_off_draft(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.DRAFT and invoice.billing_key.startswith("one_off:")
 
 
-REVISE = AdminVerb(
+REVISE = ConsoleAction(
     name="revise_one_off",
     description="Revise lines…",
     effect="The draft's lines are replaced by those of the page.",
@@ -261,7 +261,7 @@ REVISE = AdminVerb(
     icon="edit",
     applies=_is_one_off_draft,
 )
-DELETE = AdminVerb(
+DELETE = ConsoleAction(
     name="delete_one_off",
     description="Delete draft…",
     effect="The draft is gone, with its lines. It had no number.",

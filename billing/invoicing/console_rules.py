@@ -25,7 +25,7 @@ from billing.invoicing.services.simulating import Simulation
 from billing.invoicing.states import AllocationRunState, RuleState
 from billing.invoicing.step_text import steps_from
 from billing.invoicing.target_text import targets_from, text_of
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, money
@@ -210,8 +210,8 @@ class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
     fields = (("entity", "code", "name"), ("shown_state", "created_at"))
     readonly_fields = ("shown_state", "created_at")
     change_form_after_template = "admin/tables.html"
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="revise",
             description="Draft a version…",
             effect="The rule's draft is written anew, or its next version begun. What is in force stays.",
@@ -221,7 +221,7 @@ class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
             prepare=_offer_what_is_sold,
             icon="edit",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="activate",
             description="Activate…",
             effect="The draft divides lines that are issued from now on. The version before it ends where it starts.",
@@ -233,7 +233,7 @@ class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
             icon="play_arrow",
             applies=lambda rule: any(v.state == RuleState.DRAFT for v in _versions_of(rule)),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="run",
             description="Allocate a period anew…",
             effect="Posted lines of the period are taken back and posted anew by the rule, revenue with them.",
@@ -244,7 +244,7 @@ class AllocationRuleAdmin(CreatesByService, ReadOnlyAdmin):
             danger=True,
             applies=lambda rule: any(v.state != RuleState.DRAFT for v in _versions_of(rule)),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="retire",
             description="Retire…",
             effect="Lines whose service starts from that day on are no longer divided by it. What is posted stays.",
@@ -392,8 +392,8 @@ class AllocationRunAdmin(CreatesByService, ReadOnlyAdmin):
         ("reversed_on", "reversal_reason"),
     )
     readonly_fields = ("shown_what", "shown_state", "asked_by", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="reverse",
             description="Reverse…",
             effect="The shares it replaced are posted as they were. Lines that were changed since stay as they are.",

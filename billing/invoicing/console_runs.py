@@ -25,7 +25,7 @@ from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.run_figures import NOTHING_MORE, figures_of
 from billing.invoicing.run_tables import FIGURES, failures_of, preview_tables, progress_told
 from billing.invoicing.states import RunItemState, RunState
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.console.forms import today
 
@@ -84,8 +84,8 @@ class BillingRunAdmin(ReadOnlyAdmin):
         "customers",
     )  # what changes while it runs is in the progress above
     readonly_fields = ("asked_by", "continued_at", "customers")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="continue",
             description="Continue…",
             effect="What became due is added, failed customers get another try, and workers bill them all.",
@@ -189,8 +189,8 @@ class BillingRunItemAdmin(ReadOnlyAdmin):
     ordering = ("-run_id", "id")
     fields = (("customer", "run"), ("shown_state", "invoices_issued", "updated_at"), "reason")
     readonly_fields = ("shown_state", "reason", "updated_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="retry",
             description="Retry…",
             effect="The customer is billed at once as of the run's day; if it is refused again, you see why.",
@@ -202,7 +202,7 @@ class BillingRunItemAdmin(ReadOnlyAdmin):
     )
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_RUN, entity="run__seller")
+        return visible(queryset, user=request.user, permission=queries.VIEW_RUN, entity="run__seller")
 
     @display(
         description="State",

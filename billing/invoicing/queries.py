@@ -68,10 +68,10 @@ VIEW_ALLOCATION_RUN = "invoicing.view_allocationrun"
 VIEW_MAPPING = "invoicing.view_glcodemapping"
 
 
-def invoices_for(user: User, verb: str = VIEW_INVOICE) -> QuerySet[Invoice]:
+def invoices_for(user: User, permission: str = VIEW_INVOICE) -> QuerySet[Invoice]:
     """Invoices whose customer is within reach."""
     invoices = Invoice.objects.select_related("seller", "customer")
-    return visible(invoices, user=user, verb=verb, entity="customer")
+    return visible(invoices, user=user, permission=permission, entity="customer")
 
 
 def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
@@ -90,10 +90,10 @@ def with_names(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
     )
 
 
-def credit_notes_for(user: User, verb: str = VIEW_CREDIT_NOTE) -> QuerySet[CreditNote]:
+def credit_notes_for(user: User, permission: str = VIEW_CREDIT_NOTE) -> QuerySet[CreditNote]:
     """Credit notes whose customer is within reach, with their invoices."""
     notes = CreditNote.objects.select_related("seller", "customer", "invoice")
-    return visible(notes, user=user, verb=verb, entity="customer")
+    return visible(notes, user=user, permission=permission, entity="customer")
 
 
 def creditable_lines(invoice: Invoice) -> list[tuple[InvoiceLine, Decimal]]:
@@ -105,24 +105,26 @@ def creditable_lines(invoice: Invoice) -> list[tuple[InvoiceLine, Decimal]]:
     return [(line, left) for line in lines if (left := line.net_amount - line.credited)]
 
 
-def exemptions_for(user: User, verb: str = VIEW_EXEMPTION) -> QuerySet[TaxExemption]:
+def exemptions_for(user: User, permission: str = VIEW_EXEMPTION) -> QuerySet[TaxExemption]:
     """Tax exemptions of the customers within reach."""
-    return visible(TaxExemption.objects.all(), user=user, verb=verb, entity="customer")
+    return visible(TaxExemption.objects.all(), user=user, permission=permission, entity="customer")
 
 
 def exemptions_in_force(exemptions: QuerySet[TaxExemption], *, on: date) -> QuerySet[TaxExemption]:
     return exemptions.filter(Q(ends_on__isnull=True) | Q(ends_on__gt=on), starts_on__lte=on)
 
 
-def discounts_for(user: User, verb: str = VIEW_DISCOUNT) -> QuerySet[Discount]:
+def discounts_for(user: User, permission: str = VIEW_DISCOUNT) -> QuerySet[Discount]:
     """Discounts of the sellers within reach."""
-    return visible(Discount.objects.select_related("seller"), user=user, verb=verb, entity="seller")
+    return visible(
+        Discount.objects.select_related("seller"), user=user, permission=permission, entity="seller"
+    )
 
 
-def discount_grants_for(user: User, verb: str = VIEW_DISCOUNT_GRANT) -> QuerySet[DiscountGrant]:
+def discount_grants_for(user: User, permission: str = VIEW_DISCOUNT_GRANT) -> QuerySet[DiscountGrant]:
     """What the customers within reach were granted."""
     grants = DiscountGrant.objects.select_related("discount", "customer")
-    return visible(grants, user=user, verb=verb, entity="customer")
+    return visible(grants, user=user, permission=permission, entity="customer")
 
 
 def overdue(invoices: QuerySet[Invoice], *, as_of: date) -> QuerySet[Invoice]:
@@ -153,7 +155,7 @@ def without_document(
     return missing.order_by("pk")
 
 
-def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:
+def runs_for(user: User, permission: str = VIEW_RUN) -> QuerySet[BillingRun]:
     """Billing runs of the sellers within reach, with what became of their customers."""
     counted = {
         f"customers_{state}": Count("items", filter=Q(items__state=state)) for state in RunItemState.values
@@ -161,23 +163,23 @@ def runs_for(user: User, verb: str = VIEW_RUN) -> QuerySet[BillingRun]:
     runs = BillingRun.objects.select_related("seller").annotate(
         **counted, invoices_issued=Coalesce(Sum("items__invoices_issued"), 0)
     )
-    return visible(runs, user=user, verb=verb, entity="seller")
+    return visible(runs, user=user, permission=permission, entity="seller")
 
 
-def allocations_for(user: User, verb: str = VIEW_ALLOCATION) -> QuerySet[CostAllocation]:
+def allocations_for(user: User, permission: str = VIEW_ALLOCATION) -> QuerySet[CostAllocation]:
     """Posted shares of entities (and, for budget owners, departments) within reach."""
     return visible(
         CostAllocation.objects.select_related(
             "line", "invoice", "department", "reversed_by", "rule_version__rule"
         ),
         user=user,
-        verb=verb,
+        permission=permission,
         entity="entity",
         department="department",
     )
 
 
-def allocation_rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[AllocationRule]:
+def allocation_rules_for(user: User, permission: str = VIEW_RULE) -> QuerySet[AllocationRule]:
     """Rules of the entities within reach, with `state`: that of the version in force, else of the last one."""
     versions = AllocationRuleVersion.objects.filter(rule=OuterRef("pk"))
     rules = AllocationRule.objects.annotate(
@@ -187,17 +189,19 @@ def allocation_rules_for(user: User, verb: str = VIEW_RULE) -> QuerySet[Allocati
             default=Value(RuleState.DRAFT),
         )
     )
-    return visible(rules, user=user, verb=verb)
+    return visible(rules, user=user, permission=permission)
 
 
-def allocation_runs_for(user: User, verb: str = VIEW_ALLOCATION_RUN) -> QuerySet[AllocationRun]:
+def allocation_runs_for(user: User, permission: str = VIEW_ALLOCATION_RUN) -> QuerySet[AllocationRun]:
     """Allocation runs of the entities within reach."""
-    return visible(AllocationRun.objects.select_related("entity", "rule_version__rule"), user=user, verb=verb)
+    return visible(
+        AllocationRun.objects.select_related("entity", "rule_version__rule"), user=user, permission=permission
+    )
 
 
-def gl_code_mappings_for(user: User, verb: str = VIEW_MAPPING) -> QuerySet[GLCodeMapping]:
+def gl_code_mappings_for(user: User, permission: str = VIEW_MAPPING) -> QuerySet[GLCodeMapping]:
     """GL code mappings of the entities within reach."""
-    return visible(GLCodeMapping.objects.all(), user=user, verb=verb)
+    return visible(GLCodeMapping.objects.all(), user=user, permission=permission)
 
 
 def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
@@ -207,10 +211,13 @@ def live_allocations(*, invoice: Invoice) -> QuerySet[CostAllocation]:
     ).order_by("pk")
 
 
-def consolidations_for(user: User, verb: str = VIEW_CONSOLIDATION) -> QuerySet[ConsolidatedInvoice]:
+def consolidations_for(user: User, permission: str = VIEW_CONSOLIDATION) -> QuerySet[ConsolidatedInvoice]:
     """Consolidated invoices whose payer is within reach."""
     return visible(
-        ConsolidatedInvoice.objects.select_related("seller", "payer"), user=user, verb=verb, entity="payer"
+        ConsolidatedInvoice.objects.select_related("seller", "payer"),
+        user=user,
+        permission=permission,
+        entity="payer",
     )
 
 

@@ -1,4 +1,4 @@
-"""The verbs' own lines in the audit trail: one per act, in the act's transaction."""
+"""Entries of the services in the audit trail: one per operation, in its transaction."""
 
 import json
 from uuid import UUID

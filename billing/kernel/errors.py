@@ -42,7 +42,7 @@ class Invalid(DomainError):
 
 
 class NotAllowed(DomainError):
-    """The verb is not granted here."""
+    """The permission is not granted here."""
 
     code = "not-allowed"
     title = "You may not do this."

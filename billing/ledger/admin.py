@@ -8,7 +8,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.reach import visible
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm
 from billing.kernel.money import round_half_up
@@ -85,7 +85,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     inlines = (BalanceInline,)
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_ACCOUNT)
+        return visible(queryset, user=request.user, permission=queries.VIEW_ACCOUNT)
 
 
 @admin.register(JournalEntry)
@@ -102,7 +102,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     inlines = (LineInline,)
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_ENTRY)
+        return visible(queryset, user=request.user, permission=queries.VIEW_ENTRY)
 
     @display(description="What it books")
     def document(self, entry):
@@ -113,9 +113,9 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return entry.source
 
 
-def _verb(action: str, service, *, form: type[forms.Form] = forms.Form, **said: object) -> AdminVerb:
+def _verb(action: str, service, *, form: type[forms.Form] = forms.Form, **said: object) -> ConsoleAction:
     """`service` on one month; the button shows in the states that `action` leaves."""
-    return AdminVerb(
+    return ConsoleAction(
         name=action,
         permission=f"ledger.{service.__name__}",
         run=lambda request, period, **given: service(period_id=period.pk, actor=actor_of(request), **given),
@@ -136,7 +136,7 @@ class AccountingPeriodAdmin(ReadOnlyAdmin):
         *("entity", "starts_on", "ends_on", "state"),
         *("closing_requested_by", "closed_by", "reopened_by"),
     )
-    verbs = (
+    console_actions = (
         _verb(
             "begin_closing",
             services.begin_closing_period,
@@ -173,7 +173,7 @@ class AccountingPeriodAdmin(ReadOnlyAdmin):
     )
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_PERIOD)
+        return visible(queryset, user=request.user, permission=queries.VIEW_PERIOD)
 
     @display(
         description="State",

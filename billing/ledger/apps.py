@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from billing.kernel.loading import load_declarations
+
 
 class LedgerConfig(AppConfig):
     name = "billing.ledger"
@@ -7,5 +9,5 @@ class LedgerConfig(AppConfig):
     verbose_name = "Ledger"
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self):
-        from billing.ledger import verbs  # noqa: F401  declares who may do what
+    def ready(self) -> None:
+        load_declarations(self)

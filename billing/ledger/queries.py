@@ -38,11 +38,11 @@ class TrialBalanceRow:
 
 
 def accounts_for(user: User) -> QuerySet[LedgerAccount]:
-    return visible(LedgerAccount.objects.all(), user=user, verb=VIEW_ACCOUNT)
+    return visible(LedgerAccount.objects.all(), user=user, permission=VIEW_ACCOUNT)
 
 
 def entries_for(user: User) -> QuerySet[JournalEntry]:
-    return visible(JournalEntry.objects.all(), user=user, verb=VIEW_ENTRY)
+    return visible(JournalEntry.objects.all(), user=user, permission=VIEW_ENTRY)
 
 
 def with_lines(entries: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
@@ -52,8 +52,8 @@ def with_lines(entries: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
     )
 
 
-def periods_for(user: User, verb: str = VIEW_PERIOD) -> QuerySet[AccountingPeriod]:
-    return visible(AccountingPeriod.objects.all(), user=user, verb=verb)
+def periods_for(user: User, permission: str = VIEW_PERIOD) -> QuerySet[AccountingPeriod]:
+    return visible(AccountingPeriod.objects.all(), user=user, permission=permission)
 
 
 def posting_day(entity_id: UUID, day: date) -> date:

@@ -12,7 +12,7 @@ from unfold.decorators import display
 from billing.entities import queries as entities
 from billing.entities.reach import visible
 from billing.invoicing.queries import consolidations_for, invoices_for
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.console.forms import today
 from billing.kernel.console.tables import Table, link, money
@@ -90,8 +90,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         "created_at",
     )
     readonly_fields = ("shown_amount", "shown_applied", "shown_left", "created_at")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="apply",
             description="Apply…",
             effect="A part of what is left settles an invoice, and the customer's balance shrinks by it.",
@@ -104,7 +104,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     )
 
     def scope(self, request, queryset):
-        return visible(queryset, user=request.user, verb=queries.VIEW_PAYMENT, entity="customer")
+        return visible(queryset, user=request.user, permission=queries.VIEW_PAYMENT, entity="customer")
 
     def has_add_permission(self, request, *args):
         return request.user.has_perm(RECORD)

@@ -12,10 +12,10 @@ VIEW_PAYMENT = "payments.view_payment"
 VIEW_ACCOUNT = "payments.view_customeraccount"
 
 
-def payments_for(user: User, verb: str = VIEW_PAYMENT) -> QuerySet[Payment]:
+def payments_for(user: User, permission: str = VIEW_PAYMENT) -> QuerySet[Payment]:
     """The payments of customers within reach, with both parties."""
     payments = Payment.objects.select_related("seller", "customer")
-    return visible(payments, user=user, verb=verb, entity="customer")
+    return visible(payments, user=user, permission=permission, entity="customer")
 
 
 def unapplied(payments: QuerySet[Payment]) -> QuerySet[Payment]:

@@ -1,4 +1,4 @@
-"""A subscription with everything that decides what it owes, and its verbs in memory.
+"""A subscription with everything that decides what it owes, and its operations in memory.
 
 Rows in, unsaved rows out: the services store what comes out, a preview only shows it. So a preview is the
 result. Every method names the day it acts on; nothing here reads a clock or the database.
@@ -87,7 +87,7 @@ class Account:
     periods_opened: list[SubscriptionPeriod] = field(default_factory=list)
     period_closed: SubscriptionPeriod | None = None  # the one that was open when loaded
 
-    # --- verbs ---------------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------
 
     def start(self, target: Target) -> None:
         """Open the items of a new subscription; what is due on its first day is charged by `roll_forward`."""

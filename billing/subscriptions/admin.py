@@ -1,4 +1,4 @@
-"""Products, plans and prices in the console: looked at freely, changed by verbs, tried out with a quantity."""
+"""Products, plans and prices in the console: looked at freely, changed by actions, tried out with a quantity."""
 
 from datetime import date
 from uuid import UUID
@@ -14,7 +14,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from billing.entities.queries import today_at
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.console.forms import styled
 from billing.kernel.errors import DomainError
@@ -81,10 +81,10 @@ class _Rows(TabularInline):
     hide_title = True
     extra = 0
     can_delete = False
-    view_verb = ""
+    view_permission = ""
 
     def has_view_permission(self, request, obj=None):
-        return request.user.has_perm(self.view_verb)
+        return request.user.has_perm(self.view_permission)
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -95,7 +95,7 @@ class _Rows(TabularInline):
 
 class PriceInline(ShowsPrice, _Rows):
     model = Price
-    view_verb = "subscriptions.view_price"
+    view_permission = "subscriptions.view_price"
     fields = readonly_fields = ("on_plan", "number", "currency", "shown_model", "shown_price", "starts_on")
     ordering = ("plan", "currency", "-number")
 
@@ -105,7 +105,7 @@ class PriceInline(ShowsPrice, _Rows):
 
 class PlanPriceInline(ShowsPrice, _Rows):
     model = Price
-    view_verb = "subscriptions.view_price"
+    view_permission = "subscriptions.view_price"
     fields = readonly_fields = ("product", "number", "currency", "shown_model", "shown_price", "starts_on")
     ordering = ("product__code", "currency", "-number")
 
@@ -115,7 +115,7 @@ class PlanPriceInline(ShowsPrice, _Rows):
 
 class PlanItemInline(_Rows):
     model = PlanItem
-    view_verb = "subscriptions.view_plan"
+    view_permission = "subscriptions.view_plan"
     fields = readonly_fields = ("position", "product", "timing", "basis")
     ordering = ("position",)
 
@@ -132,8 +132,8 @@ class ProductAdmin(ReadOnlyAdmin):
     ordering = ("code",)
     inlines = (PriceInline,)
     actions_detail = ("try_quantity",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="add_price",
             description="Add price…",
             effect="A new version of its price, of the list or on a plan, is added.",
@@ -143,7 +143,7 @@ class ProductAdmin(ReadOnlyAdmin):
             run=_add_product_price,
             icon="sell",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="change_gl_code",
             description="Change GL code…",
             effect="The GL code of what is billed from now on changes.",
@@ -152,7 +152,7 @@ class ProductAdmin(ReadOnlyAdmin):
             run=_update(),
             icon="edit",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="sell_as_goods",
             description="Sell as goods",
             effect="From now on invoices tax it as goods that are sent to the customer, and no longer as a service.",
@@ -161,7 +161,7 @@ class ProductAdmin(ReadOnlyAdmin):
             icon="package_2",
             applies=lambda product: not product.is_goods,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="sell_as_service",
             description="Sell as a service",
             effect="From now on invoices tax it as a service, and no longer as goods that are sent to the customer.",
@@ -170,7 +170,7 @@ class ProductAdmin(ReadOnlyAdmin):
             icon="build",
             applies=lambda product: product.is_goods,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="stop_selling",
             description="Stop selling",
             effect="There are no new sales of it.",
@@ -180,7 +180,7 @@ class ProductAdmin(ReadOnlyAdmin):
             danger=True,
             applies=lambda product: product.is_active,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="sell_again",
             description="Sell again",
             effect="It is on sale again.",
@@ -282,8 +282,8 @@ class PlanAdmin(ReadOnlyAdmin):
     readonly_fields = ("billed", "created_at", "updated_at")
     inlines = (PlanItemInline, PlanPriceInline)
     change_form_before_template = TABLES  # what is missing is told first
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="add_price",
             description="Add price…",
             effect="A new version of the price of one of its products is added.",
@@ -293,7 +293,7 @@ class PlanAdmin(ReadOnlyAdmin):
             run=_add_plan_price,
             icon="sell",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="change_plan",
             description="Change…",
             effect="Subscriptions from now on have another name or trial; running ones keep theirs.",
@@ -303,7 +303,7 @@ class PlanAdmin(ReadOnlyAdmin):
             run=_update_plan(),
             icon="edit",
         ),
-        AdminVerb(
+        ConsoleAction(
             name="stop_offering",
             description="Stop offering",
             effect="Nobody new can subscribe; running subscriptions go on.",
@@ -313,7 +313,7 @@ class PlanAdmin(ReadOnlyAdmin):
             danger=True,
             applies=lambda plan: plan.is_active,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="offer_again",
             description="Offer again",
             effect="It is on offer again.",

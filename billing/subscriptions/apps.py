@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from billing.kernel.loading import load_declarations
+
 
 class SubscriptionsConfig(AppConfig):
     name = "billing.subscriptions"
@@ -7,5 +9,5 @@ class SubscriptionsConfig(AppConfig):
     verbose_name = "Catalogue"
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self):
-        from billing.subscriptions import verbs  # noqa: F401  declares who may do what
+    def ready(self) -> None:
+        load_declarations(self)

@@ -10,7 +10,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from billing.entities.queries import today_at
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm
 from billing.subscriptions import queries, services
@@ -101,10 +101,10 @@ class _Shown(TabularInline):
     hide_title = True
     extra = 0
     can_delete = False
-    verb = ""
+    permission = ""
 
     def has_view_permission(self, request, obj=None):
-        return request.user.has_perm(self.verb)
+        return request.user.has_perm(self.permission)
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -115,7 +115,7 @@ class _Shown(TabularInline):
 
 class SeatInline(_Shown):
     model = LicenseAssignment
-    verb = "subscriptions.view_licenseassignment"
+    permission = "subscriptions.view_licenseassignment"
     verbose_name_plural = "Seats, those in use first"
     fields = readonly_fields = ("holder", "assigned_at", "released_at")
     ordering = ("-released_at", "holder")  # NULL, in use, sorts first
@@ -124,7 +124,7 @@ class SeatInline(_Shown):
 
 class TermsInline(_Shown):
     model = LicenseTerms
-    verb = "subscriptions.view_licenseterms"
+    permission = "subscriptions.view_licenseterms"
     verbose_name_plural = "Terms"
     fields = readonly_fields = (
         "number",
@@ -156,8 +156,8 @@ class LicenseAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("shown_state", "granted", "seats_picture")
     inlines = (SeatInline, TermsInline)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="assign_seat",
             description="Assign seat…",
             effect="The user you name gets a seat.",
@@ -167,7 +167,7 @@ class LicenseAdmin(ReadOnlyAdmin):
             icon="person_add",
             applies=lambda license: license.state == LicenseState.ACTIVE,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="release_seat",
             description="Release seat…",
             effect="The user you name gives back a seat.",
@@ -177,7 +177,7 @@ class LicenseAdmin(ReadOnlyAdmin):
             icon="person_remove",
             applies=lambda license: license.used_seats > 0,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="change_license",
             description="Change…",
             effect="From today on it is as you say below; a later end renews it.",
@@ -187,7 +187,7 @@ class LicenseAdmin(ReadOnlyAdmin):
             icon="edit",
             applies=lambda license: license.state != LicenseState.REVOKED,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="revoke_license",
             description="Revoke…",
             effect="Every seat is released and nobody may use it again, for good.",

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from billing.access.models import User
 from billing.entities import queries as entities
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import today
 from billing.kernel.errors import NotFound
@@ -198,8 +198,8 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         ("More", {"fields": (("reference", "department"), ("alignment", "anchor_on"), "metadata")}),
     )
     readonly_fields = ("shown_state", "shown_next", "shown_quantity", "current")
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="change_terms",
             description="Change plan or quantity…",
             effect="What is left of the old is credited by the day, and of the new charged. First look at it.",
@@ -211,7 +211,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             icon="swap_horiz",
             applies=lambda subscription: subscription.state in CHANGEABLE and not _waits(subscription),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="pause",
             description="Pause…",
             effect="Nothing recurring is charged until it is resumed; usage still is. Days paid for are credited.",
@@ -224,7 +224,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
                 subscription.state in {SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE}
             ),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="resume",
             description="Resume…",
             effect="It is charged again, at the prices from before; of this period the days that are left.",
@@ -235,7 +235,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             icon="resume",
             applies=lambda subscription: subscription.state == SubscriptionState.PAUSED,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="withdraw",
             description="Withdraw…",
             effect="What was scheduled for the end of the period does not happen: the change, or the cancellation.",
@@ -244,7 +244,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             icon="undo",
             applies=lambda subscription: _waits(subscription),
         ),
-        AdminVerb(
+        ConsoleAction(
             name="cancel",
             description="Cancel…",
             effect="It ends for good, and cannot be resumed. Take Pause… for a rest.",

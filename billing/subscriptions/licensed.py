@@ -39,9 +39,11 @@ class LocalDay(Func):
     output_field = DateField()
 
 
-def licenses_for(user: User, verb: str = "subscriptions.view_license") -> QuerySet[License]:
+def licenses_for(user: User, permission: str = "subscriptions.view_license") -> QuerySet[License]:
     """The licences of the entities within reach of `user`."""
-    return visible(License.objects.select_related("entity", "product", "subscription"), user=user, verb=verb)
+    return visible(
+        License.objects.select_related("entity", "product", "subscription"), user=user, permission=permission
+    )
 
 
 def licenses_over(*, as_of: datetime) -> QuerySet[License]:

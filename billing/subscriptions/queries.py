@@ -30,28 +30,31 @@ from billing.subscriptions.true_up import seats_to_true_up as seats_to_true_up
 VIEW_SUBSCRIPTION = "subscriptions.view_subscription"
 
 
-def products_for(user: User, verb: str = "subscriptions.view_product") -> QuerySet[Product]:
+def products_for(user: User, permission: str = "subscriptions.view_product") -> QuerySet[Product]:
     """The products of the sellers within reach of `user`."""
-    return visible(Product.objects.select_related("entity"), user=user, verb=verb)
+    return visible(Product.objects.select_related("entity"), user=user, permission=permission)
 
 
-def prices_for(user: User, verb: str = "subscriptions.view_price") -> QuerySet[Price]:
+def prices_for(user: User, permission: str = "subscriptions.view_price") -> QuerySet[Price]:
     """List prices and prices on plans."""
     return visible(
-        Price.objects.select_related("product", "plan"), user=user, verb=verb, entity="product__entity"
+        Price.objects.select_related("product", "plan"),
+        user=user,
+        permission=permission,
+        entity="product__entity",
     )
 
 
-def plans_for(user: User, verb: str = "subscriptions.view_plan") -> QuerySet[Plan]:
+def plans_for(user: User, permission: str = "subscriptions.view_plan") -> QuerySet[Plan]:
     """With their items, in order."""
     items = PlanItem.objects.select_related("product").order_by("position")
     plans = Plan.objects.select_related("entity").prefetch_related(Prefetch("items", items))
-    return visible(plans, user=user, verb=verb)
+    return visible(plans, user=user, permission=permission)
 
 
-def subscriptions_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[Subscription]:
+def subscriptions_for(user: User, permission: str = VIEW_SUBSCRIPTION) -> QuerySet[Subscription]:
     """Those of the entities within reach of `user`."""
-    return visible(Subscription.objects.select_related("entity", "plan"), user=user, verb=verb)
+    return visible(Subscription.objects.select_related("entity", "plan"), user=user, permission=permission)
 
 
 def plans_of(seller: BillingEntity | None, *, also: QuerySet[BillingEntity]) -> QuerySet[Plan]:
@@ -59,11 +62,13 @@ def plans_of(seller: BillingEntity | None, *, also: QuerySet[BillingEntity]) -> 
     return Plan.objects.filter(Q(entity=seller) | Q(entity__in=also.values("pk")))
 
 
-def plans_offered_to(user: User, verb: str) -> QuerySet[Plan]:
+def plans_offered_to(user: User, permission: str) -> QuerySet[Plan]:
     """What `user` may choose from: of the sellers within reach, and of those who sell to what is within reach."""
-    tops = BillingEntity.objects.filter(path__in={reach.entity_path for reach in reaches_for(user, verb)})
+    tops = BillingEntity.objects.filter(
+        path__in={reach.entity_path for reach in reaches_for(user, permission)}
+    )
     sellers = [seller.pk for top in tops if (seller := seller_of(top))]
-    offered = Q(entity__in=entities_for(user, verb).values("pk")) | Q(entity__in=sellers)
+    offered = Q(entity__in=entities_for(user, permission).values("pk")) | Q(entity__in=sellers)
     return Plan.objects.filter(offered, is_active=True).order_by("code")
 
 
@@ -81,9 +86,9 @@ def items_of(subscription: Subscription) -> QuerySet[SubscriptionItem]:
     return subscription.items.select_related("product", "price").order_by("starts_on", "pk")
 
 
-def charges_for(user: User, verb: str = VIEW_SUBSCRIPTION) -> QuerySet[SubscriptionCharge]:
+def charges_for(user: User, permission: str = VIEW_SUBSCRIPTION) -> QuerySet[SubscriptionCharge]:
     charges = SubscriptionCharge.objects.select_related("item__product", "item__price", "subscription")
-    return visible(charges, user=user, verb=verb, entity="subscription__entity")
+    return visible(charges, user=user, permission=permission, entity="subscription__entity")
 
 
 def price_of(product_id: UUID, currency: str, on: date, plan_id: UUID | None = None) -> Price | None:

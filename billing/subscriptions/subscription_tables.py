@@ -1,4 +1,4 @@
-"""A subscription as an operator reads it: what happens next, tables, and what a verb would charge."""
+"""A subscription as an operator reads it: what happens next, tables, and what an operation would charge."""
 
 from datetime import date, timedelta
 from decimal import Decimal

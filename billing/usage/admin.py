@@ -6,7 +6,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.utils import timezone
 from unfold.decorators import display
 
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import ReadOnlyAdmin
 from billing.kernel.money import plain
 from billing.usage import queries, services
@@ -77,8 +77,8 @@ class MeterAdmin(ReadOnlyAdmin):
     search_fields = ("code", "name")
     list_select_related = ("entity", "product")
     ordering = ("code",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="close_meter",
             description="Take no more usage",
             effect="Its usage is rejected from now on.",
@@ -88,7 +88,7 @@ class MeterAdmin(ReadOnlyAdmin):
             danger=True,
             applies=lambda meter: meter.is_active,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="open_meter",
             description="Take usage again",
             effect="Its usage is accepted again.",
@@ -96,7 +96,7 @@ class MeterAdmin(ReadOnlyAdmin):
             run=_update_meter(is_active=True),
             applies=lambda meter: not meter.is_active,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="change_late_policy",
             description="Late events and corrections…",
             effect="What is reported late or negative is treated differently from now on.",
@@ -154,8 +154,8 @@ class QuotaAdmin(ReadOnlyAdmin):
     search_fields = ("entity__code", "entity__name", "meter__code")
     list_select_related = ("entity", "meter")
     ordering = ("-id",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="change_quota",
             description="Change quota…",
             effect="It changes, and what was used is counted anew.",

@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from billing.kernel.loading import load_declarations
+
 
 class UsageConfig(AppConfig):
     name = "billing.usage"
@@ -7,5 +9,5 @@ class UsageConfig(AppConfig):
     verbose_name = "Usage"
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self):
-        from billing.usage import longwork, verbs  # noqa: F401  says what it does, and who may do what
+    def ready(self) -> None:
+        load_declarations(self)

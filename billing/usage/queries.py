@@ -36,28 +36,28 @@ from billing.usage.models import (
 )
 
 
-def meters_for(user: User, verb: str = "usage.view_meter") -> QuerySet[Meter]:
-    return visible(Meter.objects.select_related("product"), user=user, verb=verb)
+def meters_for(user: User, permission: str = "usage.view_meter") -> QuerySet[Meter]:
+    return visible(Meter.objects.select_related("product"), user=user, permission=permission)
 
 
 def events_for(user: User) -> QuerySet[UsageEvent]:
     return visible(
         UsageEvent.objects.select_related("meter"),
         user=user,
-        verb="usage.view_usageevent",
+        permission="usage.view_usageevent",
         department="department",
     )
 
 
-def quotas_for(user: User, verb: str = "usage.view_quota") -> QuerySet[Quota]:
-    return visible(Quota.objects.select_related("meter", "entity"), user=user, verb=verb)
+def quotas_for(user: User, permission: str = "usage.view_quota") -> QuerySet[Quota]:
+    return visible(Quota.objects.select_related("meter", "entity"), user=user, permission=permission)
 
 
 def alerts_for(user: User) -> QuerySet[QuotaAlert]:
     return visible(
         QuotaAlert.objects.select_related("quota__entity", "quota__meter"),
         user=user,
-        verb="usage.view_quotaalert",
+        permission="usage.view_quotaalert",
         entity="quota__entity",
     )
 

@@ -68,7 +68,7 @@ def usage_totals(
         rows = model.objects.filter(entity=entity, billed_on__gte=starts_on, billed_on__lt=ends_on)
         if meter_id:
             rows = rows.filter(meter_id=meter_id)
-        mine = visible(rows, user=user, verb="usage.view_usageevent", department="department")
+        mine = visible(rows, user=user, permission="usage.view_usageevent", department="department")
         return mine.annotate(bucket=_bucket(granularity, starts_on))
 
     named = [

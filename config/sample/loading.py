@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from billing.access import permissions
 from billing.access import services as access
-from billing.access import verbs
 from billing.access.models import ApiKey, User
 from billing.access.roles import SA
 from billing.entities import services as entities
@@ -349,7 +349,7 @@ def make_key() -> None:
             actor=ACTOR,
             user_id=account.pk,
             name="Demo",
-            scopes=verbs.scopes(),
+            scopes=permissions.scopes(),
             expires_at=timezone.now() + timedelta(days=365),
         )
         signins.keep(signins.key_file(), text)

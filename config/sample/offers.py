@@ -115,7 +115,7 @@ class Act:
 
     on: date
     customer: str
-    verb: str  # create, change, pause, cancel
+    permission: str  # create, change, pause, cancel
     terms: dict
 
 

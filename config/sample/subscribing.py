@@ -108,7 +108,7 @@ def _carry_out(wanted: Act, entity_id: UUID, plans: Mapping[str, UUID], actor: s
         terms["quantity"] = Decimal(terms["quantity"])
     reference = f"NW-{wanted.customer}"
     found = Subscription.objects.filter(reference=reference).first()
-    if wanted.verb == "create":
+    if wanted.permission == "create":
         if found is None:
             services.create_subscription(
                 actor=actor,
@@ -119,16 +119,16 @@ def _carry_out(wanted: Act, entity_id: UUID, plans: Mapping[str, UUID], actor: s
                 **terms,
             )
         return
-    if not _is_done(found, wanted.verb, terms):
-        service = getattr(services, f"{wanted.verb}_subscription")
+    if not _is_done(found, wanted.permission, terms):
+        service = getattr(services, f"{wanted.permission}_subscription")
         service(actor=actor, subscription_id=found.pk, as_of=wanted.on, **terms)
 
 
-def _is_done(subscription: Subscription, verb: str, terms: Mapping) -> bool:
-    if verb == "change":
+def _is_done(subscription: Subscription, permission: str, terms: Mapping) -> bool:
+    if permission == "change":
         scheduled = subscription.changes.filter(quantity=terms["quantity"]).exists()
         return scheduled or subscription.quantity == terms["quantity"]
-    return subscription.state == {"pause": "paused", "cancel": "canceled"}[verb]
+    return subscription.state == {"pause": "paused", "cancel": "canceled"}[permission]
 
 
 def _license(places: Places) -> None:

@@ -189,7 +189,7 @@ REST_FRAMEWORK = {
         "billing.access.authentication.ApiKeyAuthentication",
         "billing.access.authentication.SignedInAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["billing.access.permissions.ActionPermission"],
+    "DEFAULT_PERMISSION_CLASSES": ["billing.access.api.permissions.ActionPermission"],
     "DEFAULT_PARSER_CLASSES": ["billing.kernel.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "billing.kernel.api.pagination.KeysetPagination",

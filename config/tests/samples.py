@@ -19,7 +19,7 @@ from approvals import services as approvals
 from approvals.models import ApprovalRuleVersion
 from approvals.tests.makers import asks, make_approval_rule, make_approver, make_delegation, make_request
 from billing.access.models import ApiKey, User, UserKind
-from billing.access.verbs import VERBS
+from billing.access.permissions import PERMISSIONS
 from billing.dunning import services as dunning
 from billing.dunning.models import DunningAssignment, DunningCase, DunningMail, DunningNotice, LateFee
 from billing.dunning.tests.makers import make_draft_policy, make_policy
@@ -369,7 +369,7 @@ class Company:
 
     def role_for(self, permission: str) -> str:
         """The first of the roles that may say it."""
-        verb = VERBS.get(permission)
+        verb = PERMISSIONS.get(permission)
         role = next((role for role in READERS if verb and verb.allows(role)), None)
         assert role, f"none of {READERS} may say {permission}: is it declared in a verbs.py?"
         return role

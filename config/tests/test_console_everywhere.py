@@ -24,9 +24,9 @@ SHARED = {
 }  # the law's, and the whole trail's: nobody's in particular
 CONSOLE = admin.site._registry
 every_page = pytest.mark.parametrize("model", CONSOLE, ids=lambda model: model._meta.label)
-every_verb = pytest.mark.parametrize(
-    ("model", "verb"),
-    [(model, verb) for model, shown in CONSOLE.items() for verb in getattr(shown, "verbs", ())],
+every_action = pytest.mark.parametrize(
+    ("model", "action"),
+    [(model, action) for model, shown in CONSOLE.items() for action in getattr(shown, "console_actions", ())],
     ids=lambda value: getattr(value, "name", None) or value._meta.label,
 )
 pytestmark = pytest.mark.django_db
@@ -88,11 +88,11 @@ def test_a_form_to_add_opens_where_there_is_one(model, company):
             assert answer.status_code == 403
 
 
-@every_verb
-def test_a_verb_asks_before_it_acts(model, verb, company):
-    browser, obj = browser_for(company, verb.permission), company.shown(model)[0]
-    answer = browser.get(page(model, f"verb_{verb.name}", obj.pk))
-    if verb.page and not verb.applies(obj):
+@every_action
+def test_a_action_asks_before_it_acts(model, action, company):
+    browser, obj = browser_for(company, action.permission), company.shown(model)[0]
+    answer = browser.get(page(model, f"verb_{action.name}", obj.pk))
+    if action.page and not action.applies(obj):
         assert answer.url == page(model, "change", obj.pk)  # a page of its own has nothing to show there
     else:
         fine(answer)
@@ -114,9 +114,9 @@ def test_whoever_has_no_role_sees_nothing(model, company, stranger):
     assert opened.status_code == 403 or opened.url == reverse("admin:index")
 
 
-@every_verb
-def test_whoever_has_no_role_gets_no_verb(model, verb, company, stranger):
-    answer = stranger.get(page(model, f"verb_{verb.name}", company.shown(model)[0].pk))
+@every_action
+def test_whoever_has_no_role_gets_no_verb(model, action, company, stranger):
+    answer = stranger.get(page(model, f"verb_{action.name}", company.shown(model)[0].pk))
     assert answer.status_code in {403, 404}
 
 
@@ -133,11 +133,11 @@ def test_a_company_sees_no_row_of_another(model, companies):
     assert browser.get(page(model, "history", foreign[0].pk)).status_code == 302
 
 
-@every_verb
-def test_a_verb_reaches_no_other_company(model, verb, companies):
+@every_action
+def test_a_action_reaches_no_other_company(model, action, companies):
     ours, theirs = companies
-    answer = browser_for(ours, verb.permission).get(
-        page(model, f"verb_{verb.name}", theirs.shown(model)[0].pk)
+    answer = browser_for(ours, action.permission).get(
+        page(model, f"verb_{action.name}", theirs.shown(model)[0].pk)
     )
     assert answer.status_code == 404
 

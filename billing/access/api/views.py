@@ -7,8 +7,8 @@ from rest_framework.response import Response
 
 from billing.access import queries, services
 from billing.access.api import serializers
+from billing.access.api.permissions import require
 from billing.access.models import ApiKey
-from billing.access.permissions import require
 from billing.kernel.api.viewsets import ServiceViewSet
 
 

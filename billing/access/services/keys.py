@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.access import verbs
+from billing.access import permissions
 from billing.access.errors import KeyEnded, KeyRefused, NotAServiceAccount, UnknownScope
 from billing.access.models import ApiKey, User, UserKind
 from billing.kernel import audit
@@ -40,10 +40,10 @@ def create_key(
         raise NotFound("There is no such account.")
     if user.kind != UserKind.SERVICE or not user.is_active:
         raise NotAServiceAccount(f"{user.name} is not an active service account.")
-    if unknown := sorted(set(scopes) - set(verbs.scopes())):
-        raise UnknownScope(f"No such scope: {', '.join(unknown)}.", known=verbs.scopes())
+    if unknown := sorted(set(scopes) - set(permissions.scopes())):
+        raise UnknownScope(f"No such scope: {', '.join(unknown)}.", known=permissions.scopes())
     if not scopes:
-        raise UnknownScope("A key needs at least one scope.", known=verbs.scopes())
+        raise UnknownScope("A key needs at least one scope.", known=permissions.scopes())
     if not timezone.now() < expires_at <= timezone.now() + LIFE_MAX:
         raise Invalid(f"A key lives from now for at most {LIFE_MAX.days} days.", field="expires_at")
     networks = [_network(text) for text in allowed_networks]

@@ -1,16 +1,16 @@
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.dunning import queries, services
 from billing.dunning.api import filters, serializers
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing.queries import VIEW_INVOICE, invoices_for
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
-class DunningPolicyViewSet(ActingVerb, ServiceViewSet):
+class DunningPolicyViewSet(ActingPermission, ServiceViewSet):
     """Dunning policies of sellers: what is done how many days after the due day."""
 
     serializer_class = serializers.DunningPolicyRead
@@ -65,7 +65,7 @@ class DunningPolicyViewSet(ActingVerb, ServiceViewSet):
         return self.reply(policy)
 
 
-class DunningAssignmentViewSet(ActingVerb, ServiceViewSet):
+class DunningAssignmentViewSet(ActingPermission, ServiceViewSet):
     """Which policy a customer and all below it go by, from a day until another."""
 
     serializer_class = serializers.DunningAssignmentRead
@@ -137,7 +137,7 @@ class DunningNoticeViewSet(ServiceViewSet):
         return queries.notices_for(self.request.user)
 
 
-class DunningPauseViewSet(ActingVerb, ServiceViewSet):
+class DunningPauseViewSet(ActingPermission, ServiceViewSet):
     """Pauses of the dunning of invoices, or of a part of them: disputes, promises to pay."""
 
     serializer_class = serializers.DunningPauseRead
@@ -183,7 +183,7 @@ class DunningPauseViewSet(ActingVerb, ServiceViewSet):
         return self.reply(pause)
 
 
-class LateFeeViewSet(ActingVerb, ServiceViewSet):
+class LateFeeViewSet(ActingPermission, ServiceViewSet):
     """Late fees and interest found due, with how they came about; to be billed, or waived."""
 
     serializer_class = serializers.LateFeeRead

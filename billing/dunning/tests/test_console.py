@@ -72,12 +72,12 @@ def test_a_controller_drafts_revises_and_activates_a_policy(console, seller):
         (60, "stop", "", ""),
     ]
     assert dict(policy.amounts.values_list("currency", "fee_amount")) == {"EUR": 40, "USD": None}
-    client.post(page("dunningpolicy", "verb_activate", policy.pk), confirmed())
-    as_it_is = client.get(page("dunningpolicy", "verb_revise", policy.pk)).content.decode()
+    client.post(page("dunningpolicy", "action_activate", policy.pk), confirmed())
+    as_it_is = client.get(page("dunningpolicy", "action_revise", policy.pk)).content.decode()
     assert "7; notify; reminder" in as_it_is
     assert "EUR; 5; 40" in as_it_is
     revised = terms(seller, steps="9; notify; reminder", amounts="EUR; 0")
-    client.post(page("dunningpolicy", "verb_revise", policy.pk), confirmed(**revised))
+    client.post(page("dunningpolicy", "action_revise", policy.pk), confirmed(**revised))
     assert dict(DunningPolicy.objects.values_list("revision", "state")) == {1: "active", 2: "draft"}
     shown = client.get(page("dunningpolicy", "change", policy.pk)).content.decode()
     assert "35 days after the due day" in shown
@@ -122,7 +122,7 @@ def test_an_operator_assigns_and_pauses_but_makes_no_policy(console, seller):
     assert pause.amount == 30
     assert "paused already" in refused.content.decode()
     assert "There is no invoice INV-0" in unknown.content.decode()
-    client.post(page("dunningpause", "verb_resume", pause.pk), confirmed(reason="Settled"))
+    client.post(page("dunningpause", "action_resume", pause.pk), confirmed(reason="Settled"))
     pause.refresh_from_db()
     assert pause.ends_on == pause.starts_on
 
@@ -137,7 +137,7 @@ def test_a_fee_is_shown_with_its_derivation_and_waived(console, seller):
 
     assert "40.00 EUR" in client.get(page("latefee", "changelist")).content.decode()
     assert "The flat fee of the policy" in client.get(page("latefee", "change", fee.pk)).content.decode()
-    client.post(page("latefee", "verb_waive", fee.pk), confirmed(reason="Goodwill"))
+    client.post(page("latefee", "action_waive", fee.pk), confirmed(reason="Goodwill"))
     fee.refresh_from_db()
     assert fee.state == "waived"
 

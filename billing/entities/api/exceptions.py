@@ -7,11 +7,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 
+from billing.access.api.permissions import require
 from billing.access.api.serializers import AccountBrief
-from billing.access.permissions import require
 from billing.access.roles import Role
 from billing.entities import queries, services
-from billing.entities.api.fields import AccountField, ActingVerb, EntityField
+from billing.entities.api.fields import AccountField, ActingPermission, EntityField
 from billing.entities.api.naming import by_email, one_of
 from billing.entities.api.serializers import EntityBrief, StateReason
 from billing.entities.models import RoleException
@@ -87,7 +87,7 @@ class RoleExceptionFilter(filters.FilterSet):
         return queryset.filter(Q(role=value) | Q(other_role=value))
 
 
-class RoleExceptionViewSet(ActingVerb, ServiceViewSet):
+class RoleExceptionViewSet(ActingPermission, ServiceViewSet):
     """Conflicting roles that a controller has allowed a person to hold together for a time."""
 
     serializer_class = RoleExceptionRead

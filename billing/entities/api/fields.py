@@ -17,8 +17,8 @@ class _ReferenceField(IdField):
 
     default_error_messages = {"not_found": "There is no such object."}
 
-    def __init__(self, *, verb: str | None = None, **kwargs):
-        self.verb = verb
+    def __init__(self, *, permission: str | None = None, **kwargs):
+        self.permission = permission
         super().__init__(**kwargs)
 
     def within(self, user: User) -> QuerySet:
@@ -33,20 +33,20 @@ class _ReferenceField(IdField):
     def to_representation(self, value: object) -> str:
         return str(getattr(value, "pk", value))
 
-    def verbs(self, view_verb: str) -> set[str]:
+    def permissions(self, view_permission: str) -> set[str]:
         """Seeing it is enough, and so is being allowed to do there what is being done (keys that only write)."""
-        doing = self.verb or getattr(self.context.get("view"), "acting_verb", None)
-        return {view_verb, doing} - {None}
+        doing = self.permission or getattr(self.context.get("view"), "acting_permission", None)
+        return {view_permission, doing} - {None}
 
 
 class EntityField(_ReferenceField):
     def within(self, user: User) -> QuerySet:
-        return union(queries.entities_for, user, self.verbs(queries.VIEW_ENTITY))
+        return union(queries.entities_for, user, self.permissions(queries.VIEW_ENTITY))
 
 
 class DepartmentField(_ReferenceField):
     def within(self, user: User) -> QuerySet:
-        found = union(queries.departments_for, user, self.verbs(queries.VIEW_DEPARTMENT))
+        found = union(queries.departments_for, user, self.permissions(queries.VIEW_DEPARTMENT))
         return found.select_related("entity")
 
 
@@ -54,7 +54,7 @@ class ColleagueField(_ReferenceField):
     """An active person with a role over an entity the sender may see."""
 
     def within(self, user: User) -> QuerySet:
-        entities = union(queries.entities_for, user, self.verbs(queries.VIEW_ENTITY))
+        entities = union(queries.entities_for, user, self.permissions(queries.VIEW_ENTITY))
         return queries.colleagues_of(entities)
 
 
@@ -64,26 +64,28 @@ class AccountField(_ReferenceField):
     default_error_messages = {"not_found": "There is no such account."}
 
     def within(self, user: User) -> QuerySet:
-        return accounts_within(User.objects.all(), user, self.verb or self.context["view"].acting_verb)
+        return accounts_within(
+            User.objects.all(), user, self.permission or self.context["view"].acting_permission
+        )
 
 
-def union(query, user: User, verbs: set[str]) -> QuerySet:
-    """The rows that `user` may say any of the verbs to."""
-    first, *others = sorted(verbs)
+def union(query, user: User, permissions: set[str]) -> QuerySet:
+    """The rows that `user` has any of the permissions for."""
+    first, *others = sorted(permissions)
     found = query(user, first)
-    for verb in others:
-        found = found | query(user, verb)
+    for permission in others:
+        found = found | query(user, permission)
     return found
 
 
-def seen_or_done(query, view, view_verb: str) -> QuerySet:
+def seen_or_done(query, view, view_permission: str) -> QuerySet:
     """What a view works on: what the sender may see and, for a write, also what he may write unseen."""
-    return union(query, view.request.user, {view_verb} | ({view.acting_verb} - {None}))
+    return union(query, view.request.user, {view_permission} | ({view.acting_permission} - {None}))
 
 
-class ActingVerb:
-    """For a viewset: the verb of a write, None for reads. What is asked for decides what can be referred to."""
+class ActingPermission:
+    """For a viewset: the permission of a write, None for reads. It decides what can be referred to."""
 
     @property
-    def acting_verb(self) -> str | None:
+    def acting_permission(self) -> str | None:
         return None if self.request.method in SAFE_METHODS else self.action_permissions.get(self.action)

@@ -7,11 +7,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 
+from billing.access.api.permissions import require
 from billing.access.api.serializers import AccountBrief
-from billing.access.permissions import require
 from billing.access.roles import Role
 from billing.entities import queries, services
-from billing.entities.api.fields import AccountField, ActingVerb, DepartmentField, EntityField
+from billing.entities.api.fields import AccountField, ActingPermission, DepartmentField, EntityField
 from billing.entities.api.naming import by_code, by_email, one_of
 from billing.entities.api.serializers import DepartmentBrief, EntityBrief, LimitRead, StateReason
 from billing.entities.models import RoleGrant
@@ -139,7 +139,7 @@ class RoleGrantFilter(filters.FilterSet):
         fields = ()
 
 
-class RoleGrantViewSet(ActingVerb, ServiceViewSet):
+class RoleGrantViewSet(ActingPermission, ServiceViewSet):
     """Who holds which role where, from when to when, and who said so. People only: a key never grants."""
 
     serializer_class = RoleGrantRead

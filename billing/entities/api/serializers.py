@@ -280,6 +280,6 @@ class Me(serializers.Serializer):
     time_zone = serializers.CharField()
     key = KeyInUse(allow_null=True)
     grants = GrantRead(many=True)
-    verbs = serializers.ListField(
+    permissions = serializers.ListField(
         child=serializers.CharField(), help_text="What may be done somewhere; where, the grants say."
     )

@@ -2,11 +2,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from billing.access.permissions import require
-from billing.access.verbs import VERBS
+from billing.access.api.permissions import require
+from billing.access.permissions import PERMISSIONS
 from billing.entities import queries, services
 from billing.entities.api import serializers
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.entities.api.filters import DepartmentFilter, EntityFilter
 from billing.entities.editing import CONTACT, DEPARTMENT, LEGAL
 from billing.entities.models import BillingEntity, Department
@@ -14,7 +14,7 @@ from billing.entities.reach import live_grants_of, only_proposes
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
 
 
-class EntityViewSet(ActingVerb, ServiceViewSet):
+class EntityViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.EntityRead
     filterset_class = EntityFilter
     lookup_url_kwarg = "entity_id"
@@ -124,7 +124,7 @@ class EntityViewSet(ActingVerb, ServiceViewSet):
         )
 
 
-class DepartmentViewSet(ActingVerb, ServiceViewSet):
+class DepartmentViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.DepartmentRead
     filterset_class = DepartmentFilter
     lookup_url_kwarg = "department_id"
@@ -194,7 +194,7 @@ class MeView(ServiceView):
             "time_zone": user.time_zone,
             "key": key,
             "grants": grants,
-            "verbs": sorted(verb for verb in VERBS if user.has_perm(verb)),
+            "permissions": sorted(permission for permission in PERMISSIONS if user.has_perm(permission)),
         }
         return Response(serializers.Me(body).data)
 

@@ -140,7 +140,7 @@ def confirm(browser, name, obj, verb, /, **given):
     return browser.post(address, {"confirm": "yes", "once": asked.context["once"], **given})
 
 
-def test_a_verb_is_confirmed_and_carried_out(group, console):
+def test_a_action_is_confirmed_and_carried_out(group, console):
     root, child = group
     target = make_entity(parent=root)
     browser = console("FC", root)
@@ -213,9 +213,9 @@ def test_payee_and_tax_data_are_changed_by_a_controller(group, console):
 def test_a_list_offers_no_change_of_many(group, console):
     root, _ = group
     listed = console("FC", root).get(page("entities_billingentity_changelist")).content.decode()
-    assert "verb_suspend" in listed
-    assert "verb_change_legal" not in listed
-    assert "verb_change_contact" not in listed
+    assert "action_suspend" in listed
+    assert "action_change_legal" not in listed
+    assert "action_change_contact" not in listed
 
 
 def test_a_role_is_granted_by_one_and_confirmed_by_another(group, console):

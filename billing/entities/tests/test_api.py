@@ -175,7 +175,7 @@ def test_the_verbs_of_an_entity_are_carried_out_and_recorded(group, api):
     assert AuditEntry.objects.filter(kind="verb").count() == 4
 
 
-def test_moving_needs_the_verb_at_both_ends(group, api):
+def test_moving_needs_the_action_at_both_ends(group, api):
     root, entity = group
     target = make_entity()
     user = holder("FC", root)
@@ -252,6 +252,6 @@ def test_me_says_who_i_am_and_what_i_may_do(group, api):
 
     assert (body["id"], body["kind"], body["key"]) == (str(user.pk), "person", None)
     assert body["grants"][0]["limits"] == [{"amount": "500.00", "currency": "EUR"}]
-    assert "entities.view_billingentity" in body["verbs"]
-    assert "entities.create_entity" not in body["verbs"]
+    assert "entities.view_billingentity" in body["permissions"]
+    assert "entities.create_entity" not in body["permissions"]
     assert api().get(f"{API}me").status_code == 401

@@ -8,15 +8,15 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from billing.access.permissions import PERMISSIONS
 from billing.access.roles import Role
-from billing.access.verbs import VERBS
 from billing.entities import queries
 from billing.entities.models import BillingEntity, Department, RoleGrant
 from billing.entities.reach import limit_at, live_grants_of, may, only_proposes, visible
 from billing.entities.tests.makers import make_department, make_entity, make_exception, make_grant, make_user
 
 pytestmark = pytest.mark.django_db
-VERBS_TRIED = [
+PERMISSIONS_TRIED = [
     "entities.view_billingentity",
     "entities.view_department",
     "entities.update_department",
@@ -34,10 +34,10 @@ def is_or_is_below(node, top):
     return False
 
 
-def obviously_may(user, verb, entity, department):
+def obviously_may(user, permission, entity, department):
     """By the words of the specification, one grant and one step up the tree at a time."""
     today = timezone.now().date()
-    declared = VERBS[verb]
+    declared = PERMISSIONS[permission]
     for grant in RoleGrant.objects.filter(user=user):
         live = (
             grant.confirmed_at
@@ -53,7 +53,7 @@ def obviously_may(user, verb, entity, department):
         elif department is not None:
             if is_or_is_below(department, grant.department):
                 return True
-        elif grant.entity_id == entity.pk and "view_" in verb and grant.role not in declared.own:
+        elif grant.entity_id == entity.pk and "view_" in permission and grant.role not in declared.own:
             return True
     return False
 
@@ -93,16 +93,19 @@ def test_random_grants_reach_exactly_what_they_should(seed):
     for _ in range(4):
         random_grant(dice, user, entities)
 
-    for verb in VERBS_TRIED:
+    for permission in PERMISSIONS_TRIED:
         for entity in BillingEntity.objects.all():
-            assert may(user, verb, entity) == obviously_may(user, verb, entity, None), (verb, entity)
+            assert may(user, permission, entity) == obviously_may(user, permission, entity, None), (
+                permission,
+                entity,
+            )
         for department in Department.objects.all():
-            expected = obviously_may(user, verb, department.entity, department)
-            assert may(user, verb, department) == expected, (verb, department)
-        shown = set(visible(BillingEntity.objects.all(), user=user, verb=verb, entity=""))
-        assert shown == {e for e in BillingEntity.objects.all() if may(user, verb, e)}
-        shown = set(visible(Department.objects.all(), user=user, verb=verb, department="self"))
-        assert shown == {d for d in Department.objects.all() if may(user, verb, d)}
+            expected = obviously_may(user, permission, department.entity, department)
+            assert may(user, permission, department) == expected, (permission, department)
+        shown = set(visible(BillingEntity.objects.all(), user=user, permission=permission, entity=""))
+        assert shown == {e for e in BillingEntity.objects.all() if may(user, permission, e)}
+        shown = set(visible(Department.objects.all(), user=user, permission=permission, department="self"))
+        assert shown == {d for d in Department.objects.all() if may(user, permission, d)}
 
 
 def test_a_budget_owner_sees_his_departments_and_those_below():
@@ -146,13 +149,13 @@ def test_the_largest_limit_that_applies_counts():
     user = make_user()
     make_grant(user=user, role="FC", entity=root, limits={"EUR": "100"})
     make_grant(user=user, role="FC", entity=child, limits={"EUR": "500", "JPY": "9"})
-    verb = "entities.close_entity"
+    permission = "entities.close_entity"
 
-    assert limit_at(user, verb, root, "EUR") == Decimal(100)
-    assert limit_at(user, verb, child, "EUR") == Decimal(500)
-    assert limit_at(user, verb, child, "USD") == Decimal(0)
+    assert limit_at(user, permission, root, "EUR") == Decimal(100)
+    assert limit_at(user, permission, child, "EUR") == Decimal(500)
+    assert limit_at(user, permission, child, "USD") == Decimal(0)
     unlimited = make_grant(role="FC", entity=root).user
-    assert limit_at(unlimited, verb, child, "USD") is None
+    assert limit_at(unlimited, permission, child, "USD") is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_a_grant_lives_from_its_first_day_until_the_day_it_ends(starts_in, ends_
     assert live_grants_of(grant.user).count() == live
 
 
-def test_an_undeclared_verb_is_nobodys():
+def test_an_undeclared_action_is_nobodys():
     entity = make_entity()
     user = make_user()
     for role in ("FC", "AP", "VW"):

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from billing.access.models import User
-from billing.access.verbs import scopes
+from billing.access.permissions import scopes
 from billing.entities.models import RoleException, RoleGrant
 from billing.entities.tests.makers import (
     make_department,

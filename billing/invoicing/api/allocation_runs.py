@@ -4,9 +4,9 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, EntityField, seen_or_done
+from billing.entities.api.fields import ActingPermission, EntityField, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api.filters import AllocationRunFilter
 from billing.invoicing.api.rules import Period
@@ -83,7 +83,7 @@ class AllocationRunReverse(StrictSerializer):
     reason = fields.StrictCharField(max_length=1000, multiline=True)
 
 
-class AllocationRunViewSet(ActingVerb, ServiceViewSet):
+class AllocationRunViewSet(ActingPermission, ServiceViewSet):
     """Runs that allocate posted cost anew. They are booked on the day they are asked for."""
 
     serializer_class = AllocationRunRead

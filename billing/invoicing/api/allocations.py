@@ -6,7 +6,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb
+from billing.entities.api.fields import ActingPermission
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.filters import AllocationFilter
@@ -14,7 +14,7 @@ from billing.invoicing.models import CostAllocation, InvoiceLine
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
-class DepartmentAllocationViewSet(ActingVerb, ServiceViewSet):
+class DepartmentAllocationViewSet(ActingPermission, ServiceViewSet):
     queryset = CostAllocation.objects.none()  # what the schema looks at
     serializer_class = serializers.AllocationRead
     filterset_class = AllocationFilter
@@ -27,8 +27,10 @@ class DepartmentAllocationViewSet(ActingVerb, ServiceViewSet):
     }
 
     def get_queryset(self):
-        verb = self.action_permissions[self.action]
-        return queries.allocations_for(self.request.user, verb).filter(department=self._department(verb))
+        permission = self.action_permissions[self.action]
+        return queries.allocations_for(self.request.user, permission).filter(
+            department=self._department(permission)
+        )
 
     @extend_schema(request=serializers.AllocationCreate, responses={201: serializers.Allocated})
     def create(self, request, department_id):
@@ -50,8 +52,8 @@ class DepartmentAllocationViewSet(ActingVerb, ServiceViewSet):
         shown = shown.filter(pk__in=[share.pk for share in posted]).order_by("pk")
         return Response(serializers.Allocated({"results": shown}).data, status=201)
 
-    def _department(self, verb: str):
-        departments = entities.departments_for(self.request.user, verb)
+    def _department(self, permission: str):
+        departments = entities.departments_for(self.request.user, permission)
         department = departments.filter(pk=self.kwargs["department_id"]).first()
         if department is None:
             raise Http404

@@ -8,9 +8,9 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, EntityField, seen_or_done
+from billing.entities.api.fields import ActingPermission, EntityField, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.serializers import LineRead
@@ -251,7 +251,7 @@ class ConsolidatedFilter(filters.FilterSet):
         fields = ()
 
 
-class ConsolidatedInvoiceViewSet(ActingVerb, ServiceViewSet):
+class ConsolidatedInvoiceViewSet(ActingPermission, ServiceViewSet):
     """The open invoices of a payer's group and a period, as one document; due per currency."""
 
     serializer_class = ConsolidatedRead

@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.serializers import InOrder, TaxRead
@@ -155,7 +155,7 @@ class CreditNoteFilter(filters.FilterSet):
         return left if value else queryset.exclude(pk__in=left.values("pk"))
 
 
-class CreditNoteViewSet(ActingVerb, ServiceViewSet):
+class CreditNoteViewSet(ActingPermission, ServiceViewSet):
     serializer_class = CreditNoteRead
     filterset_class = CreditNoteFilter
     lookup_url_kwarg = "credit_note_id"
@@ -184,7 +184,7 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
     def create(self, request):
         """It takes the tax and the departments' cost back with it, and settles what is open of the invoice first."""
         order = self.parse(CreditNoteIssue)
-        invoice = self._invoice(order.pop("invoice"), verb="invoicing.issue_credit_note")
+        invoice = self._invoice(order.pop("invoice"), permission="invoicing.issue_credit_note")
         if lines := order.pop("lines", None):
             order["lines"] = self._nets(lines)
         note = services.issue_credit_note(
@@ -201,7 +201,7 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
         """Settle an open invoice of the customer with what is left of it."""
         order = self.parse(CreditApply)
         note = self.get_object()
-        invoice = self._invoice(order["invoice"], verb="invoicing.view_invoice")
+        invoice = self._invoice(order["invoice"], permission="invoicing.view_invoice")
         note = services.apply_credit(
             actor=self.actor,
             credit_note_id=note.pk,
@@ -232,9 +232,9 @@ class CreditNoteViewSet(ActingVerb, ServiceViewSet):
         document = services.render_credit_note_document(actor=self.actor, credit_note_id=note.pk)
         return pdf_response(request, document, number=note.number)
 
-    def _invoice(self, invoice_id, *, verb: str):
+    def _invoice(self, invoice_id, *, permission: str):
         """Invoices of others are invoices that do not exist."""
-        invoice = queries.invoices_for(self.request.user, verb).filter(pk=invoice_id).first()
+        invoice = queries.invoices_for(self.request.user, permission).filter(pk=invoice_id).first()
         if invoice is None:
             raise ValidationError({"invoice": [f"There is no invoice {invoice_id}."]})
         return invoice

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, EntityField, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission, EntityField, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.models import (
     Discount,
@@ -119,7 +119,7 @@ class DiscountFilter(filters.FilterSet):
         fields = ()
 
 
-class DiscountViewSet(ActingVerb, ServiceViewSet):
+class DiscountViewSet(ActingPermission, ServiceViewSet):
     """What sellers take off their prices, before tax."""
 
     serializer_class = DiscountRead
@@ -211,7 +211,7 @@ class DiscountGrantFilter(filters.FilterSet):
         fields = ()
 
 
-class DiscountGrantViewSet(ActingVerb, ServiceViewSet):
+class DiscountGrantViewSet(ActingPermission, ServiceViewSet):
     """Who was given which discount, from when until when."""
 
     serializer_class = DiscountGrantRead

@@ -2,15 +2,15 @@
 
 from rest_framework.decorators import action
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.filters import TaxExemptionFilter
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
-class TaxExemptionViewSet(ActingVerb, ServiceViewSet):
+class TaxExemptionViewSet(ActingPermission, ServiceViewSet):
     """Tax exemptions of customers, by country and from a day until another."""
 
     serializer_class = serializers.TaxExemptionRead

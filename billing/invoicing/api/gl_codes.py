@@ -2,8 +2,8 @@
 
 from rest_framework.decorators import action
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, DepartmentField, EntityField, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission, DepartmentField, EntityField, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api.filters import GLCodeMappingFilter
 from billing.invoicing.models import GLCodeMapping
@@ -51,7 +51,7 @@ class MappingEnd(StrictSerializer):
     reason = fields.StrictCharField(max_length=1000, multiline=True)
 
 
-class GLCodeMappingViewSet(ActingVerb, ServiceViewSet):
+class GLCodeMappingViewSet(ActingPermission, ServiceViewSet):
     """GL codes by product, department and tax category, from a day until another."""
 
     serializer_class = MappingRead

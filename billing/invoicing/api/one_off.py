@@ -1,11 +1,11 @@
-"""One-off invoices: drafted, previewed, replaced and deleted by hand. Issuing them is a verb of every draft."""
+"""One-off invoices: drafted, previewed, replaced and deleted by hand. Issuing them is the action of every draft."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
 from billing.entities.api.fields import DepartmentField, EntityField
 from billing.invoicing import services

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb, EntityField, seen_or_done
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission, EntityField, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api.filters import AllocationRuleFilter
 from billing.invoicing.models import (
@@ -173,7 +173,7 @@ class SimulationRead(serializers.Serializer):
     shifts = ShiftRead(many=True, read_only=True)
 
 
-class AllocationRuleViewSet(ActingVerb, ServiceViewSet):
+class AllocationRuleViewSet(ActingPermission, ServiceViewSet):
     """Rules by which cost that names no department is divided, with all their versions."""
 
     serializer_class = RuleRead

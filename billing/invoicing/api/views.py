@@ -8,9 +8,9 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
 from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
@@ -26,7 +26,7 @@ from billing.kernel.api import expansion
 from billing.kernel.api.viewsets import ServiceViewSet
 
 
-class InvoiceViewSet(OneOffInvoices, ActingVerb, ServiceViewSet):
+class InvoiceViewSet(OneOffInvoices, ActingPermission, ServiceViewSet):
     serializer_class = serializers.InvoiceRead
     filterset_class = InvoiceFilter
     lookup_url_kwarg = "invoice_id"
@@ -195,7 +195,7 @@ class InvoiceLineViewSet(ServiceViewSet):
         return InvoiceLine.objects.filter(invoice=invoice)
 
 
-class BillingRunViewSet(ActingVerb, ServiceViewSet):
+class BillingRunViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.RunRead
     filterset_class = RunFilter
     lookup_url_kwarg = "run_id"

@@ -109,10 +109,10 @@ def test_an_empty_list_says_what_to_do_next_and_an_empty_search_another_thing(co
     assert "Start one" not in no_match
 
 
-def test_a_question_says_which_verb_it_is_about_and_what_it_concerns(console):
+def test_a_question_says_which_action_it_is_about_and_what_it_concerns(console):
     invoice = make_invoice()
 
-    text = console("FC", invoice.seller).get(page("invoice_verb_write_off", invoice.pk)).content.decode()
+    text = console("FC", invoice.seller).get(page("invoice_action_write_off", invoice.pk)).content.decode()
 
     assert ">Write off</h2>" in text
     assert "This concerns one invoice:" in text
@@ -129,7 +129,7 @@ def test_an_invoice_out_of_reach_is_not_shown(console):
 def test_issues_after_a_confirmation_and_only_once(console):
     draft = make_draft()
     client = console("BO", draft.seller)
-    address = page("invoice_verb_issue", draft.pk)
+    address = page("invoice_action_issue", draft.pk)
 
     asked = client.get(address)
     assert "takes its number" in asked.content.decode()
@@ -148,7 +148,7 @@ def test_a_refusal_is_shown_and_changes_nothing(console):
     late = make_draft(seller=first.seller)
     client = console("BO", first.seller)
 
-    answer = press(client, page("invoice_verb_issue", late.pk), issued_on="2024-09-30")
+    answer = press(client, page("invoice_action_issue", late.pk), issued_on="2024-09-30")
 
     assert "has invoices issued after" in answer.content.decode()
     late.refresh_from_db()
@@ -159,7 +159,7 @@ def test_a_controller_voids_and_an_operator_may_not(console):
     invoice = make_invoice()
     as_if_committed()
     answers = {"voided_on": "2024-10-02", "reason": "wrong customer"}
-    address = page("invoice_verb_void", invoice.pk)
+    address = page("invoice_action_void", invoice.pk)
 
     refused = press(console("BO", invoice.seller), address, **answers)
     invoice.refresh_from_db()
@@ -177,7 +177,7 @@ def test_a_controller_writes_off_and_an_operator_may_only_ask_for_it(console):
     invoice = make_invoice()
     as_if_committed()
     answers = {"written_off_on": "2024-10-02", "reason": "bankrupt"}
-    address = page("invoice_verb_write_off", invoice.pk)
+    address = page("invoice_action_write_off", invoice.pk)
 
     refused = press(console("VW", invoice.seller), address, **answers)
     asking = press(console("BO", invoice.seller), address, **answers)
@@ -224,7 +224,7 @@ def test_a_run_shows_its_counts_and_reasons_and_is_continued_by_a_worker(console
     assert "Running" in listed
     assert "price-missing" in shown
     assert bad.name in shown
-    press(client, page("billingrun_verb_continue", run.pk))
+    press(client, page("billingrun_action_continue", run.pk))
     assert Job.objects.get().parameters == {"run": str(run.pk)}
 
 

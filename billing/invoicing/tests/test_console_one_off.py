@@ -71,7 +71,7 @@ def confirmed(client, address: str, posted: dict):
 
 
 def revise_of(invoice) -> str:
-    return reverse("admin:invoicing_invoice_verb_revise_one_off", args=[invoice.pk])
+    return reverse("admin:invoicing_invoice_action_revise_one_off", args=[invoice.pk])
 
 
 def state_of_everything() -> tuple:
@@ -104,7 +104,7 @@ def test_one_is_drafted_after_its_totals_were_seen_and_deleted(clerk, seller, cu
     assert "118.41 EUR" in made.content.decode()
     assert (invoice.net_amount, invoice.period_ends_on) == (Decimal("99.50"), date(2024, 10, 1))
     assert "Issue…" in made.content.decode()
-    verb = reverse("admin:invoicing_invoice_verb_delete_one_off", args=[invoice.pk])
+    verb = reverse("admin:invoicing_invoice_action_delete_one_off", args=[invoice.pk])
     clerk.post(verb, {"confirm": "yes", "once": uuid4().hex}, follow=True)
     assert not Invoice.objects.exists()
 
@@ -338,8 +338,8 @@ def test_the_list_offers_no_revision_of_many(clerk, seller, customer):
 
     text = clerk.get(reverse("admin:invoicing_invoice_changelist")).content.decode()
 
-    assert "verb_delete_one_off" in text
-    assert "verb_revise_one_off" not in text
+    assert "action_delete_one_off" in text
+    assert "action_revise_one_off" not in text
 
 
 def test_the_console_offers_none_to_who_may_not(client, seller):

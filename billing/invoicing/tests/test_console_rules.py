@@ -101,9 +101,9 @@ def test_a_rule_is_added_revised_and_shown_with_its_targets(controller, customer
     here = page("allocationrule_change", rule.pk)
     assert "IT 60 %, OPS remainder" in controller.get(here).content.decode()
 
-    press(controller, page("allocationrule_verb_revise", rule.pk), **form(targets="IT 70 %\nOPS remainder"))
+    press(controller, page("allocationrule_action_revise", rule.pk), **form(targets="IT 70 %\nOPS remainder"))
     assert "IT 70 %, OPS remainder" in controller.get(here).content.decode()
-    refused = press(controller, page("allocationrule_verb_revise", rule.pk), **form(targets="IT 70 %"))
+    refused = press(controller, page("allocationrule_action_revise", rule.pk), **form(targets="IT 70 %"))
     assert "must take the remainder" in refused.content.decode()
     assert rule.versions.get().targets.count() == 2
 
@@ -111,7 +111,7 @@ def test_a_rule_is_added_revised_and_shown_with_its_targets(controller, customer
 def test_a_rule_is_activated_only_after_its_simulation_was_seen(controller, customer):
     make_invoice(seller=customer.parent, customer=customer)
     rule = make_rule(customer, to("IT", 60), to("OPS"), active=False)
-    verb = page("allocationrule_verb_activate", rule.pk)
+    verb = page("allocationrule_action_activate", rule.pk)
     period = {"starts_on": "2024-09-01", "ends_on": "2024-10-01"}
 
     unseen = press(controller, verb, **period).content.decode()
@@ -134,7 +134,7 @@ def test_a_period_is_allocated_anew_and_put_back(controller, customer):
 
     press(
         controller,
-        page("allocationrule_verb_run", rule.pk),
+        page("allocationrule_action_run", rule.pk),
         starts_on="2024-09-01",
         ends_on="2024-10-01",
         reason="as agreed",
@@ -142,7 +142,7 @@ def test_a_period_is_allocated_anew_and_put_back(controller, customer):
     run = AllocationRun.objects.get()
     services.continue_allocation_run(actor="test", run_id=run.pk)
     assert f"{rule.code} v1" in controller.get(page("allocationrun_changelist")).content.decode()
-    press(controller, page("allocationrun_verb_reverse", run.pk), reason="after all not")
+    press(controller, page("allocationrun_action_reverse", run.pk), reason="after all not")
     services.continue_allocation_run(actor="test", run_id=run.pk)
 
     assert AllocationRun.objects.get().state == "reversed"
@@ -170,7 +170,7 @@ def test_a_rule_is_retired_and_no_longer_can_be(controller, customer):
     rule = make_rule(customer, to("IT", 100))
     services.revise_allocation_rule(actor="test", rule_id=rule.pk, terms=rule_terms(to("OPS", 100)))
 
-    press(controller, page("allocationrule_verb_retire", rule.pk), ends_on="2024-06-01", reason="over")
+    press(controller, page("allocationrule_action_retire", rule.pk), ends_on="2024-06-01", reason="over")
 
     assert rule.versions.get(number=1).ends_on == date(2024, 6, 1)
     assert rule.versions.get(number=1).targets.get().percent == Decimal(100)
@@ -191,7 +191,7 @@ def test_a_gl_code_is_mapped_and_ends(controller, customer):
         follow=True,
     )
     mapping = GLCodeMapping.objects.get()
-    press(controller, page("glcodemapping_verb_end", mapping.pk), ends_on="2024-06-01", reason="new chart")
+    press(controller, page("glcodemapping_action_end", mapping.pk), ends_on="2024-06-01", reason="new chart")
 
     mapping.refresh_from_db()
     assert (mapping.gl_code, mapping.ends_on) == ("8000", date(2024, 6, 1))

@@ -293,7 +293,7 @@ def test_a_customer_is_billed_again_by_itself_once_its_cause_is_put_right(consol
     give_a_price(seller)
 
     console("BO", seller).post(
-        page("billingrunitem_verb_retry", item.pk), {"confirm": "yes", "once": uuid4().hex}
+        page("billingrunitem_action_retry", item.pk), {"confirm": "yes", "once": uuid4().hex}
     )
 
     item.refresh_from_db()
@@ -312,7 +312,7 @@ def test_a_customer_refused_again_keeps_the_new_reason(console):
     BillingRunItem.objects.filter(pk=item.pk).update(failure={"code": "old", "detail": "Old."})
 
     shown = console("BO", seller).post(
-        page("billingrunitem_verb_retry", item.pk), {"confirm": "yes", "once": uuid4().hex}, follow=True
+        page("billingrunitem_action_retry", item.pk), {"confirm": "yes", "once": uuid4().hex}, follow=True
     )
 
     item.refresh_from_db()

@@ -305,7 +305,7 @@ def test_the_console_voids(console):
     document = make_consolidation()
     client = console("FC", document.seller)
     client.post(
-        page("consolidatedinvoice_verb_void", document.pk),
+        page("consolidatedinvoice_action_void", document.pk),
         {"confirm": "yes", "once": uuid4().hex, "voided_on": "2026-11-02", "reason": "wrong payer"},
         follow=True,
     )

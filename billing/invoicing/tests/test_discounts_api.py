@@ -197,8 +197,8 @@ def test_the_console_offers_grants_ends_and_retires(client, seller):
     for part in ("10.00 EUR", "90.00 EUR", "Discount A tenner (TENNER): −10", "✓ agrees"):
         assert part in shown, part
 
-    press("discountgrant_verb_end", grant.pk, ends_on="2024-10-01", reason="over")
-    press("discount_verb_retire", discount.pk, reason="over")
+    press("discountgrant_action_end", grant.pk, ends_on="2024-10-01", reason="over")
+    press("discount_action_retire", discount.pk, reason="over")
     grant.refresh_from_db()
     discount.refresh_from_db()
     assert (grant.ends_on, discount.is_active) == (date(2024, 10, 1), False)

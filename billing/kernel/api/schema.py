@@ -48,7 +48,7 @@ PROBLEM = {
 REFUSALS = {
     "400": "The request is malformed: `errors` says where.",
     "401": "No valid key and no session.",
-    "403": "The verb is not granted.",
+    "403": "The permission is not granted.",
     "404": "There is no such object, or it is not yours.",
     "409": "The object is not in a state that allows this, or the first request is still running.",
     "412": "The object has changed since the version named by If-Match.",
@@ -131,8 +131,8 @@ class BillingSchema(AutoSchema):
         text = inspect.getdoc(self._function()) or inspect.cleandoc(
             vars(type(self.view)).get("__doc__") or ""
         )
-        verb = getattr(self.view, "action_permissions", {}).get(self._action())
-        return f"{text}\n\nNeeds the verb `{verb}`." if verb else text
+        permission = getattr(self.view, "action_permissions", {}).get(self._action())
+        return f"{text}\n\nNeeds the permission `{permission}`." if permission else text
 
     def get_request_serializer(self):
         handler = self._handler()

@@ -44,7 +44,7 @@ class StrictSerializer(serializers.Serializer):
 
 
 class NoInput(StrictSerializer):
-    """For verbs without arguments: an empty body, or `{}`."""
+    """For actions without arguments: an empty body, or `{}`."""
 
 
 class ReadSerializer(serializers.ModelSerializer):

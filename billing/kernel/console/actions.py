@@ -28,7 +28,7 @@ COMMENT_MAX = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdminVerb:
+class ConsoleAction:
     """`run(request, obj, **cleaned)` calls one service. `effect` says in whole sentences what it does.
 
     With a `preview` nobody confirms what they have not seen: `preview(request, obj, **cleaned)` computes the
@@ -58,35 +58,35 @@ class AdminVerb:
     applies: Callable[[models.Model], bool] = lambda obj: True  # hides a button that could only be refused
 
     @property
-    def action(self) -> str:
-        return f"verb_{self.name}"
+    def method_name(self) -> str:
+        return f"action_{self.name}"
 
 
 def actor_of(request: HttpRequest) -> str:
     return f"user:{request.user.pk}"
 
 
-class VerbsMixin:
-    """For a ModelAdmin: `verbs = (AdminVerb(...), …)`."""
+class ConsoleActionsMixin:
+    """For a ModelAdmin: `console_actions = (ConsoleAction(...), …)`."""
 
-    verbs: tuple[AdminVerb, ...] = ()
+    console_actions: tuple[ConsoleAction, ...] = ()
 
     def __init__(self, model, admin_site):
-        for verb in self.verbs:
-            setattr(self, verb.action, self._button(verb))
-        self.actions_detail = (*self.actions_detail, *(verb.action for verb in self.verbs))
+        for action in self.console_actions:
+            setattr(self, action.method_name, self._button(action))
+        self.actions_detail = (*self.actions_detail, *(action.method_name for action in self.console_actions))
         super().__init__(model, admin_site)
 
-    def _button(self, verb: AdminVerb) -> Callable:
+    def _button(self, action: ConsoleAction) -> Callable:
         """What unfold expects of a method that stands behind a button and its address."""
 
         def page(request: HttpRequest, object_id: str) -> HttpResponse:
-            return self._object_page(verb, request, unquote(object_id))
+            return self._object_page(action, request, unquote(object_id))
 
-        page.short_description, page.icon, page.url_path = verb.description, verb.icon, verb.name
+        page.short_description, page.icon, page.url_path = action.description, action.icon, action.name
         page.attrs = {}
-        page.variant = ActionVariant.DANGER if verb.danger else ActionVariant.DEFAULT
-        page.__name__ = verb.action
+        page.variant = ActionVariant.DANGER if action.danger else ActionVariant.DEFAULT
+        page.__name__ = action.method_name
         return page
 
     def get_actions_detail(self, request, object_id):
@@ -94,92 +94,99 @@ class VerbsMixin:
         obj = self.get_object(request, unquote(str(object_id)))
         names = f"{self.opts.app_label}_{self.opts.model_name}"
         hidden = {
-            f"{names}_{verb.action}"
-            for verb in self.verbs
-            if obj is None or not self._may_press(request, verb, obj) or not verb.applies(obj)
+            f"{names}_{action.method_name}"
+            for action in self.console_actions
+            if obj is None or not self._may_press(request, action, obj) or not action.applies(obj)
         }
         return [a for a in super().get_actions_detail(request, object_id) if a.action_name not in hidden]
 
     def get_actions(self, request):
         actions = super().get_actions(request)
-        for verb in self.verbs:
-            if not (verb.page or verb.of_one) and (
-                request.user.has_perm(verb.permission) or (verb.asks and request.user.has_perm(verb.asks))
+        for action in self.console_actions:
+            if not (action.page or action.of_one) and (
+                request.user.has_perm(action.permission)
+                or (action.asks and request.user.has_perm(action.asks))
             ):
-                actions[verb.action] = (partial(self._list_page, verb), verb.action, verb.description)
+                actions[action.method_name] = (
+                    partial(self._list_page, action),
+                    action.method_name,
+                    action.description,
+                )
         return actions
 
     def described(self, obj: models.Model) -> str:
         """What a confirmation says of an object; admins of money add the amount."""
         return str(obj)
 
-    def may(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
-        return request.user.has_perm(verb.permission, obj)
+    def may(self, request: HttpRequest, action: ConsoleAction, obj: models.Model) -> bool:
+        return request.user.has_perm(action.permission, obj)
 
-    def may_ask(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
-        return bool(verb.asks) and request.user.has_perm(verb.asks, obj)
+    def may_ask(self, request: HttpRequest, action: ConsoleAction, obj: models.Model) -> bool:
+        return bool(action.asks) and request.user.has_perm(action.asks, obj)
 
-    def _may_press(self, request: HttpRequest, verb: AdminVerb, obj: models.Model) -> bool:
-        return self.may(request, verb, obj) or self.may_ask(request, verb, obj)
+    def _may_press(self, request: HttpRequest, action: ConsoleAction, obj: models.Model) -> bool:
+        return self.may(request, action, obj) or self.may_ask(request, action, obj)
 
-    def _object_page(self, verb: AdminVerb, request: HttpRequest, object_id: str) -> HttpResponse:
+    def _object_page(self, action: ConsoleAction, request: HttpRequest, object_id: str) -> HttpResponse:
         obj = self.get_object(request, object_id)
         if obj is None:
             raise Http404
-        if verb.page is not None:
-            if not self.may(request, verb, obj):
+        if action.page is not None:
+            if not self.may(request, action, obj):
                 raise PermissionDenied
-            return verb.page(self, request, obj)
+            return action.page(self, request, obj)
         view = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         here = reverse(view, args=[obj.pk])
-        return self._page(verb, request, [obj], back=here) or HttpResponseRedirect(here)
+        return self._page(action, request, [obj], back=here) or HttpResponseRedirect(here)
 
     @staticmethod
-    def _list_page(verb: AdminVerb, model_admin, request: HttpRequest, queryset) -> HttpResponse | None:
+    def _list_page(action: ConsoleAction, model_admin, request: HttpRequest, queryset) -> HttpResponse | None:
         chosen = list(queryset[: OBJECTS_MAX + 1])
         if len(chosen) > OBJECTS_MAX:
             model_admin.message_user(request, f"Choose at most {OBJECTS_MAX} at a time.", messages.ERROR)
             return None
-        return model_admin._page(verb, request, chosen, back=request.get_full_path())
+        return model_admin._page(action, request, chosen, back=request.get_full_path())
 
     def _page(
-        self, verb: AdminVerb, request: HttpRequest, objects: list, *, back: str
+        self, action: ConsoleAction, request: HttpRequest, objects: list, *, back: str
     ) -> HttpResponse | None:
         """The question; None once it was answered with yes and everything is done, or asked for."""
-        allowed = [obj for obj in objects if self.may(request, verb, obj)]
+        allowed = [obj for obj in objects if self.may(request, action, obj)]
         only_asks = not allowed
-        allowed = allowed or [obj for obj in objects if self.may_ask(request, verb, obj)]
+        allowed = allowed or [obj for obj in objects if self.may_ask(request, action, obj)]
         if not allowed:
             raise PermissionDenied
         refused = [obj for obj in objects if obj not in allowed]
         answer = next((each for each in ("ask", "confirm", "preview") if each in request.POST), "")
-        form = verb.form(request.POST if answer else None)
-        verb.prepare(form, allowed)
-        seen = previewed(form, partial(_tables, verb, request, allowed)) if answer and verb.preview else None
+        form = action.form(request.POST if answer else None)
+        action.prepare(form, allowed)
+        seen = (
+            previewed(form, partial(_tables, action, request, allowed)) if answer and action.preview else None
+        )
         needing: dict = {}
         once = request.POST.get("once")
         if (
             answer in {"ask", "confirm"}
             and form.is_valid()
-            and (not verb.preview or self.agreed(request, seen))
+            and (not action.preview or self.agreed(request, seen))
         ):
             if answer == "ask":
-                self._ask(verb, request, allowed, form=form)
+                self._ask(action, request, allowed, form=form)
                 return None
             if not only_asks:
-                needing = self._carry_out(verb, request, allowed, refused=refused, form=form)
+                needing = self._carry_out(action, request, allowed, refused=refused, form=form)
                 if not needing and form.is_valid():
                     return None
                 once = None  # that one is used up
         shown = list(needing) or allowed
         context = {
             **self.admin_site.each_context(request),
-            "title": verb.description,
+            "title": action.description,
             "opts": self.opts,
-            "verb": verb,
-            "heading": verb.description.rstrip("…"),
+            "action": action,
+            "heading": action.description.rstrip("…"),
             "form": styled(form),
-            "has_preview": verb.preview is not None,
+            "has_preview": action.preview is not None,
             "seen": seen,
             "preview_variant": "default" if seen else "primary",
             "objects": [(obj.pk, self.described(obj)) for obj in shown],
@@ -190,7 +197,7 @@ class VerbsMixin:
             "once": once or uuid4().hex,
             "back": back,
         }
-        return TemplateResponse(request, "admin/verb.html", context)
+        return TemplateResponse(request, "admin/confirmation.html", context)
 
     def agreed(self, request: HttpRequest, seen: Seen | None) -> bool:
         """Whether what would happen now is what was shown."""
@@ -202,40 +209,50 @@ class VerbsMixin:
         return True
 
     def _carry_out(
-        self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, refused: list, form: forms.Form
+        self,
+        action: ConsoleAction,
+        request: HttpRequest,
+        objects: Iterable,
+        *,
+        refused: list,
+        form: forms.Form,
     ) -> dict[models.Model, str]:
         """Once per page shown: a second click on the same button finds its work done. Answers with what needs
         approval that this person may ask for, and why. What is refused to one object is told on its form."""
         needing: dict[models.Model, str] = {}
-        if not self._first_click(verb, request):
+        if not self._first_click(action, request):
             return needing
         for obj in refused:
             self.message_user(request, f"{obj}: you may not do this here.", messages.ERROR)
         for obj in objects:
             try:
-                retrying(verb.run)(request, obj, **form.cleaned_data)
+                retrying(action.run)(request, obj, **form.cleaned_data)
             except DomainError as error:
-                if isinstance(error, ApprovalRequired) and self.may_ask(request, verb, obj):
+                if isinstance(error, ApprovalRequired) and self.may_ask(request, action, obj):
                     needing[obj] = error.detail
                 elif form.fields and len(objects) == 1 and not refused:
                     form.add_error(None, error.detail)
                 else:
                     self.message_user(request, f"{obj}: {error.detail}", messages.ERROR)
             else:
-                self.message_user(request, f"{obj}: {verb.description.rstrip('…')}: done.", messages.SUCCESS)
+                self.message_user(
+                    request, f"{obj}: {action.description.rstrip('…')}: done.", messages.SUCCESS
+                )
         return needing
 
-    def _ask(self, verb: AdminVerb, request: HttpRequest, objects: Iterable, *, form: forms.Form) -> None:
+    def _ask(
+        self, action: ConsoleAction, request: HttpRequest, objects: Iterable, *, form: forms.Form
+    ) -> None:
         """For approval of exactly what the form says, object by object."""
-        if not self._first_click(verb, request):
+        if not self._first_click(action, request):
             return
         comment = request.POST.get("approval_comment", "").strip()[:COMMENT_MAX]
         for obj in objects:
-            if not self.may_ask(request, verb, obj):
+            if not self.may_ask(request, action, obj):
                 self.message_user(request, f"{obj}: you may not ask for this here.", messages.ERROR)
                 continue
             try:
-                acts = retrying(proposals_of)(partial(verb.run, request, obj, **form.cleaned_data))
+                acts = retrying(proposals_of)(partial(action.run, request, obj, **form.cleaned_data))
                 told = [
                     called
                     for act in acts
@@ -250,13 +267,13 @@ class VerbsMixin:
                 done = "It is done by the last approval; follow it under Requests."
                 self.message_user(request, f"{called}: asked for. {done}", messages.SUCCESS)
 
-    def _first_click(self, verb: AdminVerb, request: HttpRequest) -> bool:
-        key = f"admin:{verb.name}:{request.POST.get('once', '')}"[:255]
+    def _first_click(self, action: ConsoleAction, request: HttpRequest) -> bool:
+        key = f"admin:{action.name}:{request.POST.get('once', '')}"[:255]
         if claim_once(principal=actor_of(request), key=key, route=request.path[:255]):
             return True
         self.message_user(request, "This was confirmed before; nothing was done twice.", messages.WARNING)
         return False
 
 
-def _tables(verb: AdminVerb, request: HttpRequest, objects: list, given: Mapping) -> list:
-    return [table for obj in objects for table in verb.preview(request, obj, **given)]
+def _tables(action: ConsoleAction, request: HttpRequest, objects: list, given: Mapping) -> list:
+    return [table for obj in objects for table in action.preview(request, obj, **given)]

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
-from billing.kernel.console.actions import VerbsMixin
+from billing.kernel.console.actions import ConsoleActionsMixin
 from billing.kernel.console.form_pages import FormPagesMixin
 from billing.kernel.hooks import rows_in_reach
 from billing.kernel.models import AuditEntry
@@ -29,8 +29,8 @@ class Labelled(tuple):
         return str(self[1])
 
 
-class ReadOnlyAdmin(VerbsMixin, FormPagesMixin, ModelAdmin):
-    """Look at everything, change nothing but by a verb. Admins of what belongs to entities override `scope`."""
+class ReadOnlyAdmin(ConsoleActionsMixin, FormPagesMixin, ModelAdmin):
+    """Look at everything, change nothing but by an action. Admins of what belongs to entities override `scope`."""
 
     list_fullwidth = True
     list_filter_submit = True
@@ -85,9 +85,9 @@ class EntityRowsAdmin(ReadOnlyAdmin):
     entity_id = "entity_id"
 
     def scope(self, request, queryset):
-        verb = f"{self.opts.app_label}.view_{self.opts.model_name}"
+        permission = f"{self.opts.app_label}.view_{self.opts.model_name}"
         for within_reach in rows_in_reach:
-            queryset = within_reach(queryset, request.user, verb, self.entity_id)
+            queryset = within_reach(queryset, request.user, permission, self.entity_id)
         return queryset if rows_in_reach else queryset.none()
 
 

@@ -18,7 +18,7 @@ from billing.kernel.retrying import retrying
 
 
 class FormPagesMixin:
-    """For a ModelAdmin; `agreed` is that of VerbsMixin."""
+    """For a ModelAdmin; `agreed` is that of ConsoleActionsMixin."""
 
     def form_page(
         self,

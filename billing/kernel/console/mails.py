@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action, display
 
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import Labelled, ReadOnlyAdmin
 from billing.kernel.console.forms import ReasonForm, styled
 from billing.kernel.mailing.models import Mail
@@ -19,9 +19,9 @@ from billing.kernel.mailing.states import MailState
 IN_DOUBT = {MailState.FAILED, MailState.SENDING}
 
 
-def mail_verbs(
+def mail_actions(
     app: str, *, retry: Callable[..., object], confirm: Callable[..., object]
-) -> tuple[AdminVerb, ...]:
+) -> tuple[ConsoleAction, ...]:
     """What a person may do about a mail that may have gone out. `retry` and `confirm` are the app's services."""
 
     def _retry(request: HttpRequest, mail: Mail, *, reason: str) -> None:
@@ -31,7 +31,7 @@ def mail_verbs(
         confirm(actor=actor_of(request), mail_id=mail.pk, reason=reason)
 
     return (
-        AdminVerb(
+        ConsoleAction(
             name="retry",
             description="Send again…",
             effect="It is sent again under the same Message-ID. Look in the mail server's log first whether it went out.",
@@ -41,7 +41,7 @@ def mail_verbs(
             icon="replay",
             applies=lambda mail: mail.state in IN_DOUBT,
         ),
-        AdminVerb(
+        ConsoleAction(
             name="confirm",
             description="It went out…",
             effect="It is written down as sent: its Message-ID is in the mail server's log.",

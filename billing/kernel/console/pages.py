@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.contrib import admin
 from unfold.decorators import display
 
-from billing.kernel.console.actions import AdminVerb, actor_of
+from billing.kernel.console.actions import ConsoleAction, actor_of
 from billing.kernel.console.base import EntityRowsAdmin, Labelled, ReadOnlyAdmin, names_of_actors
 from billing.kernel.console.forms import ReasonForm
 from billing.kernel.delivery import retry_delivery
@@ -99,8 +99,8 @@ class EventDeliveryAdmin(EntityRowsAdmin):
     list_select_related = ("event",)
     search_fields = ("event__id", "last_error")
     ordering = ("-id",)
-    verbs = (
-        AdminVerb(
+    console_actions = (
+        ConsoleAction(
             name="retry",
             description="Retry…",
             effect="The event is handed to its subscriber again, with all attempts anew.",

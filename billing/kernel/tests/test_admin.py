@@ -56,7 +56,7 @@ def make_dead(**overrides) -> EventDelivery:
 
 
 def retry_url(delivery) -> str:
-    return reverse("admin:kernel_eventdelivery_verb_retry", args=[delivery.pk])
+    return reverse("admin:kernel_eventdelivery_action_retry", args=[delivery.pk])
 
 
 def once_of(page) -> str:
@@ -176,7 +176,7 @@ def test_the_history_is_paged(client, reader, django_assert_max_num_queries):
     assert "step.9." in oldest
 
 
-def test_the_button_is_there_only_where_the_verb_is_granted_and_applies(client, reader):
+def test_the_button_is_there_only_where_the_action_is_granted_and_applies(client, reader):
     dead, pending = make_dead(), make_delivery()
 
     def offered(delivery):
@@ -244,7 +244,7 @@ def test_a_refusal_of_the_service_is_shown(client, reader):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_who_lacks_the_verb_gets_neither_page_nor_effect(client, reader, method):
+def test_who_lacks_the_action_gets_neither_page_nor_effect(client, reader, method):
     reader(*VIEW)
     dead = make_dead()
 
@@ -256,7 +256,7 @@ def test_who_lacks_the_verb_gets_neither_page_nor_effect(client, reader, method)
 
 def test_an_unknown_object_is_not_found(client, reader):
     reader(*VIEW, RETRY)
-    url = reverse("admin:kernel_eventdelivery_verb_retry", args=["00000000-0000-0000-0000-000000000000"])
+    url = reverse("admin:kernel_eventdelivery_action_retry", args=["00000000-0000-0000-0000-000000000000"])
     assert client.get(url).status_code == 404
 
 
@@ -264,7 +264,10 @@ def test_the_list_action_asks_and_then_tells_of_each_object(client, reader):
     dead, pending, elsewhere = make_dead(), make_delivery(), make_dead()
     reader(*VIEW, RETRY, only={dead.pk, pending.pk})
     url = reverse("admin:kernel_eventdelivery_changelist")
-    chosen = {"action": "verb_retry", "_selected_action": [str(row.pk) for row in (dead, pending, elsewhere)]}
+    chosen = {
+        "action": "action_retry",
+        "_selected_action": [str(row.pk) for row in (dead, pending, elsewhere)],
+    }
 
     question = client.post(url, chosen | {"index": "0"})
     assert question.status_code == 200
@@ -285,10 +288,10 @@ def test_the_list_offers_the_action_only_with_the_verb(client, reader):
     make_dead()
     url = reverse("admin:kernel_eventdelivery_changelist")
     reader(*VIEW, RETRY)
-    assert b'value="verb_retry"' in client.get(url).content
+    assert b'value="action_retry"' in client.get(url).content
     reader(*VIEW)
-    assert b'value="verb_retry"' not in client.get(url).content
-    page = client.post(url, {"action": "verb_retry", "_selected_action": ["x"], "index": "0"})
+    assert b'value="action_retry"' not in client.get(url).content
+    page = client.post(url, {"action": "action_retry", "_selected_action": ["x"], "index": "0"})
     assert page.status_code in {200, 302, 403}
     assert EventDelivery.objects.get().state == "dead"
 

@@ -17,7 +17,7 @@ from billing.ledger.tests.makers import closed_month, make_entry, make_seller
 pytestmark = pytest.mark.django_db
 
 ANNA, BERT, CLEO = "user:anna", "user:bert", "user:cleo"
-VERBS = {
+PERMISSIONS = {
     "begin_closing": lambda month: services.begin_closing_period(period_id=month.pk, actor=CLEO),
     "close": lambda month: services.close_period(period_id=month.pk, actor=CLEO),
     "keep_open": lambda month: services.keep_period_open(period_id=month.pk, actor=CLEO, reason="late bill"),
@@ -81,7 +81,7 @@ def test_every_other_move_is_refused_and_changes_nothing(action, state):
     month = month_in(state)
     before, said = stored(), told()
     with pytest.raises(IllegalMove):
-        VERBS[action](month)
+        PERMISSIONS[action](month)
     assert (stored(), told()) == (before, said)
 
 

@@ -2,9 +2,9 @@ from django.db.models import Prefetch
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing.queries import consolidations_for, invoices_for
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.payments import queries, services
@@ -12,7 +12,7 @@ from billing.payments.api import serializers
 from billing.payments.api.filters import PaymentFilter
 
 
-class PaymentViewSet(ActingVerb, ServiceViewSet):
+class PaymentViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.PaymentRead
     filterset_class = PaymentFilter
     lookup_url_kwarg = "payment_id"

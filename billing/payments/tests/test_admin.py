@@ -98,7 +98,7 @@ def test_applies_what_is_left_to_an_invoice_named_by_its_number(console):
     invoice = make_open_invoice(total="80.00")
     payment = make_payment(customer=invoice.customer, applications=[])
     client = console("FC", invoice.seller)
-    address = reverse("admin:payments_payment_verb_apply", args=[payment.pk])
+    address = reverse("admin:payments_payment_action_apply", args=[payment.pk])
 
     client.post(
         address,

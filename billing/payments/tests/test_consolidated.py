@@ -504,7 +504,7 @@ def test_the_console_records_and_applies_payments_for_a_consolidated_invoice(cli
     payment = Payment.objects.get(reference="3")
     assert payment.applied_amount == 0
     client.post(
-        reverse("admin:payments_payment_verb_apply", args=[payment.pk]),
+        reverse("admin:payments_payment_action_apply", args=[payment.pk]),
         {"confirm": "yes", "once": uuid4().hex, "invoice_number": group.document.number, "amount": "40.00"},
     )
     assert group.open()["EUR"] == D(70)

@@ -4,8 +4,8 @@ from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission
 from billing.entities.queries import today_at
 from billing.kernel.api.viewsets import ServiceViewSet
 from billing.subscriptions import queries, services
@@ -14,7 +14,7 @@ from billing.subscriptions.api import license_serializers as serializers
 from billing.subscriptions.models import LicenseAssignment, LicenseTerms
 
 
-class LicenseViewSet(ActingVerb, ServiceViewSet):
+class LicenseViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.LicenseRead
     filterset_class = filters.LicenseFilter
     ordering_fields = ("ends_on", "created_at")

@@ -1,4 +1,4 @@
-"""Subscriptions: previews answer what the verb itself would charge, and the verbs charge it."""
+"""Subscriptions: a preview answers what the operation would charge; the operation charges exactly that."""
 
 from datetime import date
 from uuid import UUID
@@ -9,9 +9,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
-from billing.access.permissions import require
+from billing.access.api.permissions import require
 from billing.entities import queries as entities
-from billing.entities.api.fields import ActingVerb, seen_or_done
+from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.entities.api.serializers import EntityBrief
 from billing.entities.models import BillingEntity
 from billing.kernel.api.viewsets import ServiceViewSet
@@ -26,8 +26,8 @@ PAUSE = "subscriptions.pause_subscription"
 CANCEL = "subscriptions.cancel_subscription"
 
 
-class SubscriptionViewSet(ActingVerb, ServiceViewSet):
-    """A preview needs the verb it is a preview of, and changes nothing."""
+class SubscriptionViewSet(ActingPermission, ServiceViewSet):
+    """A preview needs the permission of its operation and changes nothing."""
 
     serializer_class = serializers.SubscriptionRead
     filterset_class = SubscriptionFilter
@@ -68,7 +68,7 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
         return _shown(services.preview_subscription(**terms))
 
     def partial_update(self, request, subscription_id):
-        """Its metadata; everything else has a verb."""
+        """Its metadata; everything else has an operation of its own."""
         subscription = services.update_subscription(
             actor=self.actor,
             subscription_id=self.get_object().pk,
@@ -167,7 +167,7 @@ class SubscriptionViewSet(ActingVerb, ServiceViewSet):
 
     def _plan(self, plan_id: UUID, *, seller: BillingEntity | None) -> UUID:
         """A plan of the customer's seller, or one within reach that the service then refuses by name."""
-        within = entities.entities_for(self.request.user, self.acting_verb)
+        within = entities.entities_for(self.request.user, self.acting_permission)
         if not queries.plans_of(seller, also=within).filter(pk=plan_id).exists():
             raise ValidationError({"plan": [f"There is no plan {plan_id}."]})
         return plan_id

@@ -2,8 +2,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission
 from billing.entities.queries import today_at
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
 from billing.subscriptions import queries, quoting, services
@@ -11,7 +11,7 @@ from billing.subscriptions.api import serializers
 from billing.subscriptions.api.filters import PlanFilter, PriceFilter, ProductFilter
 
 
-class ProductViewSet(ActingVerb, ServiceViewSet):
+class ProductViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.ProductRead
     filterset_class = ProductFilter
     search_fields = ("code", "name")
@@ -65,12 +65,14 @@ class ProductPriceViewSet(ServiceViewSet):
     }
 
     def get_queryset(self):
-        verb = self.action_permissions[self.action]
-        return queries.prices_for(self.request.user, verb).filter(product=self.product())
+        permission = self.action_permissions[self.action]
+        return queries.prices_for(self.request.user, permission).filter(product=self.product())
 
     def product(self):
-        verb = self.action_permissions[self.action]
-        return get_object_or_404(queries.products_for(self.request.user, verb), pk=self.kwargs["product_id"])
+        permission = self.action_permissions[self.action]
+        return get_object_or_404(
+            queries.products_for(self.request.user, permission), pk=self.kwargs["product_id"]
+        )
 
     @extend_schema(request=serializers.PriceCreate, responses={201: serializers.PriceRead})
     def create(self, request, product_id):
@@ -101,7 +103,7 @@ class PriceQuoteView(ServiceView):
         return Response(serializers.QuoteAnswer(quoted).data)
 
 
-class PlanViewSet(ActingVerb, ServiceViewSet):
+class PlanViewSet(ActingPermission, ServiceViewSet):
     """What can be subscribed to. Prices are added to its products, with the plan named."""
 
     serializer_class = serializers.PlanRead

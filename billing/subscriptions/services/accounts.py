@@ -1,4 +1,4 @@
-"""Reading a subscription with all that decides what it owes, and storing what its verbs made of it."""
+"""Reading a subscription with all that decides what it owes, and storing what its operations made of it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ MOVING = [
 
 @dataclass(frozen=True)
 class Preview:
-    """What a verb would charge now, and what the next period will begin with. Unsaved rows."""
+    """What an operation would charge now, and what the next period will begin with. Unsaved rows."""
 
     subscription: Subscription
     charges: list[SubscriptionCharge]
@@ -170,7 +170,7 @@ def prices_for(plan: Plan, plan_items: Iterable[PlanItem], *, currency: str, on:
 
 
 def preview_of(account: Account) -> Preview:
-    """What the account's verbs have made so far, and what turning to the next period would make."""
+    """What the account's operations have made so far, and what turning to the next period would make."""
     charges = list(account.charges)
     next_on = account.subscription.next_on if account.subscription.ended_on is None else None
     if next_on:

@@ -15,7 +15,7 @@ EDITABLE = {"metadata"}
 def update_subscription(
     *, actor: str, subscription_id: UUID, changes: Mapping[str, object], version: int | None = None
 ) -> Subscription:
-    """Change the metadata, also of one that has ended; what costs money has verbs of its own.
+    """Change the metadata, also of one that has ended; what costs money has operations of its own.
 
     Raises NotFound, PreconditionFailed, or Invalid for what is not editable.
     """

@@ -60,7 +60,7 @@ def test_a_graduated_price_is_added_with_one_line_per_tier(console, product):
 
     answer = confirm(
         console(),
-        page("product_verb_add_price", product.pk),
+        page("product_action_add_price", product.pk),
         plan=str(plan.pk),
         currency="EUR",
         model="graduated",
@@ -91,7 +91,7 @@ def test_a_graduated_price_is_added_with_one_line_per_tier(console, product):
 )
 def test_what_is_no_price_is_told_and_what_was_typed_is_still_there(figures, complaint, console, product):
     answer = confirm(
-        console(), page("product_verb_add_price", product.pk), currency="EUR", starts_on=DAY, **figures
+        console(), page("product_action_add_price", product.pk), currency="EUR", starts_on=DAY, **figures
     )
 
     assert answer.status_code == 200
@@ -101,7 +101,7 @@ def test_what_is_no_price_is_told_and_what_was_typed_is_still_there(figures, com
 
 
 def test_the_form_hides_what_the_model_has_not(console, product):
-    body = console().get(page("product_verb_add_price", product.pk)).content.decode()
+    body = console().get(page("product_action_add_price", product.pk)).content.decode()
 
     assert "subscriptions/price_form.js" in body
     assert 'data-models="per_unit package"' in body
@@ -111,7 +111,7 @@ def test_the_form_hides_what_the_model_has_not(console, product):
 def test_a_price_is_added_on_the_page_of_the_plan_for_what_is_on_it(console, product):
     plan = make_plan(products=[product])
     beside = make_product(entity=product.entity)
-    url = page("plan_verb_add_price", plan.pk)
+    url = page("plan_action_add_price", plan.pk)
     given = {"currency": "EUR", "model": "per_unit", "unit_price": "9.90", "starts_on": DAY}
 
     refused = confirm(console(), url, product=str(beside.pk), **given)
@@ -125,7 +125,7 @@ def test_a_price_is_added_on_the_page_of_the_plan_for_what_is_on_it(console, pro
 
 def test_a_price_with_tax_is_added_and_said_to_be_one(console, product):
     given = {"currency": "EUR", "unit_price": "119", "starts_on": DAY, "tax_inclusive": "on"}
-    url = page("product_verb_add_price", product.pk)
+    url = page("product_action_add_price", product.pk)
 
     refused = confirm(
         console(), url, **given | {"model": "pass_through", "unit_price": "", "markup_percent": "0"}
@@ -242,15 +242,15 @@ def test_a_plan_is_changed_and_taken_off_the_market_by_verbs(console, product):
     plan = make_plan(products=[product], trial_days=7)
     browser = console()
 
-    form = browser.get(page("plan_verb_change_plan", plan.pk)).content.decode()
-    confirm(browser, page("plan_verb_change_plan", plan.pk), name="Classic", trial_days="0")
-    confirm(browser, page("plan_verb_stop_offering", plan.pk))
+    form = browser.get(page("plan_action_change_plan", plan.pk)).content.decode()
+    confirm(browser, page("plan_action_change_plan", plan.pk), name="Classic", trial_days="0")
+    confirm(browser, page("plan_action_stop_offering", plan.pk))
 
     plan.refresh_from_db()
     assert f'value="{Plan.objects.get().code}"' not in form
     assert 'value="7"' in form
     assert (plan.name, plan.trial_days, plan.is_active) == ("Classic", 0, False)
-    confirm(browser, page("plan_verb_offer_again", plan.pk))
+    confirm(browser, page("plan_action_offer_again", plan.pk))
     plan.refresh_from_db()
     assert plan.is_active
 

@@ -78,7 +78,7 @@ CHANGE = {"plan": "", "quantity": "", "when": "now", "on": ""}
 def test_a_change_is_shown_before_it_is_charged(console):
     subscription = make_subscription()
     client = console("BO", subscription.seller)
-    address = page("verb_change_terms", subscription.pk)
+    address = page("action_change_terms", subscription.pk)
 
     asked = client.get(address).content.decode()
     assert 'name="confirm"' not in asked
@@ -105,7 +105,7 @@ def test_a_confirmation_without_a_preview_changes_nothing(console):
     before = everything()
 
     client.post(
-        page("verb_change_terms", subscription.pk),
+        page("action_change_terms", subscription.pk),
         CHANGE | {"quantity": "4", "confirm": "yes", "once": uuid4().hex},
     )
 
@@ -116,7 +116,7 @@ def test_a_confirmation_without_a_preview_changes_nothing(console):
 def test_what_is_no_longer_what_was_seen_is_shown_anew_and_not_done(console, what):
     subscription = make_subscription()
     client = console("BO", subscription.seller)
-    address = page("verb_change_terms", subscription.pk)
+    address = page("action_change_terms", subscription.pk)
     given = CHANGE | {"quantity": "4", "use_current_prices": "on", "once": uuid4().hex}
     preview = client.post(address, given | {"preview": "yes"}).content.decode()
     seal = re.search(r'name="seen" value="([0-9a-f]{64})"', preview)[1]
@@ -136,7 +136,7 @@ def test_what_is_no_longer_what_was_seen_is_shown_anew_and_not_done(console, wha
 
 def test_a_preview_of_yesterday_is_shown_anew(console):
     subscription = make_subscription()
-    address = page("verb_pause", subscription.pk)
+    address = page("action_pause", subscription.pk)
     with time_machine.travel("2024-09-16T21:00:00Z", tick=False):
         client = console("BO", subscription.seller)
         preview = client.post(address, {"preview": "yes", "on": ""}).content.decode()
@@ -154,7 +154,7 @@ def test_what_somebody_else_changed_meanwhile_is_not_changed_on_top(console):
     """The amounts may be the same and the subscription another: the version decides."""
     subscription = make_subscription()
     client = console("BO", subscription.seller)
-    address = page("verb_pause", subscription.pk)
+    address = page("action_pause", subscription.pk)
     preview = client.post(address, {"preview": "yes", "on": ""}).content.decode()
     seal = re.search(r'name="seen" value="([0-9a-f]{64})"', preview)[1]
     services.pause_subscription(actor="test", subscription_id=subscription.pk, as_of=date(2024, 9, 16))
@@ -170,9 +170,9 @@ def test_pause_and_resume_show_the_days_that_are_left(console):
     subscription = make_subscription()
     client = console("BO", subscription.seller)
 
-    credited, _ = shown_then_confirmed(client, page("verb_pause", subscription.pk), {"on": "2024-09-11"})
+    credited, _ = shown_then_confirmed(client, page("action_pause", subscription.pk), {"on": "2024-09-11"})
     paused = client.get(page("change", subscription.pk)).content.decode()
-    charged, _ = shown_then_confirmed(client, page("verb_resume", subscription.pk), {"on": ""})
+    charged, _ = shown_then_confirmed(client, page("action_resume", subscription.pk), {"on": ""})
 
     assert "-20.00 USD" in credited
     assert "until somebody presses Resume…" in paused
@@ -185,9 +185,9 @@ def test_a_cancellation_for_the_end_of_the_period_is_scheduled_and_withdrawn(con
     client = console("CM", subscription.seller)
     given = {"when": "period_end", "on": "", "reason": "moves away"}
 
-    shown, _ = shown_then_confirmed(client, page("verb_cancel", subscription.pk), given)
+    shown, _ = shown_then_confirmed(client, page("action_cancel", subscription.pk), given)
     waiting = client.get(page("change", subscription.pk)).content.decode()
-    client.post(page("verb_withdraw", subscription.pk), {"confirm": "yes", "once": uuid4().hex})
+    client.post(page("action_withdraw", subscription.pk), {"confirm": "yes", "once": uuid4().hex})
 
     assert "Nothing is charged or credited now." in shown
     assert "It will be canceled on 2024-10-01" in waiting
@@ -200,7 +200,7 @@ def test_a_cancellation_without_credit_keeps_what_was_charged(console):
     client = console("FC", subscription.seller)
     given = {"when": "now", "on": "", "keep_unused": "on", "reason": "did not pay"}
 
-    shown_then_confirmed(client, page("verb_cancel", subscription.pk), given)
+    shown_then_confirmed(client, page("action_cancel", subscription.pk), given)
 
     subscription.refresh_from_db()
     assert subscription.state == "canceled"
@@ -213,7 +213,7 @@ def test_a_day_and_the_end_of_the_period_exclude_each_other(console):
     client = console("FC", subscription.seller)
     given = {"when": "period_end", "on": "2024-09-20", "reason": "x", "preview": "yes"}
 
-    answer = client.post(page("verb_cancel", subscription.pk), given).content.decode()
+    answer = client.post(page("action_cancel", subscription.pk), given).content.decode()
 
     assert "Leave it empty for the end of the period." in answer
     assert 'name="seen"' not in answer
@@ -224,7 +224,7 @@ def test_a_rule_that_refuses_says_so_in_the_form(console):
     client = console("BO", subscription.seller)
 
     answer = client.post(
-        page("verb_change_terms", subscription.pk), CHANGE | {"quantity": "1", "preview": "yes"}
+        page("action_change_terms", subscription.pk), CHANGE | {"quantity": "1", "preview": "yes"}
     )
 
     assert "It already has this plan and quantity." in answer.content.decode()
@@ -329,7 +329,7 @@ def test_the_page_tells_the_whole_story(console):
     assert "style=" not in re.search(r"<svg viewBox.*?</svg>", shown, re.DOTALL)[0]
     assert "Cancel…" not in shown
     assert client.get(page("add")).status_code == 403
-    assert client.get(page("verb_change_terms", subscription.pk)).status_code == 403
+    assert client.get(page("action_change_terms", subscription.pk)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_many_are_previewed_and_changed_together(console):
     plan = make_plan()
     two = [make_subscription(plan=plan) for _ in range(2)]
     client = console("BO", plan.entity)
-    given = {"action": "verb_pause", "_selected_action": [str(one.pk) for one in two], "on": ""}
+    given = {"action": "action_pause", "_selected_action": [str(one.pk) for one in two], "on": ""}
 
     shown, _ = shown_then_confirmed(client, page("changelist"), given)
 

@@ -5,8 +5,8 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from billing.access.permissions import require
-from billing.entities.api.fields import ActingVerb
+from billing.access.api.permissions import require
+from billing.entities.api.fields import ActingPermission
 from billing.entities.queries import departments_for, entities_for
 from billing.kernel.api.viewsets import ServiceView, ServiceViewSet
 from billing.kernel.background_jobs import start_job
@@ -15,7 +15,7 @@ from billing.usage.api import filters, parsers, reporting, serializers
 from billing.usage.errors import BatchTooLarge
 
 
-class MeterViewSet(ActingVerb, ServiceViewSet):
+class MeterViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.MeterRead
     filterset_class = filters.MeterFilter
     search_fields = ("code", "name")
@@ -108,7 +108,7 @@ class UsageEventViewSet(ServiceViewSet):
         )
 
 
-class QuotaViewSet(ActingVerb, ServiceViewSet):
+class QuotaViewSet(ActingPermission, ServiceViewSet):
     serializer_class = serializers.QuotaRead
     filterset_class = filters.QuotaFilter
     lookup_url_kwarg = "quota_id"

@@ -1,7 +1,7 @@
 """Who may do what to dunning: whoever sees invoices sees it, a controller makes its rules."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, CM, FC, VW
-from billing.access.verbs import declare
 
 for shown in (
     "dunningpolicy",

@@ -1,7 +1,7 @@
 """Who may do what to payments."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, CM, FC, VW
-from billing.access.verbs import declare
 
 declare("payments.view_payment", VW, BO, CM, AP, FC, AU, scope="payments:read")
 declare("payments.view_customeraccount", VW, BO, CM, AP, FC, AU, scope="payments:read")

@@ -1,7 +1,7 @@
 """Who may do what with meters, usage and quotas."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AU, BO, CM, FC, VW
-from billing.access.verbs import declare
 
 READERS = (VW, BO, CM, FC, AU)
 

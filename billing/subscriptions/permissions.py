@@ -1,7 +1,7 @@
 """Who may do what in the catalogue. Setting prices is not for those who bill them."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, CM, FC, VW
-from billing.access.verbs import declare
 
 declare("subscriptions.view_product", VW, BO, CM, FC, AU, scope="catalogue:read")
 declare("subscriptions.view_price", VW, BO, CM, FC, AU, scope="catalogue:read")

@@ -1,4 +1,4 @@
-"""The long work of usage, by kind."""
+"""The background jobs of usage."""
 
 from billing.kernel.hooks import Progress, background_job
 from billing.kernel.models import Job

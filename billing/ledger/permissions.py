@@ -1,7 +1,7 @@
 """Who may do what with the books. They are the seller's own: its viewers and managers do not see them."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AU, BO, FC
-from billing.access.verbs import declare
 
 declare("ledger.view_ledgeraccount", BO, FC, AU, scope="ledger:read")
 declare("ledger.view_journalentry", BO, FC, AU, scope="ledger:read")

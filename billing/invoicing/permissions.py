@@ -1,7 +1,7 @@
 """Who may do what to invoices, shares of cost and tax rates (the table of roles, endpoints 11 and 12)."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, BU, CM, FC, VW
-from billing.access.verbs import declare
 
 declare("invoicing.view_invoice", VW, BO, CM, AP, FC, AU, scope="invoices:read")
 declare("invoicing.draft_invoice", BO, FC)

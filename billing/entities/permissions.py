@@ -1,7 +1,7 @@
 """Who may do what to entities, departments and grants (the table of roles, endpoints 1-5 and 7-10)."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, BU, CM, FC, IA, SA, SY, VW
-from billing.access.verbs import declare
 
 declare("entities.view_billingentity", VW, BO, CM, BU, AP, FC, IA, AU, scope="entities:read")
 declare("entities.view_tax_id", FC, AU)  # and the bank account

@@ -1,7 +1,7 @@
 """Who may do what to approvals (the table of roles, endpoints 26-32). Keys never decide: no decision has a scope."""
 
+from billing.access.permissions import declare
 from billing.access.roles import AP, AU, BO, BU, CM, FC
-from billing.access.verbs import declare
 
 declare("approvals.request_approval", BO, CM, FC, own={BU}, scope="approvals:write")
 declare("approvals.request_credit_note", BO, FC, scope="approvals:write")
