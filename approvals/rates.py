@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from billing.invoicing.exchange import known_rates
+from billing.invoicing.exchange_rates.queries import known_rates
 
 
 def rate_on(currency: str, base_currency: str, *, day: date) -> Decimal | None:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from benchmarks.invoicing import AS_OF, LINES, books
 from billing.entities.models import Department
 from billing.invoicing import services
-from billing.invoicing.allocating import Policy, allocate, read_weights
+from billing.invoicing.allocation.services.allocation import Policy, allocate, read_weights
 from billing.invoicing.models import CostAllocation, Invoice
 
 SIZES = {"S": 10, "L": 100}  # invoices: 1,000 and 10,000 lines, ten shares each

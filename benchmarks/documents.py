@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from django.test import override_settings
 
+from billing.documents.core.rendering import pdf_of
 from billing.invoicing.documents.content import content_of
-from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 
 LINES = 5

@@ -11,10 +11,10 @@ from celery import current_app
 from django.apps import apps
 
 from approvals.kinds import CONFLICTS_OF_INTEREST, EFFECTS, UNAPPROVED_AMOUNTS
-from billing.invoicing.guards import GUARDS as DRAFT_GUARDS
-from billing.invoicing.owing import OWING
-from billing.invoicing.sources.registry import CLAIMS, RECOMPUTATIONS, SOURCES
-from billing.invoicing.timeline import TELLERS
+from billing.invoicing.billing_runs.hooks import OWING
+from billing.invoicing.drafting.hooks import CLAIMS, RECOMPUTATIONS, SOURCES
+from billing.invoicing.issuing.hooks import GUARDS as DRAFT_GUARDS
+from billing.invoicing.verification.services.timeline import TELLERS
 from billing.kernel.api.approval import RESPONDERS
 from billing.kernel.approval import GUARDS as ACT_GUARDS
 from billing.kernel.approval import REQUESTERS
@@ -28,12 +28,12 @@ REGISTRIES: dict[str, dict[str, Callable] | list[Callable]] = {
     "approvals.kinds.EFFECTS": EFFECTS,
     "approvals.kinds.CONFLICTS_OF_INTEREST": CONFLICTS_OF_INTEREST,
     "approvals.kinds.UNAPPROVED_AMOUNTS": UNAPPROVED_AMOUNTS,
-    "billing.invoicing.guards.GUARDS": DRAFT_GUARDS,
-    "billing.invoicing.owing.OWING": OWING,
-    "billing.invoicing.sources.registry.CLAIMS": CLAIMS,
-    "billing.invoicing.sources.registry.RECOMPUTATIONS": RECOMPUTATIONS,
-    "billing.invoicing.sources.registry.SOURCES": SOURCES,
-    "billing.invoicing.timeline.TELLERS": TELLERS,
+    "billing.invoicing.issuing.hooks.GUARDS": DRAFT_GUARDS,
+    "billing.invoicing.billing_runs.hooks.OWING": OWING,
+    "billing.invoicing.drafting.hooks.CLAIMS": CLAIMS,
+    "billing.invoicing.drafting.hooks.RECOMPUTATIONS": RECOMPUTATIONS,
+    "billing.invoicing.drafting.hooks.SOURCES": SOURCES,
+    "billing.invoicing.verification.services.timeline.TELLERS": TELLERS,
     "billing.kernel.api.approval.RESPONDERS": RESPONDERS,
     "billing.kernel.approval.REQUESTERS": REQUESTERS,
     "billing.kernel.approval.GUARDS": ACT_GUARDS,

@@ -7,7 +7,7 @@ from rest_framework.exceptions import ValidationError
 from approvals import services
 from approvals.api.asking import Asking, AskingView
 from approvals.api.serializers import TEXT, RequestRead
-from billing.invoicing.api.crediting import CreditNoteIssue
+from billing.invoicing.credit_notes.api import CreditNoteIssue
 from billing.invoicing.queries import credit_notes_for
 from billing.kernel.api.fields import IdField, StrictCharField
 

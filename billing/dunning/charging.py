@@ -13,11 +13,11 @@ from billing.dunning.models import LateFee, LateFeeClaim
 from billing.dunning.queries import unbilled_fees
 from billing.dunning.states import FeeBasis
 from billing.entities.models import BillingEntity
+from billing.invoicing.drafting.core.line_wording import days_text, description
+from billing.invoicing.invoices.core.draft_lines import NEXT, DraftLine, text
 from billing.invoicing.models import LineKind
-from billing.invoicing.sources.making import NEXT, DraftLine, text
-from billing.invoicing.sources.wording import days_text, description
-from billing.invoicing.tax import TaxTreatment
 from billing.kernel.ids import uuid7
+from billing.tax.core.tax import TaxTreatment
 
 LATE_FEE = "late_fee"  # what a derivation says it is from
 

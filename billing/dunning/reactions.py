@@ -15,11 +15,11 @@ from billing.dunning.models import (
     LateFee,
     LateFeeClaim,
 )
+from billing.invoicing.billing_runs.hooks import owes
+from billing.invoicing.drafting.hooks import bills, claims, recomputes
 from billing.invoicing.events import InvoicePaid, InvoiceRecovered, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import Invoice
-from billing.invoicing.owing import owes
-from billing.invoicing.sources.registry import bills, claims, recomputes
-from billing.invoicing.timeline import Moment, tells
+from billing.invoicing.verification.services.timeline import Moment, tells
 from billing.kernel.events import subscribe
 from billing.kernel.models import AuditEntry, AuditKind
 from billing.kernel.money import round_half_up

@@ -16,19 +16,14 @@ from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.queries import entities_for, today_at
 from billing.entities.reach import visible
-from billing.invoicing import (
-    console,
-    console_consolidation,  # noqa: F401  (registers its pages)
-    console_discounts,  # noqa: F401  (registers its pages)
-    console_gl_codes,  # noqa: F401  (registers its page)
-    console_rules,  # noqa: F401  (registers its pages)
-    console_runs,  # noqa: F401  (registers its pages)
-    queries,
-    services,
-)
-from billing.invoicing.console_crediting import CREDIT, RECOVER
-from billing.invoicing.console_one_off import DELETE, REVISE, OneOffInvoices
-from billing.invoicing.horizon import require_near
+from billing.invoicing import console, queries, services
+from billing.invoicing.allocation.console import gl_codes, rules  # noqa: F401  (registers its pages)
+from billing.invoicing.billing_runs.console import runs  # noqa: F401  (registers its pages)
+from billing.invoicing.consolidation.console import documents  # noqa: F401  (registers its pages)
+from billing.invoicing.credit_notes.console import CREDIT, RECOVER
+from billing.invoicing.discounts import console as discounts  # noqa: F401  (registers its pages)
+from billing.invoicing.drafting.console.one_off import DELETE, REVISE, OneOffInvoices
+from billing.invoicing.invoices.core.billing_horizon import require_near
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries, TaxExemption, TaxRate
 from billing.invoicing.states import InvoiceState
 from billing.kernel.console import tables

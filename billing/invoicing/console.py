@@ -10,9 +10,9 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
-from billing.invoicing.proof import Proof, proof_of
-from billing.invoicing.recomputing import Difference
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.recalculation import Difference
+from billing.invoicing.verification.services.reconciliation import Proof, proof_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.console.tables import Table, money, number
 from billing.subscriptions.models import Price, Subscription
 from billing.usage.models import Meter

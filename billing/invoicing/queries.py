@@ -26,6 +26,7 @@ from django.db.models.functions import Coalesce
 from billing.access.models import User
 from billing.entities.models import BillingEntity
 from billing.entities.reach import visible
+from billing.invoicing.billing_runs.hooks import OWING
 from billing.invoicing.models import (
     AllocationRule,
     AllocationRuleVersion,
@@ -45,7 +46,6 @@ from billing.invoicing.models import (
     TaxExemption,
     UsageClaim,
 )
-from billing.invoicing.owing import OWING
 from billing.invoicing.states import InvoiceState, RuleState, RunItemState
 from billing.subscriptions.models import Subscription, SubscriptionCharge
 from billing.subscriptions.states import LIVE, SubscriptionState

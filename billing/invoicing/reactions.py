@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from billing.entities.hooks import has_documents
 from billing.invoicing import queries, services
-from billing.invoicing.duties import mapped_by
+from billing.invoicing.allocation.core.segregation_of_duties import mapped_by
 from billing.invoicing.events import InvoicePaid, InvoiceVoided, InvoiceWrittenOff
 from billing.invoicing.models import BillingRun, BillingRunItem
 from billing.invoicing.states import RunItemState

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from billing.invoicing.documents.formats import Formats, party
-from billing.invoicing.documents.wording import LABELS
-from billing.invoicing.services.issuing import party as snapshot_of
+from billing.documents.core.formats import Formats, party
+from billing.documents.core.wording import LABELS
+from billing.invoicing.issuing.services.issue import party as snapshot_of
 from billing.payments.statements import Movement, Statement
 
 

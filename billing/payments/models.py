@@ -3,10 +3,14 @@
 from django.db import models
 from django.db.models import F, Q
 
+from billing.documents.models import KeptDocument, matches_checksum
 from billing.entities.models import BillingEntity
+from billing.invoicing.invoices.triggers.settlement import (
+    PAYMENTS,
+    applications_in_step,
+    applied_by_applications,
+)
 from billing.invoicing.models import Invoice
-from billing.invoicing.models.kept import KeptDocument, matches_checksum
-from billing.invoicing.settling_triggers import PAYMENTS, applications_in_step, applied_by_applications
 from billing.kernel.fields import CurrencyField, MoneyField, payable
 from billing.kernel.models import AppendOnlyModel, BaseModel
 from billing.kernel.money import round_half_up

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from billing.entities.hooks import has_documents
 from billing.invoicing.models import Invoice
-from billing.invoicing.timeline import Moment, tells
+from billing.invoicing.verification.services.timeline import Moment, tells
 from billing.kernel.models import AuditEntry, AuditKind
 from billing.payments.models import Payment
 

@@ -8,8 +8,8 @@ from django.db import DatabaseError, connection, models, transaction
 from approvals.models import ApprovalRuleVersion
 from approvals.tests.acts import ACTS, GuardedAct
 from billing.entities.models import RoleGrant
+from billing.invoicing.invoices.models import CREDIT_NOTES
 from billing.invoicing.models import CreditNote, Invoice
-from billing.invoicing.models.invoices import CREDIT_NOTES
 from billing.kernel.models import AuditEntry
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]

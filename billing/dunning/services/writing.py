@@ -7,13 +7,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
+from billing.documents.core.wording import language_of
 from billing.dunning.errors import NoAddressForReminders
 from billing.dunning.mailing.content import Claim, letter_of, render
 from billing.dunning.models import DunningMail, DunningNotice, LateFee, LateFeeClaim
 from billing.dunning.planning import Due
 from billing.dunning.states import FeeState, Template
 from billing.entities.models import BillingEntity
-from billing.invoicing.documents.wording import language_of
 from billing.kernel.ids import uuid7
 
 _SEVERITY = list(Template.values)

@@ -14,10 +14,7 @@ from billing.dunning.tests.makers import make_policy, run
 from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import CostAllocation, Invoice
-from billing.invoicing.proof import proof_of
 from billing.invoicing.queries import customers_due
-from billing.invoicing.recomputing import differences_in
-from billing.invoicing.tax import LATE_PAYMENT
 from billing.invoicing.tests.makers import (
     make_discount,
     make_discount_grant,
@@ -28,12 +25,15 @@ from billing.invoicing.tests.makers import (
     make_tax_rate,
     make_usage,
 )
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.recalculation import differences_in
+from billing.invoicing.verification.services.reconciliation import proof_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import IllegalMove
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.ledger.models import JournalLine
 from billing.payments.tests.test_subscription_standing import billed
+from billing.tax.core.tax import LATE_PAYMENT
 
 pytestmark = pytest.mark.django_db
 FLAT, INTEREST, LETTER = 5, 10, 15

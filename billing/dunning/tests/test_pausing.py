@@ -12,7 +12,7 @@ from billing.dunning.models import DunningNotice, DunningPause
 from billing.dunning.services.steps import take_steps
 from billing.dunning.tests.makers import DUE, FIRST, SECOND, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late, noticed
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import Invalid, PreconditionFailed
 from billing.kernel.tests.races import start_rival
 from billing.payments.tests.makers import make_customer, make_payment, make_seller

@@ -13,7 +13,7 @@ from billing.dunning.reactions import reopen_case
 from billing.dunning.tests.makers import DUE, FIRST, SECOND, STOP, make_late_invoice, make_policy, run
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.models import EventDelivery
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.payments.tests.makers import make_payment, make_seller

@@ -23,7 +23,7 @@ from billing.dunning.tests.makers import (
 )
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services as invoicing
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.models import OutboxEvent
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival

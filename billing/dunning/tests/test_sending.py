@@ -14,7 +14,7 @@ from billing.dunning.invariants import CHECKS
 from billing.dunning.models import DunningMail
 from billing.dunning.tests.makers import FIRST, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import IllegalMove
 from billing.kernel.mailing.errors import MailStillUnderWay
 from billing.kernel.mailing.sending import ATTEMPTS_MAX

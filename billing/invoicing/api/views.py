@@ -9,19 +9,19 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from billing.access.api.permissions import require
+from billing.documents.api import PDF, PdfRenderer, pdf_response
 from billing.entities import queries as entities
 from billing.entities.api.fields import ActingPermission, seen_or_done
 from billing.invoicing import queries, services
 from billing.invoicing.api import serializers
-from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.invoicing.api.filters import InvoiceFilter, RunFilter, TaxRateFilter
-from billing.invoicing.api.one_off import OneOffInvoices
-from billing.invoicing.horizon import require_near
+from billing.invoicing.billing_runs.queries import figures_of
+from billing.invoicing.drafting.api import OneOffInvoices
+from billing.invoicing.invoices.core.billing_horizon import require_near
 from billing.invoicing.models import BillingRunItem, InvoiceLine, TaxRate
-from billing.invoicing.proof import proof_of
-from billing.invoicing.run_figures import figures_of
 from billing.invoicing.states import RunItemState
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.reconciliation import proof_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.api import expansion
 from billing.kernel.api.viewsets import ServiceViewSet
 

@@ -16,8 +16,8 @@ from itertools import accumulate
 
 from stdnum import iban
 
-from billing.invoicing.documents.formats import Formats, party
-from billing.invoicing.documents.wording import CATEGORIES, LABELS, reason_in, terms_in
+from billing.documents.core.formats import Formats, party
+from billing.documents.core.wording import CATEGORIES, LABELS, reason_in, terms_in
 from billing.invoicing.models import (
     CreditNote,
     CreditNoteLine,

@@ -1,23 +1,31 @@
 """The tables: tax, discounts, invoices with their lines and documents, what they claim, whose cost it is, billing runs."""
 
-from billing.invoicing.models.allocation_runs import AllocationRun, AllocationRunKind
-from billing.invoicing.models.allocations import AllocationBasis, CostAllocation, GlSource
-from billing.invoicing.models.claims import ChargeClaim, UsageClaim
-from billing.invoicing.models.closing import ClosedPeriod
-from billing.invoicing.models.consolidation import (
+from billing.documents.models import KeptDocument
+from billing.invoicing.allocation.models.allocations import AllocationBasis, CostAllocation, GlSource
+from billing.invoicing.allocation.models.closed_periods import ClosedPeriod
+from billing.invoicing.allocation.models.gl_codes import GLCodeMapping
+from billing.invoicing.allocation.models.rules import (
+    AllocationRule,
+    AllocationRuleVersion,
+    AllocationTarget,
+    RuleKind,
+)
+from billing.invoicing.allocation.models.runs import AllocationRun, AllocationRunKind
+from billing.invoicing.billing_runs.models import BillingRun, BillingRunItem
+from billing.invoicing.consolidation.models import (
     ConsolidatedChild,
     ConsolidatedDocument,
     ConsolidatedInvoice,
     ConsolidatedTotal,
 )
-from billing.invoicing.models.crediting import (
+from billing.invoicing.credit_notes.models import (
     CreditApplication,
     CreditNote,
     CreditNoteDocument,
     CreditNoteLine,
     CreditNoteTax,
 )
-from billing.invoicing.models.discounts import (
+from billing.invoicing.discounts.models import (
     Discount,
     DiscountAmount,
     DiscountDuration,
@@ -26,9 +34,9 @@ from billing.invoicing.models.discounts import (
     DiscountProduct,
     DiscountUse,
 )
-from billing.invoicing.models.exchange import ExchangeRate
-from billing.invoicing.models.gl_codes import GLCodeMapping
-from billing.invoicing.models.invoices import (
+from billing.invoicing.drafting.models import ChargeClaim, UsageClaim
+from billing.invoicing.exchange_rates.models import ExchangeRate
+from billing.invoicing.invoices.models import (
     Invoice,
     InvoiceDocument,
     InvoiceLine,
@@ -36,9 +44,6 @@ from billing.invoicing.models.invoices import (
     LineKind,
     NumberSeries,
 )
-from billing.invoicing.models.kept import KeptDocument
-from billing.invoicing.models.rules import AllocationRule, AllocationRuleVersion, AllocationTarget, RuleKind
-from billing.invoicing.models.runs import BillingRun, BillingRunItem
 from billing.invoicing.models.taxes import TaxExemption, TaxRate
 
 __all__ = [

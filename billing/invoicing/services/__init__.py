@@ -1,6 +1,59 @@
-from billing.invoicing.services.applying import apply_credit, redirect_credit
-from billing.invoicing.services.consolidating import consolidate_invoices, preview_consolidation
-from billing.invoicing.services.crediting import issue_credit_note, preview_credit_note
+from billing.invoicing.allocation.services.allocation_rules import (
+    RuleTerms,
+    TargetTerms,
+    activate_allocation_rule,
+    create_allocation_rule,
+    retire_allocation_rule,
+    revise_allocation_rule,
+)
+from billing.invoicing.allocation.services.gl_code_mappings import add_gl_code_mapping, end_gl_code_mapping
+from billing.invoicing.allocation.services.manual_allocation import allocate_cost
+from billing.invoicing.allocation.services.runs import (
+    RUN_ALLOCATION,
+    StepTerms,
+    continue_allocation_run,
+    reverse_allocation_run,
+    run_allocation_rule,
+    step_down_costs,
+)
+from billing.invoicing.allocation.services.simulation import simulate_allocation_rule
+from billing.invoicing.billing_runs.services.document_queue import RENDER_DOCUMENTS
+from billing.invoicing.billing_runs.services.preview import BillingPreview, preview_billing
+from billing.invoicing.billing_runs.services.queue import RUN_BILLING, queue_billing_run
+from billing.invoicing.billing_runs.services.rerating import rerate_invoice, rerate_usage
+from billing.invoicing.billing_runs.services.runs import (
+    continue_billing_run,
+    retry_customer,
+    start_billing_run,
+)
+from billing.invoicing.consolidation.services.issue import consolidate_invoices, preview_consolidation
+from billing.invoicing.consolidation.services.void import void_consolidated_invoice
+from billing.invoicing.credit_notes.services.application import apply_credit, redirect_credit
+from billing.invoicing.credit_notes.services.issue import issue_credit_note, preview_credit_note
+from billing.invoicing.discounts.services.grants import (
+    DISCOUNT_MONTHS_MAX,
+    DISCOUNT_PRODUCTS_MAX,
+    create_discount,
+    end_discount_grant,
+    grant_discount,
+    retire_discount,
+)
+from billing.invoicing.drafting.services.drafts import draft_invoices
+from billing.invoicing.drafting.services.one_off_invoices import (
+    ONE_OFF_LINES_MAX,
+    delete_one_off_invoice,
+    draft_one_off_invoice,
+    preview_one_off_invoice,
+    preview_one_off_revision,
+    revise_one_off_invoice,
+)
+from billing.invoicing.drafting.services.one_off_lines import OneOffLine
+from billing.invoicing.exchange_rates.services import add_exchange_rate
+from billing.invoicing.issuing.services.issue import issue_invoice, issue_invoices
+from billing.invoicing.issuing.services.past_due import review_standing
+from billing.invoicing.issuing.services.settlement import credit_invoices, settle_invoices
+from billing.invoicing.issuing.services.void import void_invoice
+from billing.invoicing.issuing.services.write_off import recover_invoice, write_off_invoice
 from billing.invoicing.services.documenting import (
     Rendered,
     render_consolidated_document,
@@ -9,61 +62,8 @@ from billing.invoicing.services.documenting import (
     render_invoice_documents,
     render_missing_documents,
 )
-from billing.invoicing.services.drafting import draft_invoices
-from billing.invoicing.services.exchanging import add_exchange_rate
 from billing.invoicing.services.exempting import add_tax_exemption, end_tax_exemption
-from billing.invoicing.services.granting import (
-    DISCOUNT_MONTHS_MAX,
-    DISCOUNT_PRODUCTS_MAX,
-    create_discount,
-    end_discount_grant,
-    grant_discount,
-    retire_discount,
-)
-from billing.invoicing.services.issuing import issue_invoice, issue_invoices
-from billing.invoicing.services.mapping import add_gl_code_mapping, end_gl_code_mapping
-from billing.invoicing.services.one_off import (
-    ONE_OFF_LINES_MAX,
-    delete_one_off_invoice,
-    draft_one_off_invoice,
-    preview_one_off_invoice,
-    preview_one_off_revision,
-    revise_one_off_invoice,
-)
-from billing.invoicing.services.previewing import BillingPreview, preview_billing
-from billing.invoicing.services.queueing import RUN_BILLING, queue_billing_run
-from billing.invoicing.services.queueing_documents import RENDER_DOCUMENTS
-from billing.invoicing.services.reallocating import allocate_cost
-from billing.invoicing.services.releasing import void_consolidated_invoice
-from billing.invoicing.services.rerating import rerate_invoice, rerate_usage
-from billing.invoicing.services.rerunning import (
-    RUN_ALLOCATION,
-    StepTerms,
-    continue_allocation_run,
-    reverse_allocation_run,
-    run_allocation_rule,
-    step_down_costs,
-)
-from billing.invoicing.services.ruling import (
-    RuleTerms,
-    TargetTerms,
-    activate_allocation_rule,
-    create_allocation_rule,
-    retire_allocation_rule,
-    revise_allocation_rule,
-)
-from billing.invoicing.services.running import (
-    continue_billing_run,
-    retry_customer,
-    start_billing_run,
-)
-from billing.invoicing.services.settling import credit_invoices, settle_invoices
-from billing.invoicing.services.simulating import simulate_allocation_rule
-from billing.invoicing.services.standing import review_standing
 from billing.invoicing.services.taxing import add_tax_rate
-from billing.invoicing.services.voiding import void_invoice
-from billing.invoicing.services.writing_off import recover_invoice, write_off_invoice
-from billing.invoicing.sources.one_off import OneOffLine
 
 __all__ = [
     "DISCOUNT_MONTHS_MAX",

@@ -7,10 +7,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Prefetch, QuerySet
 
-from billing.invoicing.documents.consolidation import consolidated_content
+from billing.documents.core.rendering import kept_fields
+from billing.documents.core.wording import language_of
+from billing.documents.services.storage import facts_of, keep_document
+from billing.invoicing.consolidation.core.document_content import consolidated_content
 from billing.invoicing.documents.content import content_of, credit_note_content
-from billing.invoicing.documents.rendering import kept_fields
-from billing.invoicing.documents.wording import language_of
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import (
     ConsolidatedDocument,
@@ -23,7 +24,6 @@ from billing.invoicing.models import (
     InvoiceTax,
 )
 from billing.invoicing.queries import without_document
-from billing.invoicing.services.keeping import facts_of, keep_document
 from billing.kernel import audit
 from billing.kernel.errors import DomainError
 from billing.kernel.retrying import retrying

@@ -10,9 +10,9 @@ from django.db import transaction
 from billing.entities.models import BillingEntity
 from billing.invoicing.errors import TaxIdMissing, TaxRateMissing
 from billing.invoicing.models import TaxExemption, TaxRate
-from billing.invoicing.tax import NAMES_THE_SELLER, Party, TaxTreatment, treatment_of
 from billing.kernel import audit
 from billing.kernel.errors import Conflict
+from billing.tax.core.tax import NAMES_THE_SELLER, Party, TaxTreatment, treatment_of
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from itertools import count
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
+from billing.invoicing.consolidation.services.issue import Consolidated
 from billing.invoicing.models import (
     ConsolidatedInvoice,
     ExchangeRate,
@@ -15,7 +16,6 @@ from billing.invoicing.models import (
     InvoiceTax,
     LineKind,
 )
-from billing.invoicing.services.consolidating import Consolidated
 from billing.kernel.tests.commits import as_if_committed
 from billing.subscriptions.tests.makers import make_product
 

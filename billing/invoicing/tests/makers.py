@@ -17,11 +17,11 @@ from billing.invoicing.models import (
     LineKind,
     TaxRate,
 )
-from billing.invoicing.tax import breakdown
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed
 from billing.subscriptions.models import Basis, Price, PriceModel, Product, Subscription, Timing
 from billing.subscriptions.tests.makers import make_plan, make_price, make_product, make_subscription
+from billing.tax.core.tax import breakdown
 from billing.usage import services as usage
 from billing.usage.models import Meter, UsageEvent
 from billing.usage.tests.makers import make_meter, make_report, make_usage_event

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.entities.models import BillingEntity, Department
-from billing.invoicing.allocating import Policy, allocate
+from billing.invoicing.allocation.services.allocation import Policy, allocate
 from billing.invoicing.models import Invoice, InvoiceLine, InvoiceTax
 
 CUSTOMER = BillingEntity(pk=UUID(int=1), code="ACME")

@@ -9,11 +9,12 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
-from billing.invoicing.allocating import allocate
-from billing.invoicing.driving import Need, weights_for
+from billing.invoicing.allocation.core.rules import Driver
+from billing.invoicing.allocation.services.allocation import allocate
+from billing.invoicing.allocation.services.drivers import Need, weights_for
+from billing.invoicing.issuing.services import issue
 from billing.invoicing.models import CostAllocation, Invoice, LineKind, RuleKind
-from billing.invoicing.rules import Driver
-from billing.invoicing.services import TargetTerms, issuing
+from billing.invoicing.services import TargetTerms
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_draft,
@@ -275,9 +276,7 @@ def test_the_preview_is_what_the_run_makes(seller, customer, monkeypatch):
     make_rule(customer, to("IT", "33.3333"), to("OPS"))
     make_usage(customer, make_sold_meter(seller), "400")
     seen = []
-    monkeypatch.setattr(
-        issuing, "allocate", lambda *args, **kw: seen.append(allocate(*args, **kw)) or seen[-1]
-    )
+    monkeypatch.setattr(issue, "allocate", lambda *args, **kw: seen.append(allocate(*args, **kw)) or seen[-1])
 
     preview = services.preview_billing(seller_id=seller.pk, as_of=AS_OF)
     [previewed] = preview.invoices

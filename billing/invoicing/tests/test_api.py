@@ -6,7 +6,6 @@ import pytest
 
 from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.invoicing.models import BillingRun, CostAllocation, Invoice
-from billing.invoicing.proof import proof_of
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import (
     AS_OF,
@@ -16,6 +15,7 @@ from billing.invoicing.tests.makers import (
     make_sold_meter,
     make_usage,
 )
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.background_jobs import run_job
 from billing.kernel.models import AuditEntry, Job, JobState
 from billing.kernel.tests.commits import as_if_committed

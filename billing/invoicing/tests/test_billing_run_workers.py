@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
+from billing.invoicing.billing_runs.services import runs as billing_runs
 from billing.invoicing.models import BillingRun, Invoice, NumberSeries, UsageClaim
 from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
@@ -125,17 +126,17 @@ def test_a_customer_in_use_is_put_off_and_everybody_else_is_billed(settings):
 def test_a_worker_that_failed_a_customer_leaves_alone_whom_another_has_billed_meanwhile(monkeypatch):
     """Between the refusal and its note the price is added and a rival bills the customer."""
     run, customers = start(1, failing=0)
-    refused = services.running._note_failure
+    refused = billing_runs._note_failure
 
     def too_late(*args, **kwargs):
-        monkeypatch.setattr(services.running, "_note_failure", refused)
+        monkeypatch.setattr(billing_runs, "_note_failure", refused)
         seller = BillingEntity.objects.get(pk=run.seller_id)
         product = seller.products.get(prices__currency="USD")
         make_price(product=product, currency="EUR", unit_price=Decimal("0.25"))
         in_a_thread(lambda: work(run))
         refused(*args, **kwargs)
 
-    monkeypatch.setattr(services.running, "_note_failure", too_late)
+    monkeypatch.setattr(billing_runs, "_note_failure", too_late)
     work(run)
 
     item = run.items.get()

@@ -12,8 +12,6 @@ from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.proof import proof_of
-from billing.invoicing.recomputing import differences_in
 from billing.invoicing.tests.makers import (
     make_discount,
     make_discount_grant,
@@ -23,6 +21,8 @@ from billing.invoicing.tests.makers import (
 )
 from billing.invoicing.tests.test_subscription_invoices import MIDDLE, NOV, OCT, SEP, bill, cancel, draft
 from billing.invoicing.tests.test_usage_rating import FLAT, GRADUATED, PACKAGE, PER_UNIT, PERCENTAGE, VOLUME
+from billing.invoicing.verification.services.recalculation import differences_in
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.invariant_checks import find_violations
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.invariants import assert_invariants_hold

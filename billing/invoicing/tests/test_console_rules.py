@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from billing.entities.tests.makers import make_department, make_entity, make_grant
 from billing.invoicing import services
+from billing.invoicing.allocation.console.target_text import targets_from, text_of
 from billing.invoicing.errors import TargetsUnclear
 from billing.invoicing.models import AllocationRule, AllocationRun, GLCodeMapping
-from billing.invoicing.target_text import targets_from, text_of
 from billing.invoicing.tests.makers import (
     make_invoice,
     make_rule,

@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from billing.entities.tests.makers import make_entity, make_grant
-from billing.invoicing import console_runs, services
+from billing.invoicing import services
+from billing.invoicing.billing_runs.console import runs
+from billing.invoicing.billing_runs.queries import NOTHING_MORE, figures_of
 from billing.invoicing.errors import PriceMissing
 from billing.invoicing.models import BillingRun, BillingRunItem, Invoice
-from billing.invoicing.run_figures import NOTHING_MORE, figures_of
 from billing.invoicing.states import RunItemState, RunState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
 from billing.kernel.errors import NotFound
@@ -237,7 +238,7 @@ def test_nothing_is_started_before_it_was_seen(console):
 
 
 def test_a_preview_of_many_customers_says_how_many_it_tried(console, monkeypatch):
-    monkeypatch.setattr(console_runs, "PREVIEW_CUSTOMERS_MAX", 2)
+    monkeypatch.setattr(runs, "PREVIEW_CUSTOMERS_MAX", 2)
     seller = make_seller()
     make_customers(seller, 3)
 

@@ -32,7 +32,7 @@ from billing.invoicing.tests.consolidation_makers import (
     seller_above,
 )
 from billing.invoicing.tests.makers import AS_OF, make_invoice
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import IllegalMove, Invalid, NotFound, PreconditionFailed
 from billing.kernel.models import AuditEntry, OutboxEvent
 from billing.kernel.tests.commits import as_if_committed

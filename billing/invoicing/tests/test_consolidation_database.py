@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.invoicing import services
-from billing.invoicing.consolidation_invariants import CHECKS
+from billing.invoicing.consolidation.invariants import CHECKS
 from billing.invoicing.errors import ChildOfConsolidation, NothingToConsolidate
 from billing.invoicing.invariants import CHECKS as ALL_CHECKS
 from billing.invoicing.models import ConsolidatedChild, ConsolidatedInvoice, ConsolidatedTotal

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from billing.entities.models import EntityRelation
 from billing.entities.tests.makers import make_entity
 from billing.invoicing import services
-from billing.invoicing.consolidation_invariants import CHECKS
+from billing.invoicing.consolidation.invariants import CHECKS
 from billing.invoicing.errors import NothingToConsolidate
 from billing.invoicing.tests.consolidation_makers import (
     NOVEMBER,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoicing.crediting import (
+from billing.invoicing.credit_notes.core.credit_amounts import (
     BilledLine,
     BilledRow,
     BilledShare,
@@ -13,8 +13,8 @@ from billing.invoicing.crediting import (
     credit,
     left_of,
 )
-from billing.invoicing.tax import exact_tax
 from billing.kernel.money import minor_unit, round_half_up, split_exact
+from billing.tax.core.tax import exact_tax
 
 D = Decimal
 

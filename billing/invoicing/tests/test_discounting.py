@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from billing.invoicing.discounting import Reduction, spread, taken_back, taken_off
+from billing.invoicing.discounts.core.discount_amounts import Reduction, spread, taken_back, taken_off
 from billing.kernel.money import minor_unit, round_half_up
 
 CURRENCIES = st.sampled_from(["JPY", "EUR", "KWD"])

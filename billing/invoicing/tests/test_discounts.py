@@ -19,8 +19,6 @@ from billing.invoicing.errors import (
 )
 from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Discount, DiscountGrant, DiscountUse, Invoice, InvoiceLine
-from billing.invoicing.proof import proof_of
-from billing.invoicing.recomputing import differences_in
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_discount,
@@ -35,6 +33,8 @@ from billing.invoicing.tests.makers import (
     one_off_line,
     report_usage,
 )
+from billing.invoicing.verification.services.recalculation import differences_in
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.commits import as_if_committed

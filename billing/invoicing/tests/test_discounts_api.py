@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from billing.documents.core.rendering import pdf_of
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing import services
 from billing.invoicing.documents.content import content_of
-from billing.invoicing.documents.rendering import pdf_of
 from billing.invoicing.models import Discount, DiscountGrant, Invoice
 from billing.invoicing.tests.makers import (
     AS_OF,

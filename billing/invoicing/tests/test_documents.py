@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from billing.documents.core.formats import Formats
+from billing.documents.core.rendering import pdf_of
+from billing.documents.core.typesetting import paged
+from billing.documents.core.wording import CATEGORIES, LABELS, language_of, reason_in, terms_in
 from billing.entities.models import BillingEntity
 from billing.entities.tests.makers import make_grant
 from billing.invoicing import services
 from billing.invoicing.documents.content import content_of
-from billing.invoicing.documents.formats import Formats
-from billing.invoicing.documents.rendering import pdf_of
-from billing.invoicing.documents.typesetting import paged
-from billing.invoicing.documents.wording import CATEGORIES, LABELS, language_of, reason_in, terms_in
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.models import Invoice, InvoiceDocument, InvoiceLine, InvoiceTax
-from billing.invoicing.tax import exemption_reason
 from billing.invoicing.tests.makers import make_draft, make_invoice
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.invariants import assert_invariants_hold
+from billing.tax.core.tax import exemption_reason
 
 API = "/api/v1/enterprise-billing/"
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.entities.models import BillingEntity
+from billing.invoicing.discounts.services.application import DiscountTable, Granted, in_order
+from billing.invoicing.drafting.services.composition import Composed, compose
+from billing.invoicing.invoices.core.draft_lines import DraftLine
 from billing.invoicing.models import Discount, DiscountGrant, Invoice, InvoiceTax, TaxExemption, TaxRate
-from billing.invoicing.services.composing import Composed, compose
-from billing.invoicing.services.discounting import DiscountTable, Granted, in_order
 from billing.invoicing.services.taxing import TaxTable
-from billing.invoicing.sources.making import DraftLine
 
 SELLER = UUID(int=9)
 MINOR_UNITS = {"JPY": 1, "EUR": 100, "KWD": 1000}

@@ -6,14 +6,15 @@ from decimal import Decimal
 import pytest
 
 from billing.entities.tests.makers import make_entity
-from billing.invoicing import guards, services
+from billing.invoicing import services
+from billing.invoicing.drafting import hooks as drafting_hooks
+from billing.invoicing.drafting.services.charge_lines import charge_lines
+from billing.invoicing.drafting.services.usage_lines import usage_lines
 from billing.invoicing.errors import CustomerNotActive
-from billing.invoicing.guards import adjusted_lines_are_issued, customers_are_active
+from billing.invoicing.invoices.core.draft_lines import DraftLine
+from billing.invoicing.issuing import hooks as issuing_hooks
+from billing.invoicing.issuing.hooks import adjusted_lines_are_issued, customers_are_active
 from billing.invoicing.models import Invoice, LineKind
-from billing.invoicing.sources import registry
-from billing.invoicing.sources.charges import charge_lines
-from billing.invoicing.sources.making import DraftLine
-from billing.invoicing.sources.usage import usage_lines
 from billing.invoicing.states import InvoiceState, RunItemState
 from billing.invoicing.tests.makers import AS_OF, make_seller, make_sold_meter, make_usage
 from billing.kernel.ids import uuid7
@@ -63,8 +64,8 @@ def bill(seller):
 
 def test_what_is_registered_today_and_in_which_order():
     """Our own sources come before those of higher apps, which `config/tests/wiring.txt` has."""
-    assert [charge_lines, usage_lines] == registry.SOURCES[:2]
-    assert [customers_are_active, adjusted_lines_are_issued] == guards.GUARDS
+    assert [charge_lines, usage_lines] == drafting_hooks.SOURCES[:2]
+    assert [customers_are_active, adjusted_lines_are_issued] == issuing_hooks.GUARDS
 
 
 def test_a_further_source_adds_its_lines_behind_the_others():
@@ -76,11 +77,11 @@ def test_a_further_source_adds_its_lines_behind_the_others():
         asked.append((seller_id, set(customers), as_of))
         return [fee(customers[second.pk], product)] if second.pk in customers else []
 
-    registry.bills(fees)
+    drafting_hooks.bills(fees)
     try:
         bill(seller)
     finally:
-        registry.SOURCES.remove(fees)
+        drafting_hooks.SOURCES.remove(fees)
 
     assert asked == [(seller.pk, {first.pk, second.pk}, AS_OF)]
     billed = Invoice.objects.get(customer=second)
@@ -101,12 +102,12 @@ def test_a_guard_refuses_one_customer_and_stops_nobody_else():
         if any(invoice.customer_id == first.pk for invoice in invoices):
             raise CustomerNotActive(f"{first} wants its order number on the invoice.")
 
-    guards.guards(has_an_order_number)
+    issuing_hooks.guards(has_an_order_number)
     try:
         refused = services.preview_billing(seller_id=seller.pk, as_of=AS_OF).refused
         run = bill(seller)
     finally:
-        guards.GUARDS.remove(has_an_order_number)
+        issuing_hooks.GUARDS.remove(has_an_order_number)
 
     assert {pk: error.code for pk, error in refused.items()} == {first.pk: "customer-not-active"}
     assert run.items.get(customer=first).failure == {

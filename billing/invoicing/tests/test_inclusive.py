@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoicing.inclusive import net_included, nets_included
 from billing.kernel.money import minor_unit, round_half_up
+from billing.tax.core.inclusive_prices import net_included, nets_included
 
 CENTS = 50_000  # 0.01 to 500.00
 

@@ -14,8 +14,8 @@ from billing.invoicing.errors import (
     IssueDayBeforeLast,
     NegativeTotal,
 )
+from billing.invoicing.issuing.services import issue as issuing
 from billing.invoicing.models import CostAllocation, Invoice, NumberSeries
-from billing.invoicing.services import issuing
 from billing.invoicing.states import INVOICE_MOVES, InvoiceState
 from billing.invoicing.tests.makers import (
     AS_OF,

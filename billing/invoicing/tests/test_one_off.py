@@ -21,8 +21,6 @@ from billing.invoicing.errors import (
 )
 from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import AllocationBasis, BillingRun, Invoice, InvoiceLine
-from billing.invoicing.proof import proof_of
-from billing.invoicing.recomputing import differences_in
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import (
     AS_OF,
@@ -31,6 +29,8 @@ from billing.invoicing.tests.makers import (
     make_seller,
     one_off_line,
 )
+from billing.invoicing.verification.services.recalculation import differences_in
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.errors import Invalid, NotFound, PreconditionFailed
 from billing.kernel.models import AuditEntry
 from billing.kernel.money import round_half_up

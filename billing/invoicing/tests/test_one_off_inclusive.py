@@ -17,8 +17,6 @@ from billing.invoicing.documents.content import content_of
 from billing.invoicing.errors import OneOffKeyTaken
 from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.proof import proof_of
-from billing.invoicing.recomputing import differences_in
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_discount,
@@ -27,6 +25,8 @@ from billing.invoicing.tests.makers import (
     make_seller,
     one_off_line,
 )
+from billing.invoicing.verification.services.recalculation import differences_in
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.subscriptions.tests.makers import make_product

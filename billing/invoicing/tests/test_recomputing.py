@@ -11,8 +11,6 @@ from django.db import connection
 
 from billing.entities.tests.makers import make_entity, make_grant
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.proof import proof_of
-from billing.invoicing.recomputing import differences_in, recompute
 from billing.invoicing.tests.makers import (
     make_seller,
     make_sold_meter,
@@ -28,6 +26,8 @@ from billing.invoicing.tests.test_usage_rating import (
     bill,
     make_paying,
 )
+from billing.invoicing.verification.services.recalculation import differences_in, recompute
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.subscriptions import services as subscriptions
 from billing.subscriptions.tests.makers import make_product
 from billing.usage.models import Aggregation

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.entities.tests.makers import make_department, make_entity
+from billing.invoicing.allocation.services.verification import redivided_of
 from billing.invoicing.models import CostAllocation
-from billing.invoicing.proof import proof_of
-from billing.invoicing.redividing import redivided_of
 from billing.invoicing.services import TargetTerms
 from billing.invoicing.tests.makers import make_invoice, make_rule, make_seller, to
 from billing.invoicing.tests.test_recomputing import tamper
 from billing.invoicing.tests.test_rerunning import put_back, run
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.tests.commits import as_if_committed
 
 pytestmark = pytest.mark.django_db

@@ -8,11 +8,11 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.entities.tests.makers import make_department, make_entity
 from billing.invoicing import services
+from billing.invoicing.allocation.services import runs
 from billing.invoicing.errors import AllocationRunExists, RuleNotInForce, StepsUnclear
 from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import AllocationRun, CostAllocation, RuleKind
-from billing.invoicing.proof import proof_of
-from billing.invoicing.services import StepTerms, TargetTerms, rerunning
+from billing.invoicing.services import StepTerms, TargetTerms
 from billing.invoicing.tests.makers import (
     AS_OF,
     make_invoice,
@@ -23,6 +23,7 @@ from billing.invoicing.tests.makers import (
     rule_terms,
     to,
 )
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.errors import Conflict, IllegalMove, Invalid, PreconditionFailed
 from billing.kernel.models import Job
 from billing.kernel.tests.commits import as_if_committed
@@ -409,4 +410,4 @@ def test_a_run_asks_as_often_for_many_invoices_as_for_one(customer, django_asser
     )
 
     with django_assert_max_num_queries(30):
-        assert rerunning._next_chunk(started.pk, actor="user:1") == 3
+        assert runs._next_chunk(started.pk, actor="user:1") == 3

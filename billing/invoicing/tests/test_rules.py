@@ -8,8 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from billing.invoicing.allocation.core.rules import (
+    Driver,
+    Target,
+    TargetKind,
+    by_weight,
+    divide,
+    require_sound,
+)
 from billing.invoicing.errors import AllocationIncomplete, AllocationOver100, TargetsUnclear
-from billing.invoicing.rules import Driver, Target, TargetKind, by_weight, divide, require_sound
 from billing.kernel.money import minor_unit
 
 ELSEWHERE = 999

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from billing.invoicing.allocation.core.step_down import Step, require_sound_steps, stepped_down
 from billing.invoicing.errors import StepsUnclear
-from billing.invoicing.stepping import Step, require_sound_steps, stepped_down
 
 PATIENTLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MAINTENANCE, SYSTEMS, MACHINING, ASSEMBLY = "1 maintenance", "2 systems", "3 machining", "4 assembly"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoicing.documents import typesetting
-from billing.invoicing.documents.typesetting import (
+from billing.documents.core import typesetting
+from billing.documents.core.typesetting import (
     BOLD,
     CARRIED,
     HEAD,
@@ -16,7 +16,7 @@ from billing.invoicing.documents.typesetting import (
     width_of,
     wrapped,
 )
-from billing.invoicing.documents.wording import LABELS
+from billing.documents.core.wording import LABELS
 
 WORDS = st.text(alphabet="aWi .,-–é\N{NO-BREAK SPACE}", max_size=300)
 

@@ -8,9 +8,9 @@ from billing.invoicing import services
 from billing.invoicing.errors import InvoiceHasSettlements, RecoveryExceedsWriteOff
 from billing.invoicing.invariants import CHECKS
 from billing.invoicing.models import Invoice
-from billing.invoicing.proof import proof_of
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice
+from billing.invoicing.verification.services.reconciliation import proof_of
 from billing.kernel.errors import IllegalMove, Invalid, PreconditionFailed
 from billing.kernel.models import AuditEntry
 from billing.kernel.tests.commits import as_if_committed

@@ -7,9 +7,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from billing.documents.api import PDF, PdfRenderer, pdf_response
 from billing.entities import queries as entities
 from billing.entities.api.fields import EntityField
-from billing.invoicing.api.documents import PDF, PdfRenderer, pdf_response
 from billing.kernel.api.fields import CurrencyCodeField, IdField, MoneyAmountField, StrictDateField
 from billing.kernel.api.serializers import StrictSerializer
 from billing.kernel.api.viewsets import ServiceView

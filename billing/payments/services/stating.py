@@ -3,9 +3,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from billing.documents.core.wording import language_of
+from billing.documents.services.storage import keep_document
 from billing.entities.models import BillingEntity
-from billing.invoicing.documents.wording import language_of
-from billing.invoicing.services.keeping import keep_document
 from billing.kernel.errors import Invalid
 from billing.payments.documents import statement_content
 from billing.payments.models import StatementDocument

@@ -28,7 +28,7 @@ from billing.invoicing.tests.consolidation_makers import (
     make_payer,
     seller_above,
 )
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import uuid7
 from billing.kernel.tests.commits import as_if_committed

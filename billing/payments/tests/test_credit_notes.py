@@ -31,10 +31,10 @@ from billing.invoicing.models import (
     Invoice,
     NumberSeries,
 )
-from billing.invoicing.proof import proof_of
 from billing.invoicing.states import InvoiceState
 from billing.invoicing.tests.makers import AS_OF, make_draft, make_invoice, make_invoice_over, make_seller
-from billing.invoicing.timeline import timeline_of
+from billing.invoicing.verification.services.reconciliation import proof_of
+from billing.invoicing.verification.services.timeline import timeline_of
 from billing.kernel.errors import Conflict, IllegalMove, Invalid, NotFound, PreconditionFailed
 from billing.kernel.invariant_checks import find_violations
 from billing.kernel.models import AuditEntry, OutboxEvent

@@ -8,8 +8,8 @@ from tqdm import tqdm
 from billing.entities.models import BillingEntity
 from billing.entities.queries import today_at
 from billing.invoicing import services
-from billing.invoicing.horizon import require_near
-from billing.invoicing.months import month, month_after
+from billing.invoicing.invoices.core.billing_horizon import require_near
+from billing.invoicing.invoices.core.months import month, month_after
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
 from billing.kernel.money import round_half_up

@@ -7,8 +7,8 @@ from django.utils import timezone
 from billing.entities.models import BillingEntity
 from billing.entities.queries import today_at
 from billing.invoicing import services
-from billing.invoicing.horizon import require_near
-from billing.invoicing.months import month, month_after
+from billing.invoicing.invoices.core.billing_horizon import require_near
+from billing.invoicing.invoices.core.months import month, month_after
 from billing.kernel.context import acting
 from billing.kernel.errors import DomainError
 from billing.kernel.statement_timeout import no_statement_timeout

@@ -10,12 +10,12 @@ from tqdm import tqdm
 from billing.entities.models import BillingEntity
 from billing.entities.queries import today_at
 from billing.invoicing import services
+from billing.invoicing.billing_runs.console.tables import AWAITS
+from billing.invoicing.billing_runs.queries import NOTHING_MORE, figures_of
+from billing.invoicing.billing_runs.services.runs import progress_of
 from billing.invoicing.errors import TooFarAhead
-from billing.invoicing.horizon import require_near
+from billing.invoicing.invoices.core.billing_horizon import require_near
 from billing.invoicing.management.processes import continue_in_processes
-from billing.invoicing.run_figures import NOTHING_MORE, figures_of
-from billing.invoicing.run_tables import AWAITS
-from billing.invoicing.services.running import progress_of
 from billing.invoicing.states import RunItemState
 from billing.kernel.approval import ApprovalRequired
 from billing.kernel.context import acting

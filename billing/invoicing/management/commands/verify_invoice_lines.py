@@ -4,9 +4,9 @@ import json
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from billing.invoicing.invoices.core.months import month, month_after
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.months import month, month_after
-from billing.invoicing.recomputing import Difference, recompute
+from billing.invoicing.verification.services.recalculation import Difference, recompute
 
 
 class Command(BaseCommand):
