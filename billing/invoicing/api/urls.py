@@ -15,7 +15,9 @@ router.register("billing-runs", views.BillingRunViewSet, basename="billing-run")
 router.register("discounts", discounts.DiscountViewSet, basename="discount")
 router.register("discount-grants", discounts.DiscountGrantViewSet, basename="discount-grant")
 router.register("tax-exemptions", exemptions.TaxExemptionViewSet, basename="tax-exemption")
-router.register("consolidated-invoices", consolidation.ConsolidatedInvoiceViewSet, basename="consolidated-invoice")
+router.register(
+    "consolidated-invoices", consolidation.ConsolidatedInvoiceViewSet, basename="consolidated-invoice"
+)
 router.register("allocation-rules", rules.AllocationRuleViewSet, basename="allocation-rule")
 router.register("allocation-runs", runs.AllocationRunViewSet, basename="allocation-run")
 router.register("gl-code-mappings", gl_codes.GLCodeMappingViewSet, basename="gl-code-mapping")
