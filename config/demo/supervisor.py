@@ -1,7 +1,7 @@
 """Starts the demo's processes, notices when one dies, and stops them in the order they were started.
 
 Each process leads its own group, so that Ctrl-C in the terminal reaches only the supervisor, which
-then decides the order. Should the supervisor itself be killed, its keeper stops them (see `keeper`).
+then decides the order. Should the supervisor itself be killed, its guard stops them (see `server_guard`).
 """
 
 import os
@@ -33,13 +33,15 @@ class Died(Exception):
 
 
 class Supervisor:
-    def __init__(self, logs: Path, environment: Mapping[str, str], keeper: Sequence[str] = ()) -> None:
-        """`keeper` are arguments for the keeper: the servers that it must help to stop."""
+    def __init__(
+        self, logs: Path, environment: Mapping[str, str], guard_arguments: Sequence[str] = ()
+    ) -> None:
+        """`guard_arguments` are arguments for the server guard: the servers that it must help to stop."""
         self._logs = logs
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._running: list[tuple[Program, subprocess.Popen]] = []
-        self._keeper = subprocess.Popen(
-            [sys.executable, "-m", "config.demo.keeper", *keeper],
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "config.demo.server_guard", *guard_arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -63,7 +65,7 @@ class Supervisor:
                 start_new_session=True,
             )
         self._running.append((program, process))
-        self._tell_keeper(str(process.pid))
+        self._tell_guard(str(process.pid))
 
     def check(self) -> None:
         """Raise Died, with the end of its log, if a process has ended."""
@@ -96,13 +98,13 @@ class Supervisor:
                 os.killpg(process.pid, signal.SIGKILL)  # whatever it left behind
             process.wait()
         self._running.clear()
-        self._tell_keeper("done")
-        self._keeper.communicate()
+        self._tell_guard("done")
+        self._guard.communicate()
 
-    def _tell_keeper(self, word: str) -> None:
+    def _tell_guard(self, word: str) -> None:
         with suppress(BrokenPipeError):
-            self._keeper.stdin.write(f"{word}\n")
-            self._keeper.stdin.flush()
+            self._guard.stdin.write(f"{word}\n")
+            self._guard.stdin.flush()
 
 
 def last_lines(log: Path) -> str:

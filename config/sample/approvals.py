@@ -16,7 +16,7 @@ from billing.invoicing.approval import CREDIT_NOTE
 from billing.invoicing.models import Invoice
 from billing.kernel.context import acting
 from billing.kernel.ids import uuid7
-from config.sample.conceding import CREDITED
+from config.sample.credit_notes import CREDITED
 
 LIMIT = Decimal("1000.00")
 WAITING = Decimal("1500.00")

@@ -29,7 +29,15 @@ from billing.subscriptions import services as catalogue
 from billing.subscriptions.models import PriceModel, Product
 from billing.usage import services as usage
 from billing.usage.models import Meter, Quota
-from config.sample import approvals, conceding, dividing, grouping, reminding, signins, subscribing
+from config.sample import (
+    accounts,
+    allocation_rules,
+    approvals,
+    consolidation,
+    credit_notes,
+    dunning,
+    subscriptions,
+)
 from config.sample import company as facts
 from config.sample.usage import Places, cloud_bill, reports
 
@@ -74,8 +82,8 @@ class _Loading:
         self._grants()
         self.say("products, prices, meters, tax rates")
         self._catalogue()
-        subscribing.offer_plans(self.root, facts.FOUNDED_ON)
-        dividing.map_gl_code(seller=self.root, actor=ACTOR, starts_on=facts.FOUNDED_ON)
+        subscriptions.offer_plans(self.root, facts.FOUNDED_ON)
+        allocation_rules.map_gl_code(seller=self.root, actor=ACTOR, starts_on=facts.FOUNDED_ON)
         self._quota()
         for month, run_day in zip(facts.MONTHS, facts.RUNS, strict=True):
             self.say(f"subscriptions, usage and billing of {month:%B %Y}")
@@ -93,7 +101,7 @@ class _Loading:
         self.say("cost divided by a rule")
         self._divide()
         self.say("reminders")
-        reminding.remind(
+        dunning.remind(
             seller=self.root,
             controller=self.people["fiona"],
             operator=self.people["ben"],
@@ -123,7 +131,7 @@ class _Loading:
             self.places[company.code, ""] = known[company.code].pk
 
     def _people(self) -> None:
-        password = signins.demo_password()
+        password = accounts.demo_password()
         for person in facts.PEOPLE:
             self.people[person.key] = User.objects.filter(email=person.email).first() or access.create_user(
                 actor=ACTOR, email=person.email, name=person.name, password=password
@@ -239,7 +247,7 @@ class _Loading:
     def _subscriptions(self, first: date, last: date) -> None:
         """What was subscribed, changed and left from the first day to the last."""
         with _as(self.people["fiona"]) as actor:
-            subscribing.act(self.places, first=first, last=last, actor=actor)
+            subscriptions.act(self.places, first=first, last=last, actor=actor)
 
     def _usage(self, month: date, run_day: date) -> None:
         """What was reported until the month's billing run, the stragglers of the month before included."""
@@ -298,11 +306,11 @@ class _Loading:
 
     def _discount(self, starts_on: date) -> None:
         with _as(self.people["fiona"]) as actor:
-            conceding.discount(seller=self.root, starts_on=starts_on, actor=actor)
+            credit_notes.discount(seller=self.root, starts_on=starts_on, actor=actor)
 
     def _credit(self) -> None:
         with _as(self.people["fiona"]) as actor:
-            conceding.credit(seller=self.root, issued_on=facts.TODAY, actor=actor)
+            credit_notes.credit(seller=self.root, issued_on=facts.TODAY, actor=actor)
 
     def _move_cost(self) -> None:
         """The controller moves a part of one line to the department that really used it."""
@@ -329,17 +337,17 @@ class _Loading:
             )
 
     def _divide(self) -> None:
-        dividing.divide(
+        allocation_rules.divide(
             seller=self.root, controller=self.people["fiona"], month=facts.MONTHS[-1], today=facts.TODAY
         )
 
     def _consolidate(self) -> None:
-        grouping.consolidate(seller=self.root, operator=self.people["ben"], today=facts.TODAY)
+        consolidation.consolidate(seller=self.root, operator=self.people["ben"], today=facts.TODAY)
 
 
 def make_key() -> None:
     """A key of the service account that carries every scope and is kept in its file, unless it is there."""
-    prefix = signins.kept(signins.key_file()).removeprefix("ebk_").partition("_")[0]
+    prefix = accounts.kept(accounts.key_file()).removeprefix("ebk_").partition("_")[0]
     alive = ApiKey.objects.filter(revoked_at__isnull=True, expires_at__gt=timezone.now())
     if alive.filter(prefix=prefix).exists():
         return
@@ -352,7 +360,7 @@ def make_key() -> None:
             scopes=permissions.scopes(),
             expires_at=timezone.now() + timedelta(days=365),
         )
-        signins.keep(signins.key_file(), text)
+        accounts.keep(accounts.key_file(), text)
 
 
 def _root() -> BillingEntity:

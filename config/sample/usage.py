@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from billing.usage.services import UsageReport
-from config.sample import offers
+from config.sample import catalogue
 from config.sample.company import CUSTOMERS, FIRST_MONTH, PRODUCTS, SUPPORT_HOURS, Company, Part, parts_of
 
 SOURCE = "northwind-metering"
@@ -108,7 +108,7 @@ def _support(company: Company, month: date, places: Places) -> Iterator[UsageRep
 
 def _builds(company: Company, month: date, places: Places) -> Iterator[UsageReport]:
     """What counts against the build minutes of a plan."""
-    if mean := offers.BUILDERS.get(company.code):
+    if mean := catalogue.BUILDERS.get(company.code):
         for day in days_of(month):
             minutes = mean // 2 + draw(mean, company.code, "BUILD", day)
             yield _report(company, "BUILD", day, str(minutes), "ENG", places)

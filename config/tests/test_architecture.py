@@ -61,7 +61,7 @@ ONLY_IN = {  # a word in the source -> the only files that may contain it
     "time.sleep(": {
         "billing/kernel/retrying.py",
         "billing/kernel/tests/races.py",
-        "config/demo/keeper.py",
+        "config/demo/server_guard.py",
         "config/demo/supervisor.py",
         "config/embedded/postgres.py",
         "config/embedded/sharing.py",

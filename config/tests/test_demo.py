@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.demo.keeper import stop_groups
+from config.demo.server_guard import stop_groups
 from config.demo.supervisor import Died, Program, Supervisor, last_lines
 from config.demo.web import HOST, PORTS_TRIED, free_port, status_of
 from config.env import ROOT
@@ -91,7 +91,7 @@ def test_what_a_process_leaves_behind_is_stopped_with_it(tmp_path):
 
 
 @slow
-def test_the_keeper_stops_the_processes_of_a_supervisor_that_was_killed(tmp_path):
+def test_the_guard_stops_the_processes_of_a_supervisor_that_was_killed(tmp_path):
     script = f"""
 import pathlib, sys, time
 from config.demo.supervisor import Program, Supervisor

@@ -30,7 +30,7 @@ from billing.kernel.tests.commits import as_if_committed
 from billing.payments.models import Payment
 from billing.subscriptions.models import LicenseAssignment, Plan, Subscription
 from billing.usage.models import QuotaCounter, UsageEvent
-from config.sample import loading, signins
+from config.sample import accounts, loading
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -127,9 +127,9 @@ def test_the_sample_company_is_the_same_to_the_cent_and_sound(tmp_path):
     call_command("verify_ledger", stdout=io.StringIO())
     call_command("verify_invariants", stdout=io.StringIO())
 
-    key = signins.key_file().read_text().strip()
+    key = accounts.key_file().read_text().strip()
     assert use_key(presented=key, ip="127.0.0.1").user.email == "metering@northwind.example"
-    password = signins.password_file().read_text().strip()
+    password = accounts.password_file().read_text().strip()
     assert User.objects.get(email="fiona@northwind.example").check_password(password)
     assert key in said
     assert password in said

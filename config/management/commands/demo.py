@@ -50,13 +50,13 @@ class Command(BaseCommand):
                 f"The ports {settings.DEMO_PORT} to {settings.DEMO_PORT + PORTS_TRIED - 1} are all taken: "
                 "choose another one with PORT=9000 make demo."
             )
-        keeper = self._start_servers()
+        guard_arguments = self._start_servers()
         self._say("Bringing the tables up to date ...")
         call_command("migrate", interactive=False, verbosity=0)
         self._say("Making sure of the sample data ...")
         sign_ins = io.StringIO()
         call_command("seed_demo", stdout=sign_ins)
-        supervisor = Supervisor(settings.VAR / "log", child_environment(port), keeper)
+        supervisor = Supervisor(settings.VAR / "log", child_environment(port), guard_arguments)
         try:
             web, *others = programs(port)
             self._say("Starting the web server, the worker and the scheduler ...")
@@ -77,17 +77,17 @@ class Command(BaseCommand):
             supervisor.stop(report=lambda name: self._say(f"Stopping {name} ..."))
 
     def _start_servers(self) -> list[str]:
-        """Start what no URL was given for; the keeper's arguments to stop the same."""
-        keeper = []
+        """Start what no URL was given for; the guard's arguments to stop the same."""
+        guard_arguments = []
         if here := settings.DATABASES["default"].get("EMBEDDED"):
             self._say("Starting PostgreSQL ...")
             embedded.postgres(here["data"], here["name"])
-            keeper += ["--postgres", str(here["data"])]
+            guard_arguments += ["--postgres", str(here["data"])]
         if settings.EMBEDDED_VALKEY:
             self._say("Starting Valkey ...")
             embedded.valkey(settings.EMBEDDED_VALKEY)
-            keeper += ["--valkey", str(settings.EMBEDDED_VALKEY)]
-        return keeper
+            guard_arguments += ["--valkey", str(settings.EMBEDDED_VALKEY)]
+        return guard_arguments
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

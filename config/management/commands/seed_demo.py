@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from billing.access.roles import Role
 from billing.kernel.context import acting
-from config.sample import signins
+from config.sample import accounts
 from config.sample.company import PEOPLE
 from config.sample.loading import ACTOR, OtherData, load, make_key
 
@@ -31,12 +31,12 @@ class Command(BaseCommand):
 
 
 def _sign_ins() -> list[str]:
-    password = signins.kept(signins.password_file())
+    password = accounts.kept(accounts.password_file())
     people = [f"  {person.email:<26} {Role(person.role).label.lower()}" for person in PEOPLE if person.shown]
     shown = password or "unknown: its file is gone (manage.py changepassword sets a new one)"
     return [
         "Sign in with one of",
         *people,
         f"Password           {shown}",
-        f"API key            {signins.kept(signins.key_file())}",
+        f"API key            {accounts.kept(accounts.key_file())}",
     ]

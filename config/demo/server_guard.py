@@ -1,8 +1,8 @@
 """Stops the demo's processes when the supervisor is killed and cannot do it itself.
 
-`python -m config.demo.keeper [--postgres FOLDER] [--valkey FOLDER]` reads process numbers from its
+`python -m config.demo.server_guard [--postgres FOLDER] [--valkey FOLDER]` reads process numbers from its
 standard input, one per line. If that ends with the word "done", everything was stopped in good order;
-if it just ends, the supervisor is dead: the keeper stops the processes and lets the servers go.
+if it just ends, the supervisor is dead: the guard stops the processes and lets the servers go.
 Works the same on every system, unlike the signals that some kernels offer for the death of a parent.
 """
 

@@ -12,18 +12,18 @@ from billing.subscriptions import services
 from billing.subscriptions.models import License, LicenseAssignment, Plan, Product, Subscription
 from billing.subscriptions.states import LIVE
 from billing.usage import services as usage
-from config.sample import offers
-from config.sample.offers import Act, Offer, Offered
+from config.sample import catalogue
+from config.sample.catalogue import Act, Offer, Offered
 from config.sample.usage import Places
 
 ACTOR = "command:seed_demo"
 
 
 def offer_plans(seller: BillingEntity, starts_on: date) -> None:
-    for offered in offers.PRODUCTS:
+    for offered in catalogue.PRODUCTS:
         if not Product.objects.filter(entity=seller, code=offered.code).exists():
             _sell(seller, offered, starts_on)
-    for offer in offers.PLANS:
+    for offer in catalogue.PLANS:
         if not Plan.objects.filter(entity=seller, code=offer.code).exists():
             _offer(seller, offer, starts_on)
 
@@ -66,7 +66,7 @@ def _offer(seller: BillingEntity, offer: Offer, starts_on: date) -> None:
         entity_id=seller.pk,
         code=offer.code,
         name=offer.name,
-        interval=offers.INTERVAL,
+        interval=catalogue.INTERVAL,
         interval_count=offer.interval_count,
         trial_days=offer.trial_days,
         items=[
@@ -94,7 +94,7 @@ def _figure(value: object) -> object:
 def act(places: Places, *, first: date, last: date, actor: str) -> None:
     """What was asked for from the first day to the last, each as of its own day."""
     plans = {plan.code: plan.pk for plan in Plan.objects.all()}
-    for wanted in offers.ACTS:
+    for wanted in catalogue.ACTS:
         if first <= wanted.on <= last:
             _carry_out(wanted, places[wanted.customer, ""], plans, actor)
     _license(places)
@@ -133,7 +133,7 @@ def _is_done(subscription: Subscription, permission: str, terms: Mapping) -> boo
 
 def _license(places: Places) -> None:
     """One licence of the Enterprise customer, with more holders than seats are included."""
-    customer, product = offers.LICENSED
+    customer, product = catalogue.LICENSED
     subscription = Subscription.objects.filter(reference=f"NW-{customer}", state__in=LIVE).first()
     if subscription is None:
         return
@@ -141,16 +141,16 @@ def _license(places: Places) -> None:
         actor=ACTOR,
         entity_id=places[customer, ""],
         product_id=Product.objects.get(code=product).pk,
-        tier=offers.TIER,
-        features=offers.FEATURES,
-        seats=offers.SEATS,
-        included_seats=offers.SEATS_INCLUDED,
+        tier=catalogue.TIER,
+        features=catalogue.FEATURES,
+        seats=catalogue.SEATS,
+        included_seats=catalogue.SEATS_INCLUDED,
         starts_on=subscription.starts_on,
         subscription_id=subscription.pk,
     )
     moment = datetime.combine(subscription.starts_on, time(15), UTC)
     held = set(LicenseAssignment.objects.filter(license=license).values_list("holder", flat=True))
-    for number in range(1, offers.HOLDERS + 1):
+    for number in range(1, catalogue.HOLDERS + 1):
         holder = f"designer{number:02d}@{customer.lower()}.example"
         if holder not in held:
             services.assign_seat(actor=ACTOR, license_id=license.pk, holder=holder, as_of=moment)
