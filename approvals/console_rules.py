@@ -3,10 +3,10 @@
 from django import forms
 from django.http import HttpRequest
 
-from approvals import field_text, services
+from approvals import services
+from approvals.console_rows import FieldsField, LevelsField, field_rows, level_rows
 from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS
-from approvals.level_text import HELP, levels_from, text_of
 from approvals.models import ApprovalRule
 from approvals.models.rules import GL_CODE_MAX, GL_CODES_MAX
 from approvals.services.rules import APPROVERS_MAX, RuleTerms
@@ -15,11 +15,9 @@ from billing.access.models import User, UserKind
 from billing.entities.models import BillingEntity, Department
 from billing.entities.queries import departments_for, entities_for
 from billing.kernel.console.actions import actor_of
-from billing.kernel.errors import Invalid
 
 TEXT = {"max_length": 1000, "widget": forms.Textarea(attrs={"rows": 3})}
 PROPOSE = "approvals.propose_rule"
-FIELDS_TEXT_MAX = 100_000  # what the most and the longest fields take
 
 
 class DepartmentChoice(forms.ModelChoiceField):
@@ -35,7 +33,7 @@ class DepartmentChoice(forms.ModelChoiceField):
 class TermsFields(forms.Form):
     """Everything a version says."""
 
-    levels = forms.CharField(max_length=5000, widget=forms.Textarea(attrs={"rows": 4}), help_text=HELP)
+    levels = LevelsField(help_text="In this order; each waits for the one before.")
     above_amount = forms.DecimalField(
         max_digits=19,
         decimal_places=4,
@@ -55,13 +53,9 @@ class TermsFields(forms.Form):
         required=False,
         help_text="Addresses of who asks, separated by commas. Empty: anybody.",
     )
-    match_fields = forms.CharField(
-        max_length=FIELDS_TEXT_MAX,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
+    match_fields = FieldsField(
         label="Custom fields",
-        help_text="Of the request, one name a line: “project: apollo, gemini” holds of either value, and every line must"
-        ' hold. Empty: any. What has a comma or a colon of its own stands in quotation marks: "Berlin, Mitte".',
+        help_text="Of the request. Every name must match, by one of the values given for it. None: any.",
     )
     priority = forms.IntegerField(
         initial=0, min_value=-1000, max_value=1000, help_text="Of rules that match, the highest holds."
@@ -71,12 +65,6 @@ class TermsFields(forms.Form):
     is_enabled = forms.BooleanField(initial=True, required=False, help_text="Off, it matches nothing.")
     reason = forms.CharField(**TEXT, help_text="For who confirms it.")
 
-    def clean_levels(self) -> list[dict]:
-        try:
-            return levels_from(self.cleaned_data["levels"])
-        except Invalid as refusal:
-            raise forms.ValidationError(refusal.detail) from refusal
-
     def clean_gl_codes(self) -> list[str]:
         codes = _listed(self.cleaned_data["gl_codes"])
         if len(codes) > GL_CODES_MAX or any(len(code) > GL_CODE_MAX for code in codes):
@@ -84,12 +72,6 @@ class TermsFields(forms.Form):
                 f"At most {GL_CODES_MAX} codes, none longer than {GL_CODE_MAX} signs."
             )
         return codes
-
-    def clean_match_fields(self) -> dict[str, list[str]]:
-        try:
-            return field_text.fields_from(self.cleaned_data["match_fields"], field="match_fields")
-        except Invalid as refusal:
-            raise forms.ValidationError(refusal.detail) from refusal
 
     def clean_requesters(self) -> list:
         people = []
@@ -123,6 +105,7 @@ class RuleForm(TermsFields, ScopedForm):
     def limit_to(self, user: User) -> None:
         self.fields["entity"].queryset = entities_for(user, PROPOSE).order_by("code")
         self.fields["department"].queryset = departments_for(user).select_related("entity").order_by("path")
+        self.fields["levels"].offer()
         self.fields["kind"].choices = [("", "Every kind"), *((kind, kind) for kind in sorted(EFFECTS))]
 
     def clean(self) -> dict:
@@ -144,18 +127,19 @@ def prefill(form: TermsFields, rules: list[ApprovalRule]) -> None:
     [rule] = rules
     departments = Department.objects.select_related("entity").order_by("path")
     form.fields["department"].queryset = departments.filter(entity__path__startswith=rule.entity.path)
+    version = newest(rule)
+    form.fields["levels"].offer(version.levels)
     if form.is_bound:
         return
-    version = newest(rule)
     people = User.objects.filter(pk__in=version.requesters).order_by("email").values_list("email", flat=True)
     form.initial = {
-        "levels": text_of(version.levels),
+        "levels": level_rows(version.levels),
         "above_amount": figure(version.above_amount, version.currency),
         "up_to_amount": figure(version.up_to_amount, version.currency),
         "department": version.department_id,
         "gl_codes": ", ".join(version.gl_codes),
         "requesters": ", ".join(people),
-        "match_fields": field_text.text_of(version.fields),
+        "match_fields": field_rows(version.fields),
         "priority": version.priority,
         "due_days": version.due_days,
         "expires_days": version.expires_days,

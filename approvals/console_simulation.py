@@ -8,8 +8,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from approvals import field_text, queries, services
-from approvals.console_rules import FIELDS_TEXT_MAX, DepartmentChoice
+from approvals import queries, services
+from approvals.console_rows import FieldsField, field_rows
+from approvals.console_rules import DepartmentChoice
 from approvals.console_versions import figure, newest
 from approvals.kinds import EFFECTS, GENERAL
 from approvals.models import ApprovalRule
@@ -22,7 +23,7 @@ from billing.entities.reach import may
 from billing.kernel.console.actions import actor_of
 from billing.kernel.console.forms import styled
 from billing.kernel.console.tables import Table, money
-from billing.kernel.errors import DomainError, Invalid
+from billing.kernel.errors import DomainError
 from billing.kernel.money import currencies, minor_unit
 
 ADDRESS = "admin:approvals_approvalrule_simulate"
@@ -52,12 +53,7 @@ class SimulationForm(forms.Form):
     gl_code = forms.CharField(max_length=GL_CODE_MAX, required=False, label="GL code")
     requester = _Colleague(empty_label="You", label="Who asks")
     beneficiary = _Colleague(empty_label="Nobody", label="Who gains by it", help_text="Never decides.")
-    custom_fields = forms.CharField(
-        max_length=FIELDS_TEXT_MAX,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="One a line: “project: apollo”.",
-    )
+    custom_fields = FieldsField(single=True)
     proposed_rule = _Proposal(
         ApprovalRule.objects.none(),
         required=False,
@@ -82,10 +78,7 @@ class SimulationForm(forms.Form):
         )
 
     def clean_custom_fields(self) -> dict[str, str]:
-        try:
-            return field_text.values_from(self.cleaned_data["custom_fields"], field="custom_fields")
-        except Invalid as refusal:
-            raise forms.ValidationError(refusal.detail) from refusal
+        return {name: value for name, [value] in self.cleaned_data["custom_fields"].items()}
 
     def clean(self) -> dict:
         """The rules of a place are told to who may see them there."""
@@ -143,7 +136,7 @@ def _telling(rule: ApprovalRule) -> dict:
         "currency": version.currency,
         "gl_code": next(iter(version.gl_codes), ""),
         "requester": next(iter(version.requesters), None),
-        "custom_fields": field_text.text_of({name: values[:1] for name, values in version.fields.items()}),
+        "custom_fields": field_rows({name: values[:1] for name, values in version.fields.items()}),
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from approvals import field_text
+from approvals.console_rows import field_text
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from billing.access.models import User
 from billing.kernel.console.tables import Table, money
@@ -84,7 +84,7 @@ def _conditions(version: ApprovalRuleVersion, names: Mapping[str, str]) -> str:
         version.gl_codes and f"GL {', '.join(version.gl_codes)}",
         version.requesters
         and f"asked for by {', '.join(sorted(names[str(person)] for person in version.requesters))}",
-        *field_text.text_of(version.fields).splitlines(),
+        *field_text(version.fields),
         version.priority and f"priority {version.priority}",
     ]
     return "; ".join(filter(None, told)) or "no other condition"

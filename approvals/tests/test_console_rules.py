@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from approvals.level_text import levels_from, text_of
+from approvals.console_rows import level_rows as shown_levels
 from approvals.models import ApprovalRule, ApprovalRuleVersion
+from approvals.models.rules import FIELD_NAME_MAX, FIELD_VALUE_MAX, FIELDS_MAX
 from approvals.tests.makers import asks, asks_role, make_approval_rule, make_approver
 from billing.entities.tests.makers import make_department, make_entity, make_grant
-from billing.kernel.errors import Invalid
 from billing.kernel.tests.invariants import assert_invariants_hold
 
 pytestmark = pytest.mark.django_db
@@ -30,41 +30,53 @@ def browser_of(user) -> Client:
 
 def terms(**overrides) -> dict:
     return {
-        "levels": "any: AP",
         "above_amount": "10000",
         "up_to_amount": "",
         "gl_codes": "",
         "requesters": "",
         "department": "",
-        "match_fields": "",
         "priority": "0",
         "due_days": "5",
         "expires_days": "30",
         "is_enabled": "on",
         "reason": "Large credits",
+        **(level_rows(asks_role("AP")) if "levels-TOTAL_FORMS" not in overrides else {}),
     } | overrides
 
 
-def test_levels_are_read_as_they_are_written():
-    boss = make_approver(make_entity())
-    text = f"any: AP, FC\n2: {boss.email}, department manager, manager chain\nall: {boss.email}"
+def sent(name: str, *rows: dict) -> dict:
+    """Rows as a browser sends them."""
+    cells = {
+        f"{name}-{number}-{cell}": value for number, row in enumerate(rows) for cell, value in row.items()
+    }
+    return cells | {f"{name}-TOTAL_FORMS": len(rows)}
 
-    levels = levels_from(text)
 
-    assert [level["mode"] for level in levels] == ["any", "quorum", "all"]
-    assert levels[1]["quorum"] == 2
-    assert [approver["kind"] for approver in levels[1]["approvers"]] == [
-        "user",
-        "department_manager",
-        "manager_chain",
+def level_rows(*levels: dict) -> dict:
+    rows = (
+        {cell: "" if value is None else value for cell, value in row.items()} for row in shown_levels(levels)
+    )
+    return sent("levels", *rows)
+
+
+def fields(*pairs: tuple[str, str]) -> dict:
+    return sent("match_fields", *({"name": name, "value": value} for name, value in pairs))
+
+
+def test_every_kind_of_level_is_read_as_it_is_shown(entity):
+    boss = make_approver(entity)
+    managers = [{"kind": "department_manager"}, {"kind": "manager_chain"}]
+    levels = [
+        {"mode": "any", "approvers": [{"kind": "role", "role": "AP"}, {"kind": "role", "role": "FC"}]},
+        {"mode": "quorum", "approvers": [*managers, {"kind": "user", "user": str(boss.pk)}], "quorum": 2},
+        asks(boss, mode="all"),
     ]
-    assert text_of(levels) == text
+    controller = make_grant(role="FC", entity=entity).user
+    new = terms(entity=entity.pk, name="Large", kind="credit_note", **level_rows(*levels))
 
+    assert browser_of(controller).post(reverse(f"{PAGES}_add"), new).status_code == 302
 
-@pytest.mark.parametrize("text", ["AP", "some: AP", "any: nobody@example.com", "-1: AP", "9999: AP"])
-def test_what_is_no_level_is_named(text):
-    with pytest.raises(Invalid, match="Line 1"):
-        levels_from(text)
+    assert ApprovalRuleVersion.objects.get().levels == levels
 
 
 def test_a_rule_is_proposed_by_one_controller_and_confirmed_by_another(entity):
@@ -93,7 +105,7 @@ def test_a_rule_is_proposed_with_all_its_conditions(entity):
         department=department.pk,
         gl_codes="6600, 6700",
         requesters=controller.email,
-        match_fields='project: gemini, apollo\nplace: "Berlin, Mitte"',
+        **fields(("project", "gemini"), ("project", "apollo"), ("place", "Berlin, Mitte")),
     )
 
     assert browser_of(controller).post(reverse(f"{PAGES}_add"), new).status_code == 302
@@ -113,13 +125,20 @@ def test_a_change_begins_with_what_is_in_force(entity):
     browser, address = browser_of(controller), reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
 
     form = browser.get(address).context["form"]
-    assert form.initial["levels"] == "any: AP"
-    assert form.initial["match_fields"] == "project: x, y: z"
+    assert form.initial["levels"] == [{"mode": "any", "quorum": None, "approvers": ["role:AP"]}]
+    assert form.initial["match_fields"] == [
+        {"name": "project", "value": "x"},
+        {"name": "project", "value": "y: z"},
+    ]
     assert form["department"].value() == ours.pk
     offered = set(form.fields["department"].queryset)
     assert {ours, other} <= offered
     assert stranger not in offered
-    unchanged = {name: "" if value is None else value for name, value in form.initial.items()}
+    unchanged = {
+        **{name: "" if value is None else value for name, value in form.initial.items()},
+        **level_rows(asks_role("AP")),
+        **fields(("project", "x"), ("project", "y: z")),
+    }
     browser.post(address, unchanged | {"reason": "As it is", "confirm": "1", "once": uuid4().hex})
 
     proposed = ApprovalRuleVersion.objects.get(number=2)
@@ -136,19 +155,28 @@ def test_a_change_is_what_the_form_says(entity):
     )
     address = reverse(f"{PAGES}_action_propose", args=[version.rule.pk])
 
-    changed = terms(levels="2: FC", department=other.pk, match_fields="place: Rome", confirm="1", once="1")
+    level = asks_role("FC", mode="quorum") | {"quorum": 2}
+    rows = level_rows(level) | fields(("place", "Rome"))
+    changed = terms(department=other.pk, confirm="1", once="1", **rows)
     browser_of(controller).post(address, changed)
 
     proposed = ApprovalRuleVersion.objects.get(number=2)
     assert (proposed.state, proposed.department) == ("proposed", other)
     assert proposed.fields == {"place": ["Rome"]}
-    assert proposed.levels == [asks_role("FC", mode="quorum") | {"quorum": 2}]
+    assert proposed.levels == [level]
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"match_fields": "project: x\n\nplace"}, "Line 3: it is a name, a colon, and the values."),
+        (fields(("project", "x"), ("place", "")), "This field is required."),
+        (fields(("", "x")), "This field is required."),
+        (fields(("cost", "apol\tlo")), "Visible characters on one line, please."),
+        (fields(("cost", "apol\u202elo")), "Visible characters on one line, please."),
+        (fields(("n" * (FIELD_NAME_MAX + 1), "x")), f"at most {FIELD_NAME_MAX} characters"),
+        (fields(("x", "v" * (FIELD_VALUE_MAX + 1))), f"at most {FIELD_VALUE_MAX} characters"),
+        (fields(*((f"n{n}", "x") for n in range(FIELDS_MAX + 1))), f"At most {FIELDS_MAX} names"),
+        (fields(*(("x", str(n)) for n in range(FIELDS_MAX + 1))), f"{FIELDS_MAX} values of each"),
         ({"gl_codes": "6600, " + "7" * 65}, "none longer than 64 signs"),
         ({"gl_codes": ", ".join(str(code) for code in range(101))}, "At most 100 codes"),
         ({"department": uuid4()}, "not one of the available choices"),
@@ -165,14 +193,51 @@ def test_wrong_conditions_are_said_in_the_form_and_nothing_is_proposed(entity, w
     assert ApprovalRuleVersion.objects.get() == version
 
 
-def test_a_wrong_level_is_said_in_the_form_and_nothing_is_proposed(entity):
+@pytest.mark.parametrize(
+    ("_case", "row", "said"),
+    [
+        ("nobody", {"mode": "all"}, "This field is required."),
+        ("unknown mode", {"mode": "some", "approvers": "role:AP"}, "Select a valid choice."),
+        ("a role that does not decide", {"mode": "any", "approvers": "role:VW"}, "Select a valid choice."),
+        ("unknown person", {"mode": "any", "approvers": f"user:{uuid4()}"}, "Select a valid choice."),
+        ("quorum of none", {"mode": "quorum", "approvers": "role:AP"}, "Say how many."),
+        (
+            "quorum of zero",
+            {"mode": "quorum", "approvers": "role:AP", "quorum": "0"},
+            "greater than or equal to 1",
+        ),
+        (
+            "a number for any",
+            {"mode": "any", "approvers": "role:AP", "quorum": "2"},
+            "Only for a number of them.",
+        ),
+        ("no level", {"mode": "any"}, "This field is required."),
+    ],
+)
+def test_a_wrong_level_is_refused_at_its_field(entity, _case, row, said):
     controller = make_grant(role="FC", entity=entity).user
-    new = terms(entity=entity.pk, name="Large", kind="credit_note", levels="some: AP")
+    new = terms(entity=entity.pk, name="Large", kind="credit_note", **sent("levels", row))
 
     answer = browser_of(controller).post(reverse(f"{PAGES}_add"), new)
 
-    assert "Line 1" in answer.content.decode()
+    assert said in answer.content.decode()
     assert not ApprovalRule.objects.exists()
+
+
+def test_people_who_decide_are_offered_and_those_a_level_names(entity):
+    boss, viewer = make_approver(entity), make_grant(role="VW", entity=entity).user
+    former = make_grant(role="VW", entity=entity).user
+    version = make_approval_rule(entity, asks(former))
+    controller = make_grant(role="FC", entity=entity).user
+    page = (
+        browser_of(controller)
+        .get(reverse(f"{PAGES}_action_propose", args=[version.rule.pk]))
+        .content.decode()
+    )
+
+    assert f"user:{boss.pk}" in page
+    assert f"user:{former.pk}" in page
+    assert f"user:{viewer.pk}" not in page
 
 
 @pytest.mark.parametrize(
@@ -225,7 +290,7 @@ def test_who_confirms_a_rule_reads_all_of_it(entity):
     browser = browser_of(confirmer)
     conditions = (
         f"department {department}; GL 6600; asked for by {proposer.name};"
-        ' place: "Berlin, Mitte"; project: x, y'
+        " place is Berlin, Mitte; project is x or y"
     )
 
     [table] = browser.get(reverse(f"{PAGES}_change", args=[version.rule.pk])).context["tables"]

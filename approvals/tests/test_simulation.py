@@ -217,9 +217,18 @@ def asked_in_console(entity, **terms) -> dict:
         "gl_code": "",
         "requester": "",
         "beneficiary": "",
-        "custom_fields": "",
         "proposed_rule": "",
     } | terms
+
+
+def custom_fields(*pairs: tuple[str, str]) -> dict:
+    """Rows as a browser sends them."""
+    rows = {
+        f"custom_fields-{number}-{cell}": value
+        for number, pair in enumerate(pairs)
+        for cell, value in zip(("name", "value"), pair, strict=True)
+    }
+    return rows | {"custom_fields-TOTAL_FORMS": len(pairs)}
 
 
 def test_the_console_shows_who_would_approve_it(entity, boss, clerk):
@@ -254,18 +263,18 @@ def test_the_console_asks_for_all_that_a_rule_looks_at(entity, boss, clerk):
         gl_code="6600",
         requester=colleague.pk,
         beneficiary=boss.pk,
-        custom_fields='place: "Berlin, Mitte"',
+        **custom_fields(("place", "Berlin, Mitte")),
     )
     browser = browser_of(clerk)
 
     [table] = browser.get(address, asked).context["tables"]
     assert table.rows == [["1", "1 of 1 (any)", f"{other.name} ({other.email})"]]
     assert f"If {colleague.name} asked" in table.note
-    for left_out in ("department", "gl_code", "requester", "custom_fields"):
-        answer = browser.get(address, asked | {left_out: ""})
+    for left_out in ({"department": ""}, {"gl_code": ""}, {"requester": ""}, custom_fields()):
+        answer = browser.get(address, asked | left_out)
         assert answer.context["tables"] == []
         assert "No rule covers" in answer.content.decode()
-    wrong = browser.get(address, asked | {"custom_fields": "place: Berlin, Mitte"})
+    wrong = browser.get(address, asked | custom_fields(("place", "Berlin"), ("place", "Mitte")))
     assert "place: one value only" in wrong.content.decode()
     assert wrong.context["tables"] == []
 
@@ -330,7 +339,8 @@ def test_the_page_of_a_proposal_leads_to_its_simulation(entity, boss):
     assert reverse(f"{RULES}_simulate") in browser.get(reverse(f"{RULES}_changelist")).content.decode()
     assert link in browser.get(reverse(f"{RULES}_change", args=[rule.pk])).content.decode()
     form = browser.get(link, follow=True).context["form"]
-    filled = {name: form[name].value() for name in form.fields}
+    filled = {name: form[name].value() for name in form.fields if name != "custom_fields"}
+    filled |= custom_fields(*((row["name"], row["value"]) for row in form["custom_fields"].value()))
     shown = browser.get(reverse(f"{RULES}_simulate"), {name: value or "" for name, value in filled.items()})
     now, then = shown.context["tables"]
     assert now.title == "Now: 500.01 EUR cannot be asked for"

@@ -11,6 +11,7 @@ from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -29,6 +30,7 @@ THEME = {
         UnfoldAdminTextInputWidget, attrs={"type": "date"}
     ),  # the browser's own calendar
     forms.Select: UnfoldAdminSelectWidget,
+    forms.SelectMultiple: UnfoldAdminSelectMultipleWidget,
     forms.CheckboxInput: UnfoldBooleanSwitchWidget,
 }
 

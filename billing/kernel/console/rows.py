@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.formsets import INITIAL_FORM_COUNT, TOTAL_FORM_COUNT, BaseFormSet
 from django.template.loader import render_to_string
+from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
 from billing.kernel.console.forms import styled
@@ -35,9 +36,13 @@ class RowsWidget(forms.Widget):
 
     def value_from_datadict(self, data: Mapping, files: Mapping, name: str) -> BaseFormSet:
         """The rows as they were sent. Each may be empty, whether or not it was there before."""
-        counts = {f"{name}-{TOTAL_FORM_COUNT}": "0", f"{name}-{INITIAL_FORM_COUNT}": "0"}
-        sent = {key: value for key, value in data.items() if key.startswith(f"{name}-")}
-        rows = counts | sent | {f"{name}-{INITIAL_FORM_COUNT}": "0"}
+        rows = (
+            data.copy()
+            if isinstance(data, MultiValueDict)
+            else MultiValueDict({k: [v] for k, v in data.items()})
+        )
+        rows[f"{name}-{INITIAL_FORM_COUNT}"] = "0"
+        rows.setdefault(f"{name}-{TOTAL_FORM_COUNT}", "0")
         return self.formset_class(
             rows,
             prefix=name,
