@@ -10,8 +10,8 @@ from approvals.core.levels import Mode
 from approvals.models.rules import FIELD_NAME_MAX, FIELD_VALUE_MAX, FIELDS_MAX, LEVELS_MAX
 from approvals.services.rules import APPROVERS_MAX
 from billing.access.models import User, UserKind
-from billing.access.roles import Role
 from billing.access.permissions import PERMISSIONS
+from billing.access.roles import Role
 from billing.entities.reach import live_grants
 from billing.kernel.console.rows import RowsField
 from billing.kernel.text import is_one_line
