@@ -70,7 +70,9 @@ class LevelsField(RowsField):
     """Its value is the levels of a rule, as `RuleTerms` takes them."""
 
     def __init__(self, **kwargs):
-        super().__init__(LevelRow, rows_max=LEVELS_MAX, row_label="Level", add_label="Add level", **kwargs)
+        super().__init__(
+            LevelRow, rows_max=LEVELS_MAX, row_label="Level", add_label="Add level", columns=2, **kwargs
+        )
         self.widget.row_kwargs = {"approvers": []}
 
     def offer(self, levels: Sequence[Mapping] = ()) -> None:
@@ -138,7 +140,7 @@ def _approvers(levels: Sequence[Mapping]) -> list[tuple]:
     decides = PERMISSIONS["approvals.decide_request"].roles
     deciding = live_grants().filter(role__in=decides).values("user")
     people = User.objects.filter(Q(pk__in=named) | Q(pk__in=deciding, is_active=True), kind=UserKind.PERSON)
-    roles = [(f"role:{role}", f"Everybody with the role {Role(role).label}") for role in sorted(decides)]
+    roles = [(f"role:{role}", f"Everybody: {Role(role).label}") for role in sorted(decides)]
     return [
         ("Roles", roles),
         ("Managers", MANAGERS),

@@ -57,12 +57,14 @@ class RowsWidget(forms.Widget):
         rows = value if isinstance(value, BaseFormSet) else self._stored(name, value or [])
         for row in rows.forms:
             _prepare(row)
+            row.is_spare = not rows.is_bound and not row.initial
         context = {
             "name": name,
             "rows": rows,
             "empty_row": _prepare(rows.empty_form),
             "total": len(rows.forms),
             "rows_max": rows.max_num,
+            "is_required": self.is_required,
             "row_label": self.row_label,
             "add_label": self.add_label,
             "columns": COLUMNS[self.columns],

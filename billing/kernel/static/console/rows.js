@@ -54,6 +54,9 @@ document.addEventListener("DOMContentLoaded", () => {
     };
 
     add.hidden = false;
+    for (const spare of list.querySelectorAll(":scope > [data-row-spare]")) {
+      if (rows().length > 1 || !("rowsRequired" in editor.dataset)) spare.remove(); // the button adds one
+    }
     rows().forEach(prepare);
     number();
 
