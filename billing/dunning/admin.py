@@ -1,5 +1,5 @@
-"""Dunning in the console: policies and whom they are for, what was done, pauses, fees and letters."""
+"""Django's autodiscovery; the pages stand in `console`."""
 
-from billing.dunning import console_cases, console_mails, console_policies
+from billing.dunning.console import cases, mails, policies
 
-__all__ = ["console_cases", "console_mails", "console_policies"]
+__all__ = ["cases", "mails", "policies"]

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.dunning import charging, services
+from billing.dunning import services
 from billing.dunning.models import (
     DunningCase,
     DunningMail,
@@ -15,6 +15,7 @@ from billing.dunning.models import (
     LateFee,
     LateFeeClaim,
 )
+from billing.dunning.services import late_fee_lines
 from billing.invoicing.billing_runs.hooks import owes
 from billing.invoicing.drafting.hooks import bills, claims, recomputes
 from billing.invoicing.events import InvoicePaid, InvoiceRecovered, InvoiceVoided, InvoiceWrittenOff
@@ -24,10 +25,10 @@ from billing.kernel.events import subscribe
 from billing.kernel.models import AuditEntry, AuditKind
 from billing.kernel.money import round_half_up
 
-bills(charging.late_fee_lines)
-owes(charging.late_payers)
+bills(late_fee_lines.late_fee_lines)
+owes(late_fee_lines.late_payers)
 claims(LateFeeClaim)
-recomputes(charging.LATE_FEE)(charging.recomputed_fees)
+recomputes(late_fee_lines.LATE_FEE)(late_fee_lines.recomputed_fees)
 
 
 @subscribe(InvoiceWrittenOff, name="dunning.close_written_off")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.apps import AppConfig
 
-DECLARATIONS = ("permissions", "controls", "jobs", "reactions")
+DECLARATIONS = ("permissions", "invariants", "jobs", "reactions")
 
 
 def load_declarations(app: AppConfig) -> None:

@@ -1,6 +1,7 @@
-"""What must hold between payments, invoices and the books at every moment. Each query returns the violations."""
+"""Invariants of payments, invoices and the ledger (each query returns the violations), and the control totals."""
 
-from billing.ledger.accounts import CASH
+from billing.ledger.accounts import CASH, CUSTOMER_BALANCE, RECEIVABLE
+from billing.ledger.invariants import account_must_equal
 
 CHECKS = {
     "I6 paid is the sum of the applications": """
@@ -54,3 +55,21 @@ CHECKS = {
         WHERE encode(sha256(content), 'hex') <> sha256 OR octet_length(content) <> size
     """,
 }
+
+account_must_equal(
+    "accounts receivable = what is open on issued invoices",
+    RECEIVABLE,
+    """
+    SELECT seller_id AS entity_id, currency, balance_amount AS amount
+    FROM invoices WHERE state IN ('issued', 'paid')
+    """,
+)
+account_must_equal(
+    "customer balances = what is not applied of payments and credit notes",
+    CUSTOMER_BALANCE,
+    """
+    SELECT seller_id AS entity_id, currency, applied_amount - amount AS amount FROM payments
+    UNION ALL
+    SELECT seller_id, currency, applied_amount - total_amount FROM credit_notes
+    """,
+)

@@ -1,8 +1,10 @@
 """The public face of dunning for writing."""
 
-from billing.dunning.services.assigning import assign_policy, end_assignment
-from billing.dunning.services.closing import close_cases
-from billing.dunning.services.pausing import pause_dunning, resume_dunning
+from billing.dunning.services.assignments import assign_policy, end_assignment
+from billing.dunning.services.cases import close_cases, reopen_cases
+from billing.dunning.services.holds import pause_dunning, resume_dunning
+from billing.dunning.services.late_fees import waive_late_fee
+from billing.dunning.services.mails import confirm_mail, retry_mail, send_mail, sweep_mails
 from billing.dunning.services.policies import (
     STEPS_MAX,
     activate_policy,
@@ -10,10 +12,7 @@ from billing.dunning.services.policies import (
     retire_policy,
     revise_policy,
 )
-from billing.dunning.services.reopening import reopen_cases
-from billing.dunning.services.running import continue_dunning_run, run_dunning, start_dunning_run
-from billing.dunning.services.sending import confirm_mail, retry_mail, send_mail, sweep_mails
-from billing.dunning.services.waiving import waive_late_fee
+from billing.dunning.services.runs import continue_dunning_run, run_dunning, start_dunning_run
 
 __all__ = [
     "STEPS_MAX",

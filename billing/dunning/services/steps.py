@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Max
 
 from billing.dunning import queries
-from billing.dunning.clock import interest_periods
+from billing.dunning.core.clock import interest_periods
+from billing.dunning.core.interest import interest_on, unbilled_interest_range
 from billing.dunning.events import DunningStepTaken
-from billing.dunning.interest import interest_on, unbilled_interest_range
 from billing.dunning.models import (
     DunningCase,
     DunningMail,
@@ -21,9 +21,9 @@ from billing.dunning.models import (
     DunningSuspension,
     LateFee,
 )
-from billing.dunning.planning import Due, plan_dunning
-from billing.dunning.services.closing import close_settled, lock_subscriptions
-from billing.dunning.services.writing import write_mails
+from billing.dunning.queries.plan import Due, plan_dunning
+from billing.dunning.services.cases import close_settled, lock_subscriptions
+from billing.dunning.services.letters import write_mails
 from billing.dunning.states import CASE_MOVES, Effect, FeeBasis, Outcome
 from billing.entities.models import BillingEntity
 from billing.invoicing.models import Invoice

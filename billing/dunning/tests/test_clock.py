@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.dunning.clock import Hold, collectable, days_late, interest_periods
+from billing.dunning.core.clock import Hold, collectable, days_late, interest_periods
 
 DUE = date(2026, 1, 31)
 HUNDRED = Decimal("100.00")

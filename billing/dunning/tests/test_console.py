@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from billing.dunning.mailing.content import render
-from billing.dunning.mailing.preview import sample_letter
+from billing.dunning.core.letters import render
 from billing.dunning.models import DunningAssignment, DunningMail, DunningPause, DunningPolicy, LateFee
+from billing.dunning.services.letter_previews import sample_letter
 from billing.dunning.states import Template
 from billing.dunning.tests.makers import FEE, FIRST, make_late_invoice, make_policy, run
 from billing.dunning.tests.test_running import late

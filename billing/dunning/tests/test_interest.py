@@ -6,8 +6,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.dunning.clock import InterestPeriod
-from billing.dunning.interest import interest_on, unbilled_interest_range
+from billing.dunning.core.clock import InterestPeriod
+from billing.dunning.core.interest import interest_on, unbilled_interest_range
 
 START = date(2026, 2, 1)
 amounts = st.decimals(Decimal("0.01"), Decimal("10000000.00"), places=2)

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from billing.dunning.mailing.content import Claim, letter_of, render
-from billing.dunning.mailing.preview import sample_letter
-from billing.dunning.mailing.wording import LABELS
+from billing.dunning.core.letter_wording import LABELS
+from billing.dunning.core.letters import Claim, letter_of, render
+from billing.dunning.services.letter_previews import sample_letter
 from billing.dunning.states import Template
 
 NBSP = "\N{NO-BREAK SPACE}"

@@ -8,7 +8,7 @@ from billing.ledger.services.periods import (
     reopen_period,
 )
 from billing.ledger.services.posting import post_entries, post_entry
-from billing.ledger.services.reversing import reverse_entries, reverse_entry
+from billing.ledger.services.reversals import reverse_entries, reverse_entry
 
 __all__ = [
     "accounts_of",

@@ -11,9 +11,8 @@ from django.db import connection, transaction
 from billing.kernel.invariant_checks import find_violations
 from billing.ledger import services
 from billing.ledger.accounts import RECEIVABLE
-from billing.ledger.controls import account_must_equal
 from billing.ledger.hooks import Differences, control_total
-from billing.ledger.invariants import CHECKS
+from billing.ledger.invariants import CHECKS, account_must_equal
 from billing.ledger.models import JournalEntry
 from billing.ledger.tests.makers import DAY, closed_month, make_entry, make_seller, sale
 

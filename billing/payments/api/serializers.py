@@ -13,7 +13,7 @@ from billing.kernel.api.fields import (
 )
 from billing.kernel.api.serializers import ReadSerializer, StrictSerializer
 from billing.payments.models import Payment, PaymentApplication
-from billing.payments.services.terms import REFERENCE_LENGTH_MAX
+from billing.payments.services.payment_input import REFERENCE_LENGTH_MAX
 from billing.payments.states import PaymentMethodKind
 
 APPLICATIONS_MAX = 1000

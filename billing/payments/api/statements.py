@@ -13,7 +13,8 @@ from billing.entities.api.fields import EntityField
 from billing.kernel.api.fields import CurrencyCodeField, IdField, MoneyAmountField, StrictDateField
 from billing.kernel.api.serializers import StrictSerializer
 from billing.kernel.api.viewsets import ServiceView
-from billing.payments import queries, services, statements
+from billing.payments import queries, services
+from billing.payments.queries import statements
 
 
 class StatementQuestion(StrictSerializer):

@@ -10,7 +10,7 @@ from billing.invoicing.states import ConsolidatedState, InvoiceState
 from billing.kernel.errors import NotFound
 from billing.payments.errors import CurrencyMismatch, InvoiceOfAnotherCustomer, InvoiceOfAnotherSeller
 from billing.payments.models import Payment
-from billing.payments.services import settling
+from billing.payments.services import settlement
 
 
 def lock_open_children(payment: Payment, consolidated_invoice_id: UUID) -> list[Invoice]:
@@ -29,10 +29,10 @@ def lock_open_children(payment: Payment, consolidated_invoice_id: UUID) -> list[
     if document.payer_id != payment.customer_id:
         raise InvoiceOfAnotherCustomer(f"{document} is paid by its own payer.", invoice=str(document.pk))
     children = document.children.filter(currency=payment.currency).values_list("invoice_id", flat=True)
-    invoices = settling.lock_invoices(children)
+    invoices = settlement.lock_invoices(children)
     if not invoices:
         raise CurrencyMismatch(f"{document} has nothing in {payment.currency}.", invoice=str(document.pk))
-    return settling.in_order_of_payment(
+    return settlement.in_order_of_payment(
         invoice for invoice in invoices if invoice.state == InvoiceState.ISSUED
     )
 

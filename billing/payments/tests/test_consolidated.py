@@ -305,7 +305,7 @@ def test_a_partly_paid_invoice_is_gathered_with_what_is_open_and_may_be_released
 
 def test_the_database_takes_no_payment_of_a_child_from_anybody_but_the_payer(monkeypatch):
     group = Group()
-    monkeypatch.setattr(services.receiving.consolidations, "require_by_themselves", lambda invoices: None)
+    monkeypatch.setattr(services.payments.consolidations, "require_by_themselves", lambda invoices: None)
     terms = group.terms(
         customer=group.member,
         consolidated_invoice_id=None,
@@ -323,7 +323,7 @@ def test_the_database_takes_no_payment_of_a_child_from_anybody_but_the_payer(mon
 
 def test_checker_finds_a_child_paid_by_another(monkeypatch):
     group = Group()
-    monkeypatch.setattr(services.receiving.consolidations, "require_by_themselves", lambda invoices: None)
+    monkeypatch.setattr(services.payments.consolidations, "require_by_themselves", lambda invoices: None)
     with transaction.atomic():
         services.record_payment(
             **group.terms(

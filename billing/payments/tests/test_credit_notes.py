@@ -42,7 +42,7 @@ from billing.kernel.tests.commits import as_if_committed
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
 from billing.ledger.models import JournalLine
-from billing.ledger.verification import checks
+from billing.ledger.services.verification import checks
 from billing.payments.tests.makers import make_payment
 
 pytestmark = pytest.mark.django_db

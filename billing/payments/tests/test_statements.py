@@ -15,7 +15,7 @@ from billing.kernel.tests.commits import as_if_committed
 from billing.ledger.tests.makers import closed_month
 from billing.payments import services
 from billing.payments.models import Payment
-from billing.payments.statements import balances_of, currencies_of, open_items, statement_of
+from billing.payments.queries.statements import balances_of, currencies_of, open_items, statement_of
 from billing.payments.tests.makers import make_customer, make_open_invoice, make_payment, make_seller
 
 pytestmark = pytest.mark.django_db

@@ -5,8 +5,8 @@ from tqdm import tqdm
 
 from billing.dunning import services
 from billing.dunning.models import DunningNotice
-from billing.dunning.planning import plan_dunning
 from billing.dunning.queries import customers_to_see, sellers_with_policies
+from billing.dunning.queries.plan import plan_dunning
 from billing.dunning.states import ItemState
 from billing.entities.models import BillingEntity
 from billing.entities.queries import today_at

@@ -5,7 +5,7 @@ import sys
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from billing.ledger import verification
+from billing.ledger.services import verification
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 
-from billing.dunning.clock import InterestPeriod
+from billing.dunning.core.clock import InterestPeriod
 from billing.kernel.money import EXACT, round_half_up
 
 DAYS_OF_A_YEAR = 365

@@ -14,8 +14,8 @@ from billing.ledger import services as ledger
 from billing.payments.errors import NotACustomerOfSeller, PaymentReferenceUsed
 from billing.payments.events import PaymentSucceeded
 from billing.payments.models import Payment
-from billing.payments.services import consolidations, settling
-from billing.payments.services.terms import Terms, Wanted
+from billing.payments.services import consolidations, settlement
+from billing.payments.services.payment_input import Terms, Wanted
 
 
 @transaction.atomic
@@ -66,8 +66,8 @@ def record_payment(
         return _same_or_refuse(payment, terms)
 
     parts = _parts(payment, terms)
-    made = settling.settle(actor=actor, payment=payment, parts=parts, since=received_on)
-    ledger.post_entries(settling.receipt(payment, made))
+    made = settlement.settle(actor=actor, payment=payment, parts=parts, since=received_on)
+    ledger.post_entries(settlement.receipt(payment, made))
 
     applied = [
         {"invoice": invoice.pk, "amount": round_half_up(application.amount, currency)}
@@ -134,10 +134,10 @@ def _same_or_refuse(payment: Payment, terms: Terms) -> Payment:
 def _parts(payment: Payment, terms: Terms) -> dict[UUID, Decimal]:
     if terms.consolidated_invoice_id is not None:
         children = consolidations.lock_open_children(payment, terms.consolidated_invoice_id)
-        return settling.oldest_first(payment.amount, children)
+        return settlement.oldest_first(payment.amount, children)
     if terms.applications is None:
-        return settling.oldest_first(payment.amount, settling.lock_open_invoices(payment))
-    invoices = settling.lock_invoices(invoice_id for invoice_id, _ in terms.applications)
-    settling.require_payer(payment, invoices)
+        return settlement.oldest_first(payment.amount, settlement.lock_open_invoices(payment))
+    invoices = settlement.lock_invoices(invoice_id for invoice_id, _ in terms.applications)
+    settlement.require_payer(payment, invoices)
     consolidations.require_by_themselves(invoices)
     return dict(terms.applications)

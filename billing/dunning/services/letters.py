@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from billing.documents.core.wording import language_of
+from billing.dunning.core.letters import Claim, letter_of, render
 from billing.dunning.errors import NoAddressForReminders
-from billing.dunning.mailing.content import Claim, letter_of, render
 from billing.dunning.models import DunningMail, DunningNotice, LateFee, LateFeeClaim
-from billing.dunning.planning import Due
+from billing.dunning.queries.plan import Due
 from billing.dunning.states import FeeState, Template
 from billing.entities.models import BillingEntity
 from billing.kernel.ids import uuid7
@@ -70,7 +70,7 @@ def _write(
         seller=seller.legal_name or seller.name,
         customer=customer.legal_name or customer.name,
         written_on=as_of,
-        claims=[Claim.of(due) for due, _ in told],
+        claims=[_claim(due) for due, _ in told],
         fees=[(fee.amount, fee.currency) for fee in fees],
     )
     rendered = render(template, letter)
@@ -95,3 +95,15 @@ def _write(
 def _address_when_issued(told: Sequence[tuple[Due, DunningNotice]]) -> str:
     addresses = ((due.invoice.snapshot.get("customer") or {}).get("email") for due, _ in told)
     return next((address for address in addresses if address), "")
+
+
+def _claim(due: Due) -> Claim:
+    return Claim(
+        number=due.invoice.number,
+        issued_on=due.invoice.issued_on,
+        due_on=due.invoice.due_on,
+        days_late=due.days_late,
+        open_amount=due.open_amount,
+        asked=due.collectable_amount,
+        currency=due.invoice.currency,
+    )

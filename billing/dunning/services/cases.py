@@ -1,4 +1,4 @@
-"""Closing cases of invoices that are not open any more, and lifting what was suspended because of them."""
+"""Closing the case of an invoice that is no longer open, lifting its suspensions, and reopening a case."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.dunning.models import DunningCase, DunningSuspension
+from billing.dunning.models import DunningCase, DunningNotice, DunningSuspension
 from billing.dunning.queries import LIVE
-from billing.dunning.states import CASE_MOVES, CaseState
+from billing.dunning.states import CASE_MOVES, CaseState, Effect, Outcome
 from billing.invoicing.models import Invoice
 from billing.invoicing.states import InvoiceState
 from billing.kernel import audit
@@ -35,6 +35,31 @@ def close_cases(*, actor: str, invoice_ids: Sequence[UUID], as_of: date) -> list
     invoices = {invoice.pk: invoice for invoice in Invoice.objects.locked().filter(pk__in=invoice_ids)}
     cases = list(DunningCase.objects.locked().filter(invoice__in=invoices, state__in=LIVE))
     return close_settled(cases, invoices, actor=actor, as_of=as_of)
+
+
+@transaction.atomic
+def reopen_cases(*, actor: str, invoice_ids: Sequence[UUID]) -> list[DunningCase]:
+    """Go on with the closed cases of those of the invoices that are open again; the others stay.
+
+    Each goes on where it was: with the steps not noticed yet, or handed over. Doing it again changes nothing.
+    """
+    invoices = Invoice.objects.locked().filter(pk__in=invoice_ids)
+    open_again = [invoice.pk for invoice in invoices if invoice.state == InvoiceState.ISSUED]
+    cases = list(DunningCase.objects.locked().filter(invoice__in=open_again, state=CaseState.CLOSED))
+    stops = DunningNotice.objects.filter(case__in=cases, step__effect=Effect.STOP, outcome=Outcome.TAKEN)
+    stopped = set(stops.values_list("case_id", flat=True))
+    for case in cases:
+        action = "reopen_handed_over" if case.pk in stopped else "reopen"
+        case.state = next_state(CASE_MOVES, action=action, current=case.state)
+        case.closed_on, case.closed_because = None, ""
+    DunningCase.objects.bulk_update(cases, ["state", "closed_on", "closed_because"])
+    audit.record_all(
+        [
+            audit.line(actor=actor, action="dunning.reopened", subject=case, detail={"state": case.state})
+            for case in cases
+        ]
+    )
+    return cases
 
 
 def lock_subscriptions(subscription_ids: Sequence[UUID]) -> list[Subscription]:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing.dunning.clock import InterestPeriod
-from billing.dunning.interest import interest_on
+from billing.dunning.core.clock import InterestPeriod
+from billing.dunning.core.interest import interest_on
 from billing.dunning.models import LateFee, LateFeeClaim
 from billing.dunning.queries import unbilled_fees
 from billing.dunning.states import FeeBasis

@@ -12,8 +12,8 @@ from billing.kernel.versions import require_version
 from billing.ledger import services as ledger
 from billing.payments.errors import ApplicationBeforeReceipt, PaymentExhausted
 from billing.payments.models import Payment
-from billing.payments.services import consolidations, settling
-from billing.payments.services.terms import require_payable
+from billing.payments.services import consolidations, settlement
+from billing.payments.services.payment_input import require_payable
 
 
 @transaction.atomic
@@ -55,8 +55,8 @@ def apply_payment(
     if applied_on < payment.received_on:
         raise ApplicationBeforeReceipt(f"The payment was received on {payment.received_on}.")
 
-    made = settling.settle(actor=actor, payment=payment, parts=parts, since=applied_on)
-    ledger.post_entries([settling.from_balance(payment, *one) for one in made])
+    made = settlement.settle(actor=actor, payment=payment, parts=parts, since=applied_on)
+    ledger.post_entries([settlement.from_balance(payment, *one) for one in made])
 
     audit.record_all(
         [
@@ -77,8 +77,8 @@ def apply_payment(
 
 
 def _part_of_invoice(payment: Payment, invoice_id: UUID, amount: Decimal) -> dict[UUID, Decimal]:
-    invoices = settling.lock_invoices([invoice_id])
-    settling.require_payer(payment, invoices)
+    invoices = settlement.lock_invoices([invoice_id])
+    settlement.require_payer(payment, invoices)
     consolidations.require_by_themselves(invoices)
     return {invoice_id: amount}
 
@@ -87,7 +87,7 @@ def _parts_of_children(
     payment: Payment, consolidated_invoice_id: UUID, amount: Decimal
 ) -> dict[UUID, Decimal]:
     children = consolidations.lock_open_children(payment, consolidated_invoice_id)
-    parts = settling.oldest_first(amount, children)
+    parts = settlement.oldest_first(amount, children)
     if (open_amount := total_of(list(parts.values()))) < amount:
         raise InvoiceOverpaid(
             f"{open_amount} {payment.currency} is open on it, not {amount}.", open_amount=str(open_amount)

@@ -10,8 +10,7 @@ from babel import Locale
 from babel.dates import format_date
 from django.template.loader import render_to_string
 
-from billing.dunning.mailing.wording import LABELS
-from billing.dunning.planning import Due
+from billing.dunning.core.letter_wording import LABELS
 from billing.kernel.mailing.rendering import Rendered, money
 from billing.kernel.money import total_of
 
@@ -27,18 +26,6 @@ class Claim:
     open_amount: Decimal
     asked: Decimal
     currency: str
-
-    @classmethod
-    def of(cls, due: Due) -> "Claim":
-        return cls(
-            number=due.invoice.number,
-            issued_on=due.invoice.issued_on,
-            due_on=due.invoice.due_on,
-            days_late=due.days_late,
-            open_amount=due.open_amount,
-            asked=due.collectable_amount,
-            currency=due.invoice.currency,
-        )
 
 
 def letter_of(

@@ -4,10 +4,10 @@ from django import forms
 from django.contrib import admin
 
 from billing.dunning import queries, services
-from billing.dunning.mailing.content import render
-from billing.dunning.mailing.preview import letter_about, sample_letter
-from billing.dunning.mailing.wording import LABELS
+from billing.dunning.core.letter_wording import LABELS
+from billing.dunning.core.letters import render
 from billing.dunning.models import DunningMail
+from billing.dunning.services.letter_previews import letter_about, sample_letter
 from billing.dunning.states import Template
 from billing.entities.queries import today_at
 from billing.invoicing.queries import invoices_for

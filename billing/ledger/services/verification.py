@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from billing.ledger.controls import violating
 from billing.ledger.hooks import Differences, control_total
-from billing.ledger.invariants import CHECKS
+from billing.ledger.invariants import CHECKS, violating
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Prefetch
 
 from billing.dunning import queries
-from billing.dunning.clock import Hold, collectable, days_late
+from billing.dunning.core.clock import Hold, collectable, days_late
 from billing.dunning.models import (
     DunningCase,
     DunningNotice,

@@ -3,10 +3,10 @@
 from datetime import date
 from decimal import Decimal
 
-from billing.dunning.clock import collectable, days_late
-from billing.dunning.mailing.content import Claim, letter_of
+from billing.dunning.core.clock import collectable, days_late
+from billing.dunning.core.letters import Claim, letter_of
 from billing.dunning.models import LateFee
-from billing.dunning.planning import holds_of
+from billing.dunning.queries.plan import holds_of
 from billing.dunning.states import FeeState
 from billing.invoicing.models import Invoice
 from billing.kernel.money import round_half_up

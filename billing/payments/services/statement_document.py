@@ -5,7 +5,7 @@ from datetime import timedelta
 from billing.documents.core.formats import Formats, party
 from billing.documents.core.wording import LABELS
 from billing.invoicing.issuing.services.issue import party as snapshot_of
-from billing.payments.statements import Movement, Statement
+from billing.payments.queries.statements import Movement, Statement
 
 
 def statement_content(statement: Statement, *, language: str) -> dict:

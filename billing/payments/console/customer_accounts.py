@@ -20,7 +20,7 @@ from billing.kernel.console.forms import styled, today
 from billing.kernel.console.tables import Table, money
 from billing.payments import queries
 from billing.payments.models import CustomerAccount
-from billing.payments.statements import Statement, balances_of, currencies_of, statement_of
+from billing.payments.queries.statements import Statement, balances_of, currencies_of, statement_of
 
 AGE_LABELS = {
     "not_due": "Not due",

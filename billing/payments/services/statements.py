@@ -7,9 +7,9 @@ from billing.documents.core.wording import language_of
 from billing.documents.services.storage import keep_document
 from billing.entities.models import BillingEntity
 from billing.kernel.errors import Invalid
-from billing.payments.documents import statement_content
 from billing.payments.models import StatementDocument
-from billing.payments.statements import statement_of
+from billing.payments.queries.statements import statement_of
+from billing.payments.services.statement_document import statement_content
 
 
 @transaction.atomic

@@ -1,1 +1,0 @@
-"""What stands in a dunning letter, and how it is worded."""
