@@ -5,6 +5,7 @@ import pgtrigger
 
 from approvals.chain import FACTS
 from approvals.deeds import Deed
+from billing.kernel.advisory_locks import APPROVAL_LIMITS
 
 
 def _refuse(constraint: str, what: str, *values: str) -> str:
@@ -210,9 +211,6 @@ def decision_by_who_is_asked() -> pgtrigger.Trigger:
     )
 
 
-LIMITS_LOCK = "hashtextextended('limits of acts', 0)"
-
-
 def waits_for_acts(
     operation: pgtrigger.Operation, *, condition: pgtrigger.Condition | None = None
 ) -> pgtrigger.Trigger:
@@ -223,7 +221,7 @@ def waits_for_acts(
         when=pgtrigger.Before,
         operation=operation,
         condition=condition,
-        func=f"PERFORM pg_advisory_xact_lock({LIMITS_LOCK}); RETURN NEW;",
+        func=f"PERFORM {APPROVAL_LIMITS.sql()}; RETURN NEW;",
     )
 
 

@@ -5,18 +5,16 @@ from datetime import datetime
 from functools import cache, partial
 from uuid import UUID
 
-from django.db import connection
-
 from approvals import routing
 from approvals.core.rules import in_base
 from approvals.kinds import NOT_SUMMED
-from approvals.limits import let_limits_stand_still
 from approvals.models import ApprovalRequest
 from approvals.rates import rate_on
 from approvals.services.requests import request_approval, with_others
 from approvals.states import RequestState
 from billing.access.queries import acting_user
 from billing.entities.models import BillingEntity, Department
+from billing.kernel.advisory_locks import APPROVAL_LIMITS, APPROVAL_SUM
 from billing.kernel.approval import ProposedOperation
 
 
@@ -52,7 +50,7 @@ def unapproved_operations(acts: Sequence[ProposedOperation], *, at: datetime) ->
     a split wait for each other, so that no two miss one another in the sum, and until it is over no rule comes into
     force and no rate is recorded.
     """
-    let_limits_stand_still()
+    APPROVAL_LIMITS.take(shared=True)
     versions = routing.limits_of(act.kind for act in acts)
     if not versions:
         return []
@@ -69,7 +67,7 @@ def unapproved_operations(acts: Sequence[ProposedOperation], *, at: datetime) ->
         if not near:
             continue
         if act.kind not in NOT_SUMMED:
-            _one_after_the_other(act)
+            APPROVAL_SUM.take_for([f"{act.kind} at {act.entity_id}"])
         if routing.covering(near, as_request(act)):
             covered.append(act)
     return _not_just_approved(covered)
@@ -106,13 +104,6 @@ def _requests_at(
         return request
 
     return as_request
-
-
-def _one_after_the_other(act: ProposedOperation) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{act.kind} at {act.entity_id}"]
-        )
 
 
 def _not_just_approved(acts: Sequence[ProposedOperation]) -> list[ProposedOperation]:

@@ -11,7 +11,6 @@ from django.utils import timezone
 from approvals.core.levels import Mode
 from approvals.errors import ProposalOpen, RuleNameTaken
 from approvals.kinds import EFFECTS
-from approvals.limits import wait_for_acts
 from approvals.models import ApprovalRule, ApprovalRuleVersion
 from approvals.models.rules import LEVELS_MAX
 from approvals.routing import APPROVER_KINDS, base_currency_of
@@ -21,6 +20,7 @@ from billing.access.permissions import PERMISSIONS
 from billing.access.queries import acting_user
 from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
+from billing.kernel.advisory_locks import APPROVAL_LIMITS
 from billing.kernel.errors import FourEyesRequired, Invalid, NotAllowed, NotFound
 from billing.kernel.money import Money
 from billing.kernel.states import next_state
@@ -96,7 +96,7 @@ def confirm_rule(*, actor: str, rule_id: UUID, version: int | None = None) -> Ap
     confirmer = acting_user(actor)
     if confirmer is None or confirmer.person_id == proposed.proposed_by.person_id:
         raise FourEyesRequired("Somebody else must confirm this.")
-    wait_for_acts()
+    APPROVAL_LIMITS.take()
     now = timezone.now()
     for present in rule.versions.filter(state=VersionState.ACTIVE):
         present.state = next_state(VERSION_MOVES, action="end", current=present.state)

@@ -9,7 +9,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from approvals import services
-from approvals.limits import let_limits_stand_still
 from approvals.models import ApprovalRuleVersion
 from approvals.states import VersionState
 from approvals.tests.makers import asks, make_approval_rule, make_approver
@@ -17,6 +16,7 @@ from billing.access.models import User
 from billing.entities.tests.makers import make_user
 from billing.invoicing import services as invoicing
 from billing.invoicing.models import ExchangeRate, Invoice
+from billing.kernel.advisory_locks import APPROVAL_LIMITS
 from billing.kernel.approval import ApprovalRequired
 from billing.kernel.tests.invariants import assert_invariants_hold
 from billing.kernel.tests.races import start_rival
@@ -164,10 +164,10 @@ def test_acts_do_not_wait_for_each_other_because_of_limits():
     def beside():
         try:
             with transaction.atomic():
-                let_limits_stand_still()
+                APPROVAL_LIMITS.take(shared=True)
         finally:
             connection.close()
 
     with transaction.atomic(), ThreadPoolExecutor(1) as pool:
-        let_limits_stand_still()
+        APPROVAL_LIMITS.take(shared=True)
         pool.submit(beside).result(timeout=5)

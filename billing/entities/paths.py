@@ -4,6 +4,8 @@ from uuid import UUID
 
 import pgtrigger
 
+from billing.kernel.advisory_locks import TREE_OF
+
 DEPTH_MAX = 16
 SEGMENT = 33  # the hex digits of an id, and a slash
 
@@ -21,12 +23,6 @@ def path_above(path: str) -> str:
 def path_of_child(above: str, key: UUID) -> str:
     """As `keeps_path` makes it."""
     return f"{above}{key.hex}/"
-
-
-def tree_lock(table_key: str, *, shared: bool = False) -> str:
-    """SQL of the lock that every change of a parent takes until its transaction ends; shared, by who only needs the
-    tree to stay as it is."""
-    return f"pg_advisory_xact_lock{'_shared' if shared else ''}(hashtext('tree of {table_key}'))"
 
 
 def keeps_path(table_key: str) -> pgtrigger.Trigger:
@@ -55,7 +51,7 @@ def keeps_path(table_key: str) -> pgtrigger.Trigger:
             IF NEW.parent_id IS NULL THEN
                 NEW.path := '/' || own;
             ELSE
-                PERFORM {tree_lock(table_key)};
+                PERFORM {TREE_OF[table_key].sql()};
                 EXECUTE format('SELECT path FROM %I WHERE id = $1', TG_TABLE_NAME) INTO above USING NEW.parent_id;
                 IF above IS NULL THEN
                     RETURN NEW;  -- an unknown parent: the foreign key says so

@@ -8,14 +8,14 @@ if it is the person's, names these two roles, is granted at or above the narrowe
 import pgtrigger
 
 from billing.access.roles import Role, in_conflict
-from billing.entities.paths import tree_lock
+from billing.kernel.advisory_locks import TREE_OF
 
 _PAIRS = ", ".join(
     f"('{one}', '{other}')" for one in Role.values for other in Role.values if in_conflict(one, other)
 )
 
 
-SHARED_TREE_LOCK = tree_lock("entities", shared=True)  # moving an entity takes the same lock exclusively
+SHARED_TREE_LOCK = TREE_OF["entities"].sql(shared=True)  # moving an entity takes the same lock exclusively
 
 
 def conflicting_grants(
@@ -138,7 +138,7 @@ def moves_without_conflict() -> pgtrigger.Trigger:
             IF NEW.parent_id IS NOT DISTINCT FROM OLD.parent_id THEN
                 RETURN NULL;
             END IF;
-            PERFORM {tree_lock("entities")};
+            PERFORM {TREE_OF["entities"].sql()};
             SELECT person_id INTO person FROM ({conflicts}) AS pairs WHERE exception_id IS NULL LIMIT 1;
             IF FOUND THEN
                 {_REFUSAL}

@@ -15,12 +15,12 @@ from datetime import UTC
 from django.db import connection, models, transaction
 from django.db.models.functions import Cast
 
+from billing.kernel.advisory_locks import AUDIT_SEALER
 from billing.kernel.models import AuditEntry, AuditSeal
 from billing.kernel.retrying import retrying
 
 LINES_PER_SEAL_MAX = 5_000  # well within the statement timeout
 GENESIS = "0" * 64
-SEALER_LOCK = 0x5EA1  # pg_advisory key: one sealer at a time
 
 # The order is part of the digest: append, never change.
 FIELDS = (
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 @transaction.atomic
 def seal_audit(*, limit: int | None = None) -> AuditSeal | None:
     """Seal up to `limit` (LINES_PER_SEAL_MAX) unsealed lines; None if there are none or another sealer is at work."""
-    if not _only_sealer():
+    if not AUDIT_SEALER.try_take():
         return None
     last = AuditSeal.objects.order_by("-number").first()
     previous = last.digest if last else GENESIS
@@ -136,12 +136,6 @@ def _orphan() -> Broken | None:
 def _stamp(ids: list[int], seal: AuditSeal) -> None:
     with connection.cursor() as cursor:  # one array instead of ten thousand parameters
         cursor.execute("UPDATE audit_entries SET seal = %s WHERE id = ANY(%s)", [seal.number, ids])
-
-
-def _only_sealer() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEALER_LOCK])
-        return cursor.fetchone()[0]
 
 
 def _lines(chosen: models.QuerySet, *, limit: int | None = None) -> Iterator[dict]:

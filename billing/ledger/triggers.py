@@ -2,7 +2,7 @@
 
 import pgtrigger
 
-CLOSING_LOCK = "hashtextextended('closing ' || {period}::text, 0)"
+from billing.kernel.advisory_locks import LEDGER_MONTHS, PERIOD_CLOSING
 
 
 def entry_in_open_period() -> pgtrigger.Trigger:
@@ -18,7 +18,7 @@ def entry_in_open_period() -> pgtrigger.Trigger:
         operation=pgtrigger.Insert,
         declare=[("month", "accounting_periods%ROWTYPE")],
         func="""
-            PERFORM pg_advisory_xact_lock_shared(CLOSING_LOCK);
+            PERFORM LOCK_CLOSING;
             SELECT * INTO month FROM accounting_periods WHERE id = NEW.period_id FOR SHARE;
             IF month.state = 'closed' THEN
                 RAISE EXCEPTION 'accounting period % is closed', month.starts_on
@@ -32,7 +32,7 @@ def entry_in_open_period() -> pgtrigger.Trigger:
             NEW.transaction_number := pg_current_xact_id()::text::bigint;
             NEW.created_at := transaction_timestamp();  -- a restored cluster counts transactions anew
             RETURN NEW;
-        """.replace("CLOSING_LOCK", CLOSING_LOCK.format(period="NEW.period_id")),
+        """.replace("LOCK_CLOSING", PERIOD_CLOSING.sql("NEW.period_id", shared=True)),
     )
 
 
@@ -146,9 +146,6 @@ def only_by_trigger() -> pgtrigger.Trigger:
     )
 
 
-BOOKS_LOCK = "pg_advisory_xact_lock(hashtextextended('books of ' || {entity}::text, 0))"
-
-
 def months_follow_each_other() -> pgtrigger.Trigger:
     """Months have no gap between them and none appears before a closed one: it would be open behind its back.
 
@@ -184,7 +181,7 @@ def months_follow_each_other() -> pgtrigger.Trigger:
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'period_is_open';
             END IF;
             RETURN NEW;
-        """.replace("LOCK_BOOKS", BOOKS_LOCK.format(entity="NEW.entity_id")),
+        """.replace("LOCK_BOOKS", LEDGER_MONTHS.sql("NEW.entity_id")),
     )
 
 
@@ -207,5 +204,5 @@ def months_close_in_order() -> pgtrigger.Trigger:
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'periods_close_in_order';
             END IF;
             RETURN NEW;
-        """.replace("LOCK_BOOKS", BOOKS_LOCK.format(entity="NEW.entity_id")),
+        """.replace("LOCK_BOOKS", LEDGER_MONTHS.sql("NEW.entity_id")),
     )

@@ -57,6 +57,7 @@ ONLY_IN = {  # a word in the source -> the only files that may contain it
     "select_for_update(": {"billing/kernel/models.py"},
     "on_commit(": {"billing/kernel/task_queue.py"},
     ".delay(": set(),
+    "pg_advisory": {"billing/kernel/advisory_locks.py", "billing/kernel/tests/test_advisory_locks.py"},
     "django.db.models.signals": set(),
     "time.sleep(": {
         "billing/kernel/retrying.py",

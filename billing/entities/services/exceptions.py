@@ -13,8 +13,8 @@ from billing.entities.errors import InvalidRoleException, RoleExceptionInUse, Ro
 from billing.entities.models import RoleException
 from billing.entities.reach import may
 from billing.entities.services.grants import locked_person, open_entity, require_no_conflicts
-from billing.entities.services.move_conflicts import share_tree_lock
 from billing.kernel import audit
+from billing.kernel.advisory_locks import TREE_OF
 from billing.kernel.errors import FourEyesRequired, NotFound
 from billing.kernel.versions import require_version
 
@@ -86,7 +86,7 @@ def revoke_exception(
     if found is None:
         raise NotFound("There is no such exception.")
     locked_person(found.person_id, active=False)
-    share_tree_lock()
+    TREE_OF["entities"].take(shared=True)
     exception = RoleException.objects.locked().get(pk=exception_id)
     require_version(exception, version)
     if exception.revoked_at is None:

@@ -28,9 +28,9 @@ from billing.entities.errors import (
 )
 from billing.entities.events import GrantConfirmed, GrantRevoked
 from billing.entities.models import BillingEntity, Department, RoleException, RoleGrant, RoleGrantLimit
-from billing.entities.services.move_conflicts import share_tree_lock
 from billing.entities.states import EntityState
 from billing.kernel import audit
+from billing.kernel.advisory_locks import TREE_OF
 from billing.kernel.approval import require_approval
 from billing.kernel.errors import FourEyesRequired, Invalid, NotFound
 from billing.kernel.events import publish
@@ -59,7 +59,7 @@ def grant_role(
     RoleNotForAccount, DepartmentRequired, DepartmentOfOtherEntity, EntityClosed, FourEyesRequired, RolesConflict, Invalid.
     """
     user = locked_person(user_id)
-    share_tree_lock()
+    TREE_OF["entities"].take(shared=True)
     entity = open_entity(entity_id)
     department = _department(department_id, entity) if department_id else None
     granter = acting_user(actor)

@@ -7,20 +7,14 @@ from django.db import connection
 from billing.access.roles import Role
 from billing.entities.errors import RolesConflict
 from billing.entities.models import BillingEntity
-from billing.entities.paths import path_of_child, tree_lock
+from billing.entities.paths import path_of_child
 from billing.entities.segregation_of_duties import (
-    SHARED_TREE_LOCK,
     conflicting_grants,
     person_holds_role_below,
 )
+from billing.kernel.advisory_locks import TREE_OF
 
 NAMED_MAX = 20
-
-
-def share_tree_lock() -> None:
-    """Share the lock on the entity tree until the transaction ends: no entity moves, others may share it too."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {SHARED_TREE_LOCK}")
 
 
 def require_no_role_conflict(entity: BillingEntity, parent: BillingEntity, *, on: date) -> None:
@@ -28,8 +22,8 @@ def require_no_role_conflict(entity: BillingEntity, parent: BillingEntity, *, on
     an exception. Both entities are locked; takes the exclusive lock on the entity tree, so concurrent grants wait.
     Raises RolesConflict."""
     terms = {"old": entity.path, "new": path_of_child(parent.path, entity.pk), "on": on, "most": NAMED_MAX}
+    TREE_OF["entities"].take()
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {tree_lock('entities')}")
         cursor.execute(_CONFLICTS_BY_MOVE, terms)
         conflicts = cursor.fetchall()
     if conflicts:

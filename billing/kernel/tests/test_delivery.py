@@ -5,6 +5,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from billing.kernel import delivery as outbox
+from billing.kernel.advisory_locks import AdvisoryLock
 from billing.kernel.context import current
 from billing.kernel.delivery import deliver_event, pause_after, retry_delivery, sweep_outbox
 from billing.kernel.errors import Conflict, IllegalMove
@@ -12,6 +13,8 @@ from billing.kernel.events import Event, publish, subscribe
 from billing.kernel.models import AuditEntry, DeliveryState, EventDelivery, OutboxEvent
 from billing.kernel.tests.makers import make_delivery
 from billing.kernel.tests.races import start_rival
+
+WORK = AdvisoryLock(name="test work", guards="The work of a test.")
 
 PENDING, DELIVERED, DEAD = DeliveryState
 
@@ -231,16 +234,15 @@ def test_a_reaction_never_runs_twice_at_a_time(subscribers):
 
     def slow(payload):
         runs.append(1)
-        with connection.cursor() as cursor:  # as if the lease had run out in the middle of the work
-            cursor.execute("SELECT pg_advisory_xact_lock(4242)")
+        WORK.take()  # as if the lease had run out in the middle of the work
         if len(runs) == 1:
             rival = start_rival(second_worker)
             rivals.append(rival)
 
     def second_worker():
         answer = deliver_event(delivery_id=row.pk)
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(4242)")  # so that start_rival can see it wait
+        with transaction.atomic():
+            WORK.take()  # so that start_rival can see it wait
         return answer
 
     rivals: list = []

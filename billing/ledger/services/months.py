@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Min, Q
 
+from billing.kernel.advisory_locks import LEDGER_MONTHS, PERIOD_CLOSING
 from billing.ledger.errors import PeriodClosed, PostingDateOutOfRange
 from billing.ledger.models import AccountingPeriod
 from billing.ledger.states import PeriodState
-from billing.ledger.triggers import BOOKS_LOCK, CLOSING_LOCK
 
 MONTHS_MADE_MAX = 240  # a mistyped year must not make ten thousand periods
 
@@ -28,18 +28,12 @@ def month_after(month: date, count: int = 1) -> date:
 
 def lock_books(entity_ids: Iterable[UUID]) -> None:
     """Months of these entities are made, closed and reopened one at a time. Comes before any row lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {BOOKS_LOCK.format(entity='entity')} "  # noqa: S608  a constant
-            "FROM (SELECT unnest(%s::uuid[]) AS entity ORDER BY 1) AS books",
-            [list(set(entity_ids))],
-        )
+    LEDGER_MONTHS.take_for(entity_ids)
 
 
 def stop_newcomers(period_id: UUID) -> None:
     """Entries that begin from now on wait until we commit; those under way are waited for."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock({CLOSING_LOCK.format(period='%s')})", [period_id])
+    PERIOD_CLOSING.take_for([period_id])
 
 
 def periods_of(months: set[Month]) -> dict[Month, AccountingPeriod]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Prefetch
 
 from billing.kernel import audit, events
+from billing.kernel.advisory_locks import REVERSAL
 from billing.kernel.errors import NotFound
 from billing.ledger.accounts import Side
 from billing.ledger.errors import AlreadyReversed, ReversalIsFinal
@@ -32,7 +33,7 @@ def reverse_entries(
     *, entry_ids: Sequence[UUID], actor: str, posted_on: date, reason: str
 ) -> list[JournalEntry]:
     """Book the exact mirrors of entries, all or none; raises what `reverse_entry` raises."""
-    _one_at_a_time(entry_ids)
+    REVERSAL.take_for(entry_ids)  # whoever may not change a row may not lock it: entries are append-only
     found = JournalEntry.objects.prefetch_related(
         Prefetch("lines", JournalLine.objects.select_related("account").order_by("pk"))
     ).in_bulk(entry_ids)
@@ -64,16 +65,6 @@ def reverse_entries(
         ]
     )
     return reversals
-
-
-def _one_at_a_time(entry_ids: Sequence[UUID]) -> None:
-    """Whoever may not change a row may not lock it either: entries are append-only."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('reversing ' || entry::text, 0))"
-            " FROM (SELECT unnest(%s::uuid[]) AS entry ORDER BY 1) AS entries",
-            [list(entry_ids)],
-        )
 
 
 def _mirror_of(entry: JournalEntry, *, posted_on: date) -> EntryDraft:

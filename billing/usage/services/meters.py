@@ -5,13 +5,13 @@ from django.db import transaction
 
 from billing.entities.models import BillingEntity
 from billing.kernel import audit
+from billing.kernel.advisory_locks import USAGE_QUOTAS
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.versions import require_version
 from billing.subscriptions.models import Product
 from billing.usage.errors import MeterCodeTaken, MeterInUse, ProductOfAnotherSeller
 from billing.usage.models import Aggregation, LatePolicy, Meter, UsageEvent
 from billing.usage.services.definitions import require_sound
-from billing.usage.services.quotas import wait_until_no_usage_is_being_recorded
 
 DEFINITION = {"aggregation", "counted_property", "filters", "group_by"}
 EDITABLE = DEFINITION | {
@@ -81,7 +81,7 @@ def update_meter(
     if unknown := sorted(changes.keys() - EDITABLE):
         raise Invalid(f"Not editable: {', '.join(unknown)}.", fields=unknown)
     if DEFINITION & changes.keys():
-        wait_until_no_usage_is_being_recorded()  # who records has read how the meter counted
+        USAGE_QUOTAS.take()  # who records has read how the meter counted
     meter = Meter.objects.locked().filter(pk=meter_id).first()
     if meter is None:
         raise NotFound("There is no such meter.")

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from billing.entities.models import BillingEntity
 from billing.kernel import audit
+from billing.kernel.advisory_locks import USAGE_QUOTAS
 from billing.kernel.errors import Invalid, NotFound
 from billing.usage import queries, soundness
 from billing.usage.counting import COUNTED
@@ -53,7 +54,7 @@ def set_quota(
     if soundness.too_fine(limit_quantity):
         raise QuotaOutOfRange(f"{limit_quantity} has more than {soundness.DECIMALS} decimals.")
     _require_thresholds(thresholds)
-    wait_until_no_usage_is_being_recorded()
+    USAGE_QUOTAS.take()
     entity = BillingEntity.objects.locked().filter(pk=entity_id).first()
     meter = Meter.objects.filter(pk=meter_id).first()
     if entity is None or meter is None:
@@ -77,20 +78,6 @@ def set_quota(
         detail={"meter": meter.code, "limit": limit_quantity, "window": window, "mode": mode},
     )
     return quota
-
-
-def hold_quotas_still() -> None:
-    """Quotas are set while nobody records usage, and usage is recorded while nobody sets quotas.
-
-    Otherwise events recorded by a transaction that saw no quota would be missing in its counter.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('usage quotas'))")
-
-
-def wait_until_no_usage_is_being_recorded() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('usage quotas'))")
 
 
 def _recount(quota: Quota) -> None:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from billing.entities.models import BillingEntity, Department
 from billing.kernel import audit
+from billing.kernel.advisory_locks import USAGE_QUOTAS
 from billing.kernel.ids import uuid7
 from billing.kernel.retrying import retrying
 from billing.usage import calendar, measuring, soundness
@@ -19,7 +20,6 @@ from billing.usage.reports import Outcome, UsageReport
 from billing.usage.services import partitions, storing
 from billing.usage.services.consumption import Tally
 from billing.usage.services.lookups import Known, look_up
-from billing.usage.services.quotas import hold_quotas_still
 from billing.usage.services.storing import Row
 
 BATCH_MAX = 10_000
@@ -69,7 +69,7 @@ class _Batch:
     def record(
         self, entities: QuerySet[BillingEntity] | None, departments: QuerySet[Department] | None
     ) -> list[Outcome]:
-        hold_quotas_still()
+        USAGE_QUOTAS.take(shared=True)  # a quota set meanwhile would miss these events in its counter
         sound = self._sound_rows()
         known = look_up([self.reports[i] for i in sound], entities=entities, departments=departments)
         firsts, repeats = self._resolve(sound, known)

@@ -1,9 +1,8 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
+from billing.kernel.advisory_locks import APP_ROLE
 from config import database_roles
-
-ONE_AT_A_TIME = 0x60A27
 
 
 class Command(BaseCommand):
@@ -32,8 +31,8 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def _grant(self, role, statements):
+        APP_ROLE.take()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
             for statement in statements:
                 cursor.execute(statement)
         if wrong := list(database_roles.differences(role)):
