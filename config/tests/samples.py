@@ -312,7 +312,7 @@ class Company:
         for month in range(self.rows):
             day = date(FIRST_MONTH.year + month // 12, month % 12 + 1, 15)
             make_entry(self.root, posted_on=day)
-        for child in self.children[: self.rows // 10]:
+        for child in self.children[: self.rows // 7]:
             make_entry(child)  # a chart of accounts of its own
         as_if_committed()
         self.entry = JournalEntry.objects.get(source=f"invoice:{self.invoice.pk}")

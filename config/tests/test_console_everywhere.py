@@ -91,7 +91,7 @@ def test_a_form_to_add_opens_where_there_is_one(model, company):
 @every_action
 def test_a_action_asks_before_it_acts(model, action, company):
     browser, obj = browser_for(company, action.permission), company.shown(model)[0]
-    answer = browser.get(page(model, f"verb_{action.name}", obj.pk))
+    answer = browser.get(page(model, f"action_{action.name}", obj.pk))
     if action.page and not action.applies(obj):
         assert answer.url == page(model, "change", obj.pk)  # a page of its own has nothing to show there
     else:
@@ -116,7 +116,7 @@ def test_whoever_has_no_role_sees_nothing(model, company, stranger):
 
 @every_action
 def test_whoever_has_no_role_gets_no_verb(model, action, company, stranger):
-    answer = stranger.get(page(model, f"verb_{action.name}", company.shown(model)[0].pk))
+    answer = stranger.get(page(model, f"action_{action.name}", company.shown(model)[0].pk))
     assert answer.status_code in {403, 404}
 
 
@@ -137,7 +137,7 @@ def test_a_company_sees_no_row_of_another(model, companies):
 def test_a_action_reaches_no_other_company(model, action, companies):
     ours, theirs = companies
     answer = browser_for(ours, action.permission).get(
-        page(model, f"verb_{action.name}", theirs.shown(model)[0].pk)
+        page(model, f"action_{action.name}", theirs.shown(model)[0].pk)
     )
     assert answer.status_code == 404
 

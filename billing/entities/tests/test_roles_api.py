@@ -225,8 +225,8 @@ def test_nobody_is_both_of_the_two(group, ask):
     own = make_grant(role="VW", entity=company, user=controller, **proposed)
     before = written()
 
-    to_himself = ask(admin).post("role-grants", order(company, user=str(admin.pk), role="AU"), 422)
-    his_own = ask(controller).post(f"role-grants/{own.pk}/confirm", None, 422)
+    to_himself = ask(admin).post("role-grants", order(company, user=str(admin.pk), role="AU"), 403)
+    his_own = ask(controller).post(f"role-grants/{own.pk}/confirm", None, 403)
 
     assert (to_himself["code"], his_own["code"]) == ("four-eyes-required", "four-eyes-required")
     assert written() == before
@@ -448,7 +448,7 @@ def test_a_controller_allows_himself_nothing_and_nothing_elsewhere(group, ask):
     theirs = make_exception(make_user(), "BO", "FC", entity=foreign)
     before = written()
 
-    own = ask(controller).post("role-exceptions", allowance(controller, company), 422)
+    own = ask(controller).post("role-exceptions", allowance(controller, company), 403)
     ask(controller).post("role-exceptions", allowance(make_user(), root), 400)
     ask(controller).post("role-exceptions", allowance(make_user(), foreign), 400)
     ask(controller).get(f"role-exceptions/{theirs.pk}", 404)
